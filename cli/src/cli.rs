@@ -1,0 +1,72 @@
+//! The arguments of the command, and which subcommand runs.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    classify::Classify, completions::Completions, demo::Demo, devices::Devices, explain::Explain,
+    inspect::Inspect, models::Models, scenes::Scenes,
+};
+use crate::failure::Result;
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp demo                               a first picture, without any file
+  clrp explain cat.jpg --weights squeezenet1_1.safetensors --target top3 --sheet
+  clrp classify *.jpg --weights vgg16-397923af.safetensors --json";
+
+/// Explains what a convolutional network sees: (contrastive) layer-wise relevance propagation, on
+/// any GPU and on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "clrp", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show which pixels speak for a class
+    Explain(Explain),
+    /// Show what the network takes pictures for
+    Classify(Classify),
+    /// Explain a scene of two digits by the bundled network
+    Demo(Demo),
+    /// List what can run networks
+    Devices(Devices),
+    /// List the known networks
+    Models(Models),
+    /// Show a network's layers, their rules and what would run
+    Inspect(Inspect),
+    /// Write scenes of handwritten digits
+    Scenes(Scenes),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+/// Runs the subcommand that the arguments name; wrong usage ends the process with code 2.
+pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
+    match Cli::parse_from(args).command {
+        Command::Explain(command) => command.run(),
+        Command::Classify(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::Devices(command) => command.run(),
+        Command::Models(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Scenes(command) => command.run(),
+        Command::Completions(command) => command.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_each_other_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

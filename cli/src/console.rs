@@ -1,0 +1,47 @@
+//! Data to standard output, notes and progress to standard error.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use clrp::Error;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::failure::{Failure, Result};
+
+/// Writes data, and nothing else goes there.
+pub(crate) fn print(data: impl Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    write!(out, "{data}").and_then(|()| out.flush()).map_err(|source| match source.kind() {
+        ErrorKind::BrokenPipe => Failure::Closed,
+        _ => Error::File { action: "write", path: "standard output".into(), source }.into(),
+    })
+}
+
+/// Writes one object as indented JSON.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::Said(format!("cannot write JSON: {error}")))?;
+    print(text + "\n")
+}
+
+/// Writes one line `kind: message` to standard error; control characters are escaped, since names
+/// of files may hold them.
+pub(crate) fn say(kind: &str, message: &impl Display) {
+    let mut line = String::new();
+    for c in message.to_string().chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    // There is nowhere to complain to.
+    let _ = writeln!(io::stderr(), "{kind}: {line}");
+}
+
+/// A progress bar on a terminal if there are several things to do, else one that shows nothing.
+pub(crate) fn progress(count: usize) -> ProgressBar {
+    if count < 2 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}");
+    let bar = ProgressBar::new(count as u64);
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}

@@ -1,0 +1,30 @@
+//! The `clrp` command.
+
+mod atomic;
+mod cli;
+mod commands;
+mod console;
+mod failure;
+mod known;
+mod maps;
+mod network;
+mod options;
+mod pictures;
+mod report;
+mod runner;
+mod table;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+
+fn main() -> ExitCode {
+    match cli::run(std::env::args_os()) {
+        // Whoever read our output has seen enough.
+        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console::say("error", &failure);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,227 @@
+// Convolution with a part of the weights, as a matrix product: rows are output positions, columns
+// the output channels of a group, the depth runs over taps and input channels. One workgroup
+// makes 64 x 64 sums, each of its 64 invocations 8 x 8, going down in blocks of 16.
+
+struct Params {
+    batch: u32,
+    in_height: u32,
+    in_width: u32,
+    in_channels: u32,
+    out_height: u32,
+    out_width: u32,
+    out_channels: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    padding_height: u32,
+    padding_width: u32,
+    dilation_height: u32,
+    dilation_width: u32,
+    groups: u32,
+    part: u32,
+    bias_part: u32,
+    gamma: f32,
+    accumulate: u32, // 1: add to the output
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>; // [group][tap][input][output channel]
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+const TILE: u32 = 64u;
+const DEPTH: u32 = 16u;
+// Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
+const PITCH: u32 = 17u;
+// A coordinate that no tap brings back into the picture.
+const OUTSIDE: i32 = -0x40000000;
+const NOTHING: u32 = 7u;
+
+// Each vector ("slot") holds four rows or columns, 8 apart: see `first_of`.
+var<workgroup> tile_a: array<vec4<f32>, 272>;
+var<workgroup> tile_w: array<vec4<f32>, 272>;
+// Of each row: y and x of its window's corner, where that lies in `a`, where its sums go.
+var<workgroup> tile_rows: array<vec4<i32>, 64>;
+
+fn part_of(w: f32, part: u32) -> f32 {
+    switch part {
+        case 1u: { return max(w, 0.0); }
+        case 2u: { return min(w, 0.0); }
+        case 3u: { return w + params.gamma * max(w, 0.0); }
+        case 4u: { return w + params.gamma * min(w, 0.0); }
+        case 5u: { return w * w; }
+        case 6u: { return 1.0; }
+        case 7u: { return 0.0; }
+        default: { return w; }
+    }
+}
+
+// The first row or column in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
+fn first_of(slot: u32) -> u32 {
+    return (slot & 8u) * 4u + (slot & 7u);
+}
+
+// Where the window of an output position starts.
+fn window(position: u32, group: u32, in_count: u32) -> vec4<i32> {
+    let line = position / params.out_width;
+    let image = line / params.out_height;
+    if image >= params.batch {
+        return vec4(OUTSIDE, OUTSIDE, 0, -1);
+    }
+    let top = line % params.out_height * params.stride_height;
+    let left = position % params.out_width * params.stride_width;
+    let y = i32(top) - i32(params.padding_height);
+    let x = i32(left) - i32(params.padding_width);
+    let pixel = (i32(image * params.in_height) + y) * i32(params.in_width) + x;
+    let corner = pixel * i32(params.in_channels) + i32(group * in_count);
+    return vec4(y, x, corner, i32(position * params.out_channels));
+}
+
+// The input that row `row` meets at a tap: so far down and right of the corner.
+fn input(row: u32, down: i32, right: i32, offset: i32) -> f32 {
+    let start = tile_rows[row];
+    // Negative coordinates become large ones.
+    if u32(start.x + down) < params.in_height && u32(start.y + right) < params.in_width {
+        return a[start.z + offset];
+    }
+    return 0.0;
+}
+
+fn weight(at: u32, live: bool) -> f32 {
+    if live {
+        return part_of(w[at], params.part);
+    }
+    return 0.0;
+}
+
+// Adds what the tiles hold: the eight rows in slots `row` and `row + 8` by the eight columns in
+// slots `column` and `column + 8`, two vectors a row.
+fn multiply(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32) {
+    for (var k = 0u; k < DEPTH; k += 1u) {
+        let a = tile_a[k * PITCH + row];
+        let b = tile_a[k * PITCH + row + 8u];
+        let v = tile_w[k * PITCH + column];
+        let w = tile_w[k * PITCH + column + 8u];
+        (*sums)[0] += a.x * v;
+        (*sums)[1] += a.x * w;
+        (*sums)[2] += a.y * v;
+        (*sums)[3] += a.y * w;
+        (*sums)[4] += a.z * v;
+        (*sums)[5] += a.z * w;
+        (*sums)[6] += a.w * v;
+        (*sums)[7] += a.w * w;
+        (*sums)[8] += b.x * v;
+        (*sums)[9] += b.x * w;
+        (*sums)[10] += b.y * v;
+        (*sums)[11] += b.y * w;
+        (*sums)[12] += b.z * v;
+        (*sums)[13] += b.z * w;
+        (*sums)[14] += b.w * v;
+        (*sums)[15] += b.w * w;
+    }
+}
+
+fn store(at: i32, channel: u32, end: u32, sum: f32) {
+    if at < 0 || channel >= end {
+        return;
+    }
+    let i = u32(at) + channel;
+    var z = sum;
+    if params.bias_part != NOTHING {
+        z += part_of(b[channel], params.bias_part);
+    }
+    if params.accumulate == 1u {
+        z += out[i];
+    }
+    out[i] = z;
+}
+
+// Stores the sums of one row in columns `column` and `column + 32` and every 8th after them.
+fn store_row(row: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>) {
+    let at = tile_rows[row].w;
+    for (var i = 0u; i < 4u; i += 1u) {
+        store(at, column + 8u * i, end, lower[i]);
+        store(at, column + 8u * i + 32u, end, upper[i]);
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let in_count = params.in_channels / params.groups;
+    let out_count = params.out_channels / params.groups;
+    let column_tiles = (out_count + TILE - 1u) / TILE;
+    let group = id.z / column_tiles;
+    let first_column = id.z % column_tiles * TILE;
+    let first_row = (id.y * groups.x + id.x) * TILE;
+    if first_row >= params.batch * params.out_height * params.out_width {
+        return;
+    }
+    let depth = params.kernel_height * params.kernel_width * in_count;
+    tile_rows[lane] = window(first_row + lane, group, in_count);
+    workgroupBarrier();
+
+    // While loading, an invocation stays at one depth in 16 for inputs, and in one slot of 16
+    // for weights: neighbours read neighbouring channels.
+    let low = lane % 16u;
+    let high = lane / 16u;
+    var channel = low;
+    var ky = 0u;
+    var kx = 0u;
+    var sums = array<vec4<f32>, 16>();
+    for (var first = 0u; first < depth; first += DEPTH) {
+        while channel >= in_count {
+            channel -= in_count;
+            kx += 1u;
+            if kx == params.kernel_width {
+                kx = 0u;
+                ky += 1u;
+            }
+        }
+        let dy = ky * params.dilation_height;
+        let dx = kx * params.dilation_width;
+        let down = select(OUTSIDE, i32(dy), first + low < depth);
+        let offset = i32((dy * params.in_width + dx) * params.in_channels + channel);
+        for (var slot = high; slot < 16u; slot += 4u) {
+            let row = first_of(slot);
+            tile_a[low * PITCH + slot] = vec4(
+                input(row, down, i32(dx), offset),
+                input(row + 8u, down, i32(dx), offset),
+                input(row + 16u, down, i32(dx), offset),
+                input(row + 24u, down, i32(dx), offset),
+            );
+        }
+        let column = first_column + first_of(low);
+        for (var k = high; k < DEPTH; k += 4u) {
+            let at = (group * depth + first + k) * out_count + column;
+            let live = first + k < depth;
+            tile_w[k * PITCH + low] = vec4(
+                weight(at, live && column < out_count),
+                weight(at + 8u, live && column + 8u < out_count),
+                weight(at + 16u, live && column + 16u < out_count),
+                weight(at + 24u, live && column + 24u < out_count),
+            );
+        }
+        channel += DEPTH;
+        workgroupBarrier();
+        multiply(&sums, lane / 8u, lane % 8u);
+        workgroupBarrier();
+    }
+
+    let row = lane / 8u;
+    let column = group * out_count + first_column + lane % 8u;
+    let end = (group + 1u) * out_count;
+    store_row(row, column, end, sums[0], sums[1]);
+    store_row(row + 8u, column, end, sums[2], sums[3]);
+    store_row(row + 16u, column, end, sums[4], sums[5]);
+    store_row(row + 24u, column, end, sums[6], sums[7]);
+    store_row(row + 32u, column, end, sums[8], sums[9]);
+    store_row(row + 40u, column, end, sums[10], sums[11]);
+    store_row(row + 48u, column, end, sums[12], sums[13]);
+    store_row(row + 56u, column, end, sums[14], sums[15]);
+}

@@ -1,0 +1,295 @@
+// Transpose of a convolution, as a matrix product: rows are input positions, columns the input
+// channels of a group, the depth runs over taps and output channels. The tiles are conv2d's, but
+// all rows of one stand at the same place between two strides, so that they meet the same taps.
+
+struct Params {
+    batch: u32,
+    in_height: u32,
+    in_width: u32,
+    in_channels: u32,
+    out_height: u32,
+    out_width: u32,
+    out_channels: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    padding_height: u32,
+    padding_width: u32,
+    dilation_height: u32,
+    dilation_width: u32,
+    groups: u32,
+    part: u32,
+    bias_part: u32,
+    gamma: f32,
+    accumulate: u32, // 1: add to the output
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> s: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>; // [group][tap][input][output channel]
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+const TILE: u32 = 64u;
+const DEPTH: u32 = 16u;
+// Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
+const PITCH: u32 = 17u;
+// A coordinate that no tap brings back into the picture.
+const OUTSIDE: i32 = -0x40000000;
+// So few columns (the channels of an image) are made by one invocation a row.
+const NARROW: u32 = 4u;
+
+// Each vector ("slot") holds four rows or columns, 8 apart: see `first_of`.
+var<workgroup> tile_a: array<vec4<f32>, 272>;
+var<workgroup> tile_w: array<vec4<f32>, 272>;
+// Of each row: y and x of the window that meets it at the first tap, where that lies in `s`,
+// where its sums go.
+var<workgroup> tile_rows: array<vec4<i32>, 64>;
+
+// The taps that rows meet along one axis.
+struct Taps {
+    first: u32,
+    step: u32,
+    count: u32,
+    hop: u32, // windows back from one to the next
+}
+
+// The taps `k` for which a window starts at `place + padding - k * dilation`.
+fn taps(place: u32, kernel: u32, stride: u32, padding: u32, dilation: u32) -> Taps {
+    var first = 0u;
+    while first < kernel && (place + padding + first * dilation * (stride - 1u)) % stride != 0u {
+        first += 1u;
+    }
+    var step = 1u;
+    while step * dilation % stride != 0u {
+        step += 1u;
+    }
+    let count = (kernel - first + step - 1u) / step;
+    return Taps(first, step, count, step * dilation / stride);
+}
+
+fn part_of(w: f32, part: u32) -> f32 {
+    switch part {
+        case 1u: { return max(w, 0.0); }
+        case 2u: { return min(w, 0.0); }
+        case 3u: { return w + params.gamma * max(w, 0.0); }
+        case 4u: { return w + params.gamma * min(w, 0.0); }
+        case 5u: { return w * w; }
+        case 6u: { return 1.0; }
+        case 7u: { return 0.0; }
+        default: { return w; }
+    }
+}
+
+// The first row or column in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
+fn first_of(slot: u32) -> u32 {
+    return (slot & 8u) * 4u + (slot & 7u);
+}
+
+// The window that meets input position (y, x) at the first taps.
+fn window(image: u32, y: u32, x: u32, group: u32, down: Taps, across: Taps) -> vec4<i32> {
+    if image >= params.batch || y >= params.in_height || x >= params.in_width {
+        return vec4(OUTSIDE, OUTSIDE, 0, -1);
+    }
+    // The divisions leave no remainder, below zero neither.
+    let top = i32(y + params.padding_height) - i32(down.first * params.dilation_height);
+    let left = i32(x + params.padding_width) - i32(across.first * params.dilation_width);
+    let oy = top / i32(params.stride_height);
+    let ox = left / i32(params.stride_width);
+    let pixel = (i32(image * params.out_height) + oy) * i32(params.out_width) + ox;
+    let out_count = params.out_channels / params.groups;
+    let start = pixel * i32(params.out_channels) + i32(group * out_count);
+    let cell = (image * params.in_height + y) * params.in_width + x;
+    return vec4(oy, ox, start, i32(cell * params.in_channels));
+}
+
+// The signal that row `row` meets at a tap: so far up and left of its first window.
+fn signal(row: u32, up: i32, left: i32, offset: i32) -> f32 {
+    let start = tile_rows[row];
+    // Negative coordinates become large ones.
+    if u32(start.x - up) < params.out_height && u32(start.y - left) < params.out_width {
+        return s[start.z + offset];
+    }
+    return 0.0;
+}
+
+fn weight(at: u32, live: bool) -> f32 {
+    if live {
+        return part_of(w[at], params.part);
+    }
+    return 0.0;
+}
+
+// Adds what the tiles hold: the eight rows in slots `row` and `row + 8` by the eight columns in
+// slots `column` and `column + 8`, two vectors a row.
+fn multiply(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32) {
+    for (var k = 0u; k < DEPTH; k += 1u) {
+        let a = tile_a[k * PITCH + row];
+        let b = tile_a[k * PITCH + row + 8u];
+        let v = tile_w[k * PITCH + column];
+        let w = tile_w[k * PITCH + column + 8u];
+        (*sums)[0] += a.x * v;
+        (*sums)[1] += a.x * w;
+        (*sums)[2] += a.y * v;
+        (*sums)[3] += a.y * w;
+        (*sums)[4] += a.z * v;
+        (*sums)[5] += a.z * w;
+        (*sums)[6] += a.w * v;
+        (*sums)[7] += a.w * w;
+        (*sums)[8] += b.x * v;
+        (*sums)[9] += b.x * w;
+        (*sums)[10] += b.y * v;
+        (*sums)[11] += b.y * w;
+        (*sums)[12] += b.z * v;
+        (*sums)[13] += b.z * w;
+        (*sums)[14] += b.w * v;
+        (*sums)[15] += b.w * w;
+    }
+}
+
+// As `multiply`, for all columns of one row.
+fn multiply_narrow(sums: ptr<function, array<vec4<f32>, 16>>, row: u32) {
+    for (var k = 0u; k < DEPTH; k += 1u) {
+        let a = tile_a[k * PITCH + (row & 7u) + (row & 32u) / 4u][row / 8u % 4u];
+        let at = k * PITCH;
+        let w = vec4(tile_w[at].x, tile_w[at + 1u].x, tile_w[at + 2u].x, tile_w[at + 3u].x);
+        (*sums)[0] += a * w;
+    }
+}
+
+fn store(at: i32, channel: u32, end: u32, sum: f32) {
+    if at < 0 || channel >= end {
+        return;
+    }
+    let i = u32(at) + channel;
+    var c = sum;
+    if params.accumulate == 1u {
+        c += out[i];
+    }
+    out[i] = c;
+}
+
+// Stores the sums of one row in columns `column` and `column + 32` and every 8th after them.
+fn store_row(row: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>) {
+    let at = tile_rows[row].w;
+    for (var i = 0u; i < 4u; i += 1u) {
+        store(at, column + 8u * i, end, lower[i]);
+        store(at, column + 8u * i + 32u, end, upper[i]);
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let in_count = params.in_channels / params.groups;
+    let out_count = params.out_channels / params.groups;
+    let column_tiles = (in_count + TILE - 1u) / TILE;
+    let group = id.z / column_tiles;
+    let first_column = id.z % column_tiles * TILE;
+
+    // Rows at the same place between two strides, and the tiles they fill.
+    let height = (params.in_height + params.stride_height - 1u) / params.stride_height;
+    let width = (params.in_width + params.stride_width - 1u) / params.stride_width;
+    let row_tiles = (params.batch * height * width + TILE - 1u) / TILE;
+    let tile = id.y * groups.x + id.x;
+    let place = tile / row_tiles;
+    if place >= params.stride_height * params.stride_width {
+        return;
+    }
+    let place_y = place / params.stride_width;
+    let place_x = place % params.stride_width;
+    let down = taps(
+        place_y, params.kernel_height,
+        params.stride_height, params.padding_height, params.dilation_height,
+    );
+    let across = taps(
+        place_x, params.kernel_width,
+        params.stride_width, params.padding_width, params.dilation_width,
+    );
+    let cell = tile % row_tiles * TILE + lane;
+    let y = cell / width % height * params.stride_height + place_y;
+    let x = cell % width * params.stride_width + place_x;
+    tile_rows[lane] = window(cell / (height * width), y, x, group, down, across);
+    workgroupBarrier();
+
+    // While loading, an invocation stays at one depth in 16: neighbours read neighbouring
+    // channels.
+    let depth = down.count * across.count * out_count;
+    let narrow = in_count <= NARROW;
+    let low = lane % 16u;
+    let high = lane / 16u;
+    let w_slots = select(16u, 4u, narrow);
+    var channel = low;
+    var ky = 0u;
+    var kx = 0u;
+    var sums = array<vec4<f32>, 16>();
+    for (var first = 0u; first < depth; first += DEPTH) {
+        while channel >= out_count {
+            channel -= out_count;
+            kx += 1u;
+            if kx == across.count {
+                kx = 0u;
+                ky += 1u;
+            }
+        }
+        let live = first + low < depth;
+        let dy = ky * down.hop;
+        let dx = kx * across.hop;
+        // What lies outside on the other side is as far away.
+        let up = select(-OUTSIDE, i32(dy), live);
+        let offset = i32(channel) - i32((dy * params.out_width + dx) * params.out_channels);
+        for (var slot = high; slot < 16u; slot += 4u) {
+            let row = first_of(slot);
+            tile_a[low * PITCH + slot] = vec4(
+                signal(row, up, i32(dx), offset),
+                signal(row + 8u, up, i32(dx), offset),
+                signal(row + 16u, up, i32(dx), offset),
+                signal(row + 24u, up, i32(dx), offset),
+            );
+        }
+        let tap_y = group * params.kernel_height + down.first + ky * down.step;
+        let tap = tap_y * params.kernel_width + across.first + kx * across.step;
+        for (var slot = high; slot < w_slots; slot += 4u) {
+            let column = first_column + first_of(slot);
+            let at = (tap * in_count + column) * out_count + channel;
+            tile_w[low * PITCH + slot] = vec4(
+                weight(at, live && column < in_count),
+                weight(at + 8u * out_count, live && column + 8u < in_count),
+                weight(at + 16u * out_count, live && column + 16u < in_count),
+                weight(at + 24u * out_count, live && column + 24u < in_count),
+            );
+        }
+        channel += DEPTH;
+        workgroupBarrier();
+        if narrow {
+            multiply_narrow(&sums, lane);
+        } else {
+            multiply(&sums, lane / 8u, lane % 8u);
+        }
+        workgroupBarrier();
+    }
+
+    let start = group * in_count + first_column;
+    let end = (group + 1u) * in_count;
+    if narrow {
+        let at = tile_rows[lane].w;
+        store(at, start, end, sums[0].x);
+        store(at, start + 1u, end, sums[0].y);
+        store(at, start + 2u, end, sums[0].z);
+        store(at, start + 3u, end, sums[0].w);
+        return;
+    }
+    let row = lane / 8u;
+    let column = start + lane % 8u;
+    store_row(row, column, end, sums[0], sums[1]);
+    store_row(row + 8u, column, end, sums[2], sums[3]);
+    store_row(row + 16u, column, end, sums[4], sums[5]);
+    store_row(row + 24u, column, end, sums[6], sums[7]);
+    store_row(row + 32u, column, end, sums[8], sums[9]);
+    store_row(row + 40u, column, end, sums[10], sums[11]);
+    store_row(row + 48u, column, end, sums[12], sums[13]);
+    store_row(row + 56u, column, end, sums[14], sums[15]);
+}

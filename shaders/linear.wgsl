@@ -1,0 +1,88 @@
+// Matrix product with a part of the weights, for a shard of their rows. One workgroup a row; a
+// read of the row serves four pictures.
+
+struct Params {
+    batch: u32,
+    in_features: u32,
+    out_features: u32,
+    first: u32, // the first output of the shard
+    rows: u32, // of the shard
+    part: u32,
+    bias_part: u32,
+    gamma: f32,
+    accumulate: u32, // 1: add to the output
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+const NOTHING: u32 = 7u;
+
+var<workgroup> tile_sums: array<vec4<f32>, 128>;
+
+fn part_of(w: f32, part: u32) -> f32 {
+    switch part {
+        case 1u: { return max(w, 0.0); }
+        case 2u: { return min(w, 0.0); }
+        case 3u: { return w + params.gamma * max(w, 0.0); }
+        case 4u: { return w + params.gamma * min(w, 0.0); }
+        case 5u: { return w * w; }
+        case 6u: { return 1.0; }
+        case 7u: { return 0.0; }
+        default: { return w; }
+    }
+}
+
+fn store(image: u32, output: u32, sum: f32) {
+    let i = image * params.out_features + output;
+    var z = sum;
+    if params.bias_part != NOTHING {
+        z += part_of(b[output], params.bias_part);
+    }
+    if params.accumulate == 1u {
+        z += out[i];
+    }
+    out[i] = z;
+}
+
+@compute @workgroup_size(128)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = id.y * groups.x + id.x;
+    if row >= params.rows {
+        return;
+    }
+    for (var first = 0u; first < params.batch; first += 4u) {
+        // Past the last picture, the last again.
+        let images = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.batch - 1u));
+        let start = images * params.in_features;
+        let single = first + 1u == params.batch;
+        var sum = vec4(0.0);
+        for (var i = lane; i < params.in_features; i += 128u) {
+            let weight = part_of(w[row * params.in_features + i], params.part);
+            var inputs = vec4(a[start.x + i]);
+            if !single {
+                inputs = vec4(inputs.x, a[start.y + i], a[start.z + i], a[start.w + i]);
+            }
+            sum += weight * inputs;
+        }
+        tile_sums[lane] = sum;
+        workgroupBarrier();
+        for (var half = 64u; half > 0u; half /= 2u) {
+            if lane < half {
+                tile_sums[lane] += tile_sums[lane + half];
+            }
+            workgroupBarrier();
+        }
+        if lane < 4u && first + lane < params.batch {
+            store(first + lane, params.first + row, tile_sums[0][lane]);
+        }
+        workgroupBarrier();
+    }
+}

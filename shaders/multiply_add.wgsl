@@ -1,0 +1,32 @@
+// r = scale * a * c, or added to what r holds. One invocation a value.
+
+struct Params {
+    total: u32,
+    count: u32, // values of a row
+    repeat: u32, // rows of a picture
+    stride: u32, // from the inputs of one picture to the next
+    scale: f32,
+    accumulate: u32, // 1: add to the output
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> c: array<f32>;
+@group(0) @binding(3) var<storage, read_write> r: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let i = id.y * groups.x * 256u + id.x;
+    if i >= params.total {
+        return;
+    }
+    let image = i / params.count / params.repeat;
+    var value = params.scale * a[image * params.stride + i % params.count] * c[i];
+    if params.accumulate == 1u {
+        value += r[i];
+    }
+    r[i] = value;
+}

@@ -1,0 +1,236 @@
+//! Runs programs on the CPU: in `f32` for use, in `f64` as the reference.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use super::{Input, Output, Session};
+use crate::error::Result;
+use crate::kernels::linear::Rows;
+use crate::kernels::{
+    Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
+    channel_constant, clamp, conv_transpose2d, conv2d, copy_channels, gate, linear,
+    linear_transpose, max_pool2d, max_pool2d_backward, multiply_add, parallel, permute, seed,
+    stabilized_ratio, sum_rows, top_k,
+};
+use crate::num::Float;
+use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightUse};
+
+/// The CPU, with the weights that its sessions share.
+#[derive(Clone, Debug, Default)]
+pub struct Cpu<F> {
+    prepared: Arc<Mutex<Prepared<F>>>,
+}
+
+/// Weights made ready, by what they are; they live as long as a session uses them.
+type Prepared<F> = HashMap<((usize, usize), Form, (Part, u32)), Weak<Vec<F>>>;
+
+impl<F: Number> Cpu<F> {
+    /// The CPU, with no weights yet.
+    pub fn new() -> Self {
+        Self { prepared: Arc::default() }
+    }
+
+    /// Takes memory for the program and makes its weights ready.
+    pub fn prepare(&self, program: &Program) -> CpuSession<F> {
+        let weights = program.weights.iter().map(|weight| self.ready(weight)).collect();
+        let floats = |element| {
+            let len = |buffer: &crate::program::Buffer| match buffer.element == element {
+                true => buffer.len,
+                false => 0,
+            };
+            program.buffers.iter().map(len).collect::<Vec<_>>()
+        };
+        CpuSession {
+            floats: floats(Element::Float).into_iter().map(|len| vec![F::ZERO; len]).collect(),
+            indices: floats(Element::Index).into_iter().map(|len| vec![0; len]).collect(),
+            weights,
+            program: program.clone(),
+        }
+    }
+
+    /// Rows of matrices are read as they are stored; everything else is brought into order.
+    fn ready(&self, weight: &WeightUse) -> Option<Arc<Vec<F>>> {
+        let identity = match (&weight.form, &weight.source) {
+            (Form::Rows { .. }, _) => return None,
+            (Form::Vector | Form::Filters(_), Source::Made(_)) => {
+                return Some(Arc::new(ordered(weight)));
+            }
+            (Form::Vector | Form::Filters(_), Source::Stored(stored)) => stored.identity(),
+        };
+        let (part, gamma) = weight.part;
+        let key = (identity, weight.form.clone(), (part, gamma.to_bits()));
+        let mut prepared = self.prepared.lock().expect("no thread panics while holding it");
+        prepared.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = prepared.get(&key).and_then(Weak::upgrade) {
+            return Some(known);
+        }
+        let made = Arc::new(ordered(weight));
+        prepared.insert(key, Arc::downgrade(&made));
+        Some(made)
+    }
+}
+
+/// The numbers in the order and the part that the twins read.
+fn ordered<F: Float>(weight: &WeightUse) -> Vec<F> {
+    let numbers = weight.numbers();
+    let (part, gamma) = (weight.part.0, F::from_f32(weight.part.1));
+    let mut out = vec![F::ZERO; weight.len()];
+    match &weight.form {
+        Form::Filters(packing) => {
+            parallel::each(&mut out, |i, w| *w = part.of(numbers.get(packing.source(i)), gamma));
+        }
+        Form::Vector | Form::Rows { .. } => {
+            parallel::each(&mut out, |i, w| *w = numbers.get(i));
+        }
+    }
+    out
+}
+
+/// `f32` or `f64`, with the output that holds it.
+pub trait Number: Float {
+    /// The output of these values.
+    fn output(values: &[Self]) -> Output;
+}
+
+impl Number for f32 {
+    fn output(values: &[Self]) -> Output {
+        Output::F32(values.to_vec())
+    }
+}
+
+impl Number for f64 {
+    fn output(values: &[Self]) -> Output {
+        Output::F64(values.to_vec())
+    }
+}
+
+/// A program made ready on the CPU. Runs without taking more memory than its outputs.
+#[derive(Debug)]
+pub struct CpuSession<F> {
+    program: Program,
+    /// One for each buffer of the program; empty where the buffer holds indices.
+    floats: Vec<Vec<F>>,
+    /// One for each buffer of the program; empty where the buffer holds floats.
+    indices: Vec<Vec<u32>>,
+    /// One for each weight; `None` where it is read as it is stored.
+    weights: Vec<Option<Arc<Vec<F>>>>,
+}
+
+impl<F: Number> Session for CpuSession<F> {
+    fn run(&mut self, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
+        assert_eq!(inputs.len(), self.program.inputs.len(), "inputs of the program");
+        for (slot, input) in self.program.inputs.clone().into_iter().zip(inputs) {
+            let value = self.program.values[slot.0];
+            match input {
+                Input::Float(from) => {
+                    let to = &mut self.floats[value.buffer][..value.len];
+                    assert_eq!(to.len(), from.len(), "length of an input");
+                    parallel::each(to, |i, to| *to = F::from_f32(from[i]));
+                }
+                Input::Index(from) => {
+                    self.indices[value.buffer][..value.len].copy_from_slice(from);
+                }
+            }
+        }
+        let program = std::mem::take(&mut self.program.steps);
+        for step in &program {
+            self.step(step);
+        }
+        self.program.steps = program;
+        let output = |slot: &Slot| match self.program.values[slot.0].element {
+            Element::Float => F::output(self.read(*slot)),
+            Element::Index => Output::Index(self.read_index(*slot).to_vec()),
+        };
+        Ok(self.program.outputs.iter().map(output).collect())
+    }
+}
+
+impl<F: Number> CpuSession<F> {
+    fn read(&self, slot: Slot) -> &[F] {
+        let value = self.program.values[slot.0];
+        &self.floats[value.buffer][..value.len]
+    }
+
+    fn read_index(&self, slot: Slot) -> &[u32] {
+        let value = self.program.values[slot.0];
+        &self.indices[value.buffer][..value.len]
+    }
+
+    /// Takes what the step writes out of the buffers, runs it and puts the results back.
+    fn step(&mut self, step: &Step) {
+        let mut out = Vec::new();
+        let mut out_index = Vec::new();
+        let (mut place, mut place_index) = (None, None);
+        for (operand, access) in step.operands.iter().zip(step.call.kernel().operands) {
+            let Operand::Value(slot) = operand else { continue };
+            let buffer = self.program.values[slot.0].buffer;
+            match access {
+                Access::Write | Access::Update => {
+                    out = std::mem::take(&mut self.floats[buffer]);
+                    place = Some((buffer, self.program.values[slot.0].len));
+                }
+                Access::WriteIndex => {
+                    out_index = std::mem::take(&mut self.indices[buffer]);
+                    place_index = Some((buffer, self.program.values[slot.0].len));
+                }
+                Access::Read | Access::ReadIndex => {}
+            }
+        }
+        let len = place.map_or(0, |(_, len)| len);
+        let index_len = place_index.map_or(0, |(_, len)| len);
+        self.call(step, &mut out[..len], &mut out_index[..index_len]);
+        if let Some((buffer, _)) = place {
+            self.floats[buffer] = out;
+        }
+        if let Some((buffer, _)) = place_index {
+            self.indices[buffer] = out_index;
+        }
+    }
+
+    fn call(&self, step: &Step, out: &mut [F], out_index: &mut [u32]) {
+        let float = |i: usize| match step.operands[i] {
+            Operand::Value(slot) => self.read(slot),
+            Operand::Weight(weight) => {
+                self.weights[weight.0].as_ref().expect("kernels read these in order").as_slice()
+            }
+        };
+        let index = |i: usize| match step.operands[i] {
+            Operand::Value(slot) => self.read_index(slot),
+            Operand::Weight(_) => unreachable!("weights are floats"),
+        };
+        let rows = |i: usize| self.rows(step.operands[i]);
+        match &step.call {
+            Call::Add(p) => add::cpu(p, float(0), float(1), out),
+            Call::Attribution(p) => attribution::cpu(p, float(0), float(1), out),
+            Call::AvgPool2d(p) => avg_pool2d::cpu(p, float(0), out),
+            Call::AvgPool2dBackward(p) => avg_pool2d_backward::cpu(p, float(0), out),
+            Call::ChannelAffine(p) => channel_affine::cpu(p, float(0), float(1), float(2), out),
+            Call::ChannelConstant(p) => channel_constant::cpu(p, float(0), out),
+            Call::Clamp(p) => clamp::cpu(p, float(0), out),
+            Call::Conv2d(p) => conv2d::cpu(p, float(0), float(1), float(2), out),
+            Call::ConvTranspose2d(p) => conv_transpose2d::cpu(p, float(0), float(1), out),
+            Call::CopyChannels(p) => copy_channels::cpu(p, float(0), out),
+            Call::Gate(p) => gate::cpu(p, float(0), float(1), out),
+            Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),
+            Call::LinearTranspose(p) => linear_transpose::cpu(p, float(0), rows(1), out),
+            Call::MaxPool2d(p) => max_pool2d::cpu(p, float(0), out, out_index),
+            Call::MaxPool2dBackward(p) => max_pool2d_backward::cpu(p, index(0), float(1), out),
+            Call::MultiplyAdd(p) => multiply_add::cpu(p, float(0), float(1), out),
+            Call::Permute(p) => permute::cpu(p, float(0), out),
+            Call::Seed(p) => seed::cpu(p, float(0), index(1), out),
+            Call::StabilizedRatio(p) => stabilized_ratio::cpu(p, float(0), float(1), out),
+            Call::SumRows(p) => sum_rows::cpu(p, float(0), out),
+            Call::TopK(p) => top_k::cpu(p, float(0), out_index),
+        }
+    }
+
+    /// The shard of a matrix, as it is stored.
+    fn rows(&self, operand: Operand) -> Rows<'_> {
+        let Operand::Weight(weight) = operand else { unreachable!("matrices are weights") };
+        let weight = &self.program.weights[weight.0];
+        let Form::Rows { rows, columns } = &weight.form else {
+            unreachable!("linear layers read rows")
+        };
+        weight.numbers().slice(rows.start * columns..rows.end * columns)
+    }
+}

@@ -1,0 +1,122 @@
+//! Where programs run: one of the backends, opened by name.
+
+use std::str::FromStr;
+
+use super::Session;
+use super::cpu::Cpu;
+#[cfg(feature = "gpu")]
+use super::gpu::{Choice, Gpu};
+use crate::error::{Error, Result};
+use crate::program::{Limits, Program};
+
+/// An open device. Cheap to clone; clones share weights.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Device {
+    /// The CPU in 32 bit.
+    Cpu(Cpu<f32>),
+    /// The CPU in 64 bit: the reference.
+    CpuF64(Cpu<f64>),
+    /// A GPU.
+    #[cfg(feature = "gpu")]
+    Gpu(Gpu),
+}
+
+/// Which device to open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A real GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU in 32 bit.
+    Cpu,
+    /// The CPU in 64 bit.
+    CpuF64,
+    /// A real GPU.
+    Gpu,
+    /// The GPU with this in its name, a software one included.
+    Named(String),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(match name {
+            "auto" => DeviceChoice::Auto,
+            "cpu" => DeviceChoice::Cpu,
+            "gpu" => DeviceChoice::Gpu,
+            name => DeviceChoice::Named(name.to_owned()),
+        })
+    }
+}
+
+impl Device {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if no GPU suits (never for [`DeviceChoice::Auto`]),
+    /// [`Error::Device`] if its driver fails.
+    pub fn open(choice: &DeviceChoice) -> Result<Self> {
+        match choice {
+            DeviceChoice::Auto => match open_gpu(None) {
+                Ok(gpu) => Ok(gpu),
+                Err(Error::NoAdapter { .. }) => Ok(Device::Cpu(Cpu::new())),
+                Err(error) => Err(error),
+            },
+            DeviceChoice::Cpu => Ok(Device::Cpu(Cpu::new())),
+            DeviceChoice::CpuF64 => Ok(Device::CpuF64(Cpu::new())),
+            DeviceChoice::Gpu => open_gpu(None),
+            DeviceChoice::Named(name) => open_gpu(Some(name)),
+        }
+    }
+
+    /// What the device calls itself.
+    pub fn name(&self) -> String {
+        match self {
+            Device::Cpu(_) => "cpu".to_owned(),
+            Device::CpuF64(_) => "cpu (f64)".to_owned(),
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu) => gpu.name().to_owned(),
+        }
+    }
+
+    /// What the device can take in one step.
+    pub fn limits(&self) -> Limits {
+        match self {
+            Device::Cpu(_) | Device::CpuF64(_) => Limits::NONE,
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu) => Limits {
+                binding_bytes: usize::try_from(gpu.max_binding_bytes()).unwrap_or(usize::MAX),
+            },
+        }
+    }
+
+    /// Makes a program ready.
+    ///
+    /// # Errors
+    /// [`Error::DeviceMemory`] if it does not fit, [`Error::Device`] if the driver fails.
+    pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>> {
+        Ok(match self {
+            Device::Cpu(cpu) => Box::new(cpu.prepare(program)),
+            Device::CpuF64(cpu) => Box::new(cpu.prepare(program)),
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu) => Box::new(gpu.prepare(program)?),
+        })
+    }
+}
+
+/// A real GPU, or the one of that name.
+#[cfg(feature = "gpu")]
+fn open_gpu(name: Option<&str>) -> Result<Device> {
+    let choice = name.map_or(Choice::Real, |name| Choice::Named(name.to_owned()));
+    Ok(Device::Gpu(Gpu::open(&choice)?))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn open_gpu(name: Option<&str>) -> Result<Device> {
+    Err(Error::NoAdapter {
+        wanted: name.map_or("GPU".to_owned(), |name| format!("GPU named `{name}`")),
+        available: "none: this build is without the feature `gpu`".to_owned(),
+    })
+}

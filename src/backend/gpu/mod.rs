@@ -1,0 +1,139 @@
+//! Runs programs on the GPU through wgpu: Vulkan, Metal and DX12.
+//!
+//! [`Gpu`] is an open device with what sessions share: compiled kernels and uploaded weights.
+//! [`Gpu::prepare`] turns a program into a [`GpuSession`]: one buffer for each of the plan's, a
+//! bind group for each step, all parameters in one uniform buffer. A run then writes the inputs,
+//! records all steps in one compute pass, copies the outputs to one buffer and waits for it;
+//! passes keep their order, so that equal inputs give equal bits on one device.
+//!
+//! Nothing here panics over a device or prints: adapters that are missing, memory that runs out
+//! and drivers that fail are [`Error`](crate::Error)s that name the adapter.
+
+mod adapter;
+mod binding;
+mod device;
+mod pipelines;
+mod session;
+mod watchdog;
+mod weights;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use adapter::{AdapterInfo, Choice, Kind};
+pub use session::GpuSession;
+
+use crate::error::Result;
+use crate::program::Program;
+
+/// An open GPU. Cheap to clone; clones share the device, its compiled kernels and its weights.
+///
+/// Weights stay on the device as long as a session holds them: sessions of one network share
+/// them, and dropping the last one frees them. Until then the session also keeps the weights'
+/// host memory (or file mapping) alive.
+#[derive(Clone)]
+pub struct Gpu {
+    shared: Arc<Shared>,
+    checked: bool,
+}
+
+struct Shared {
+    device: device::Device,
+    pipelines: pipelines::Pipelines,
+    weights: weights::Weights,
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gpu")
+            .field("adapter", self.info())
+            .field("checked", &self.checked)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gpu {
+    /// The adapters of this machine, software ones included; none where no driver is installed.
+    pub fn adapters() -> Vec<AdapterInfo> {
+        pollster::block_on(Self::adapters_async())
+    }
+
+    /// [`adapters`](Self::adapters) without blocking.
+    pub async fn adapters_async() -> Vec<AdapterInfo> {
+        let adapters = adapter::all().await;
+        adapters.iter().map(|adapter| AdapterInfo::new(&adapter.get_info())).collect()
+    }
+
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`](crate::Error::NoAdapter) if none suits,
+    /// [`Error::Device`](crate::Error::Device) if its driver fails.
+    pub fn open(choice: &Choice) -> Result<Self> {
+        pollster::block_on(Self::open_async(choice))
+    }
+
+    /// [`open`](Self::open) without blocking.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_async(choice: &Choice) -> Result<Self> {
+        Ok(Self::of(device::Device::open(choice).await?))
+    }
+
+    /// Uses a device that the app has opened with [`crate::wgpu`], within the limits it was opened
+    /// with.
+    ///
+    /// Its handlers of uncaptured errors and of its loss stay the app's.
+    pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::of(device::Device::from_parts(device, queue))
+    }
+
+    fn of(device: device::Device) -> Self {
+        let (pipelines, weights) = Default::default();
+        Self { shared: Arc::new(Shared { device, pipelines, weights }), checked: false }
+    }
+
+    /// The same GPU, whose kernels check (or do not check) every access, loop and division:
+    /// slower, and the same results unless a kernel is wrong. Off unless asked for.
+    #[must_use]
+    pub fn checked(mut self, checked: bool) -> Self {
+        self.checked = checked;
+        self
+    }
+
+    /// The adapter that was opened.
+    pub fn info(&self) -> &AdapterInfo {
+        &self.shared.device.info
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.info().name
+    }
+
+    /// The most bytes that one weight or value may have; larger matrices are split into shards.
+    pub fn max_binding_bytes(&self) -> u64 {
+        self.shared.device.max_binding_bytes()
+    }
+
+    /// Takes the program's memory, uploads its weights, compiles its kernels.
+    ///
+    /// # Errors
+    /// [`Error::DeviceMemory`](crate::Error::DeviceMemory) if something does not fit,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if a layer is too large to launch,
+    /// [`Error::Device`](crate::Error::Device) if the driver fails.
+    pub fn prepare(&self, program: &Program) -> Result<GpuSession> {
+        GpuSession::new(self, program)
+    }
+}
+
+/// What values and weights are used for: kernels, uploads, and copies to the outputs.
+const COPIED_STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST);
+
+/// Bytes of that many numbers; one at least, because buffers and bindings cannot be empty.
+fn bytes(len: usize) -> u64 {
+    len.max(1) as u64 * 4
+}

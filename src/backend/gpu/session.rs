@@ -1,0 +1,222 @@
+//! A program made ready on a GPU, and how it runs.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, mpsc};
+
+use super::binding::{Params, Resources, buffers};
+use super::pipelines::Pipeline;
+use super::weights::Resident;
+use super::{Gpu, bytes, watchdog};
+use crate::backend::{Input, Output, Session};
+use crate::error::{Error, Result};
+use crate::kernels::Call;
+use crate::program::{Element, Program, Slot, Value};
+
+/// A program made ready on a GPU: its memory taken, weights in place, pipelines built.
+pub struct GpuSession {
+    gpu: Gpu,
+    dispatches: Vec<Dispatch>,
+    submissions: Vec<Range<usize>>,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    readback: wgpu::Buffer,
+    bytes: u64,
+    /// Kept for the other sessions that want them.
+    _weights: Vec<Arc<Resident>>,
+}
+
+/// A step with all that it needs.
+struct Dispatch {
+    pipeline: Arc<Pipeline>,
+    bindings: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// A value that comes from the caller or goes to it.
+struct Port {
+    element: Element,
+    len: usize,
+    buffer: wgpu::Buffer,
+}
+
+impl fmt::Debug for GpuSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GpuSession")
+            .field("gpu", &self.gpu)
+            .field("steps", &self.dispatches.len())
+            .field("submissions", &self.submissions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl GpuSession {
+    /// Bytes of device memory that this session alone takes: all but the weights.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many pieces a run is submitted in: one, unless a watchdog would end it.
+    pub fn submissions(&self) -> usize {
+        self.submissions.len()
+    }
+
+    pub(super) fn new(gpu: &Gpu, program: &Program) -> Result<Self> {
+        let shared = &gpu.shared;
+        let device = &shared.device;
+        device.alive()?;
+        check_workgroups(gpu, program)?;
+        let kernels = program.steps.iter().map(|step| step.call.kernel());
+        let pipelines = shared.pipelines.get(device, kernels, gpu.checked)?;
+        let buffers = buffers(device, program)?;
+        let weights = shared.weights.get(device, &program.weights)?;
+        let params = Params::upload(device, &program.steps)?;
+        let resources = Resources { program, buffers: &buffers, weights: &weights, params };
+        let dispatches = device.attempt(|| {
+            let steps = program.steps.iter().enumerate();
+            steps
+                .map(|(i, step)| {
+                    let pipeline = pipelines[step.call.kernel().name].clone();
+                    let bindings = resources.bind(&device.handle, i, step, &pipeline.layout);
+                    Dispatch { pipeline, bindings, workgroups: step.call.workgroups() }
+                })
+                .collect()
+        })?;
+        let port = |slot: &Slot| {
+            let Value { element, len, buffer } = program.values[slot.0];
+            Port { element, len, buffer: buffers[buffer].clone() }
+        };
+        let outputs: Vec<Port> = program.outputs.iter().map(port).collect();
+        let out_len = outputs.iter().map(|port| port.len).sum();
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let readback = device.buffer(bytes(out_len), usage, || "the outputs".to_owned())?;
+        let own = buffers.iter().map(wgpu::Buffer::size).sum::<u64>();
+        Ok(Self {
+            gpu: gpu.clone(),
+            dispatches,
+            submissions: watchdog::submissions(&program.steps),
+            inputs: program.inputs.iter().map(port).collect(),
+            outputs,
+            bytes: own + resources.params.bytes() + readback.size(),
+            readback,
+            _weights: weights,
+        })
+    }
+
+    /// Sends the inputs and the steps; the outputs are copied after the last one.
+    fn submit(&self, inputs: &[Input<'_>]) -> Option<wgpu::SubmissionIndex> {
+        let device = &self.gpu.shared.device;
+        for (port, input) in self.inputs.iter().zip(inputs) {
+            let bytes = port.bytes_of(input);
+            if !bytes.is_empty() {
+                device.queue.write_buffer(&port.buffer, 0, bytes);
+            }
+        }
+        let mut last = None;
+        for (i, steps) in self.submissions.iter().enumerate() {
+            let mut encoder = device.handle.create_command_encoder(&Default::default());
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for dispatch in &self.dispatches[steps.clone()] {
+                let [x, y, z] = dispatch.workgroups;
+                pass.set_pipeline(&dispatch.pipeline.pipeline);
+                pass.set_bind_group(0, &dispatch.bindings, &[]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+            drop(pass);
+            if i + 1 == self.submissions.len() {
+                self.copy_outputs(&mut encoder);
+            }
+            last = Some(device.queue.submit([encoder.finish()]));
+        }
+        last
+    }
+
+    fn copy_outputs(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut offset = 0;
+        for port in self.outputs.iter().filter(|port| port.len > 0) {
+            let size = port.len as u64 * 4;
+            encoder.copy_buffer_to_buffer(&port.buffer, 0, &self.readback, offset, size);
+            offset += size;
+        }
+    }
+
+    fn read_outputs(&self) -> Result<Vec<Output>> {
+        let device = &self.gpu.shared.device;
+        let view = self.readback.get_mapped_range(..);
+        let view = view.map_err(|error| device.error(&error.to_string()))?;
+        let mut offset = 0;
+        let outputs = self.outputs.iter().map(|port| {
+            let bytes = &view[offset..offset + port.len * 4];
+            offset += port.len * 4;
+            match port.element {
+                Element::Float => Output::F32(bytemuck::pod_collect_to_vec(bytes)),
+                Element::Index => Output::Index(bytemuck::pod_collect_to_vec(bytes)),
+            }
+        });
+        Ok(outputs.collect())
+    }
+}
+
+impl Session for GpuSession {
+    fn run(&mut self, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
+        assert_eq!(inputs.len(), self.inputs.len(), "inputs of the program");
+        let device = &self.gpu.shared.device;
+        device.alive()?;
+        let (mapped, mapping) = mpsc::sync_channel(1);
+        let last = device.attempt(|| {
+            let last = self.submit(inputs);
+            self.readback.map_async(wgpu::MapMode::Read, .., move |done| {
+                // Nobody listens after a failure.
+                let _ = mapped.send(done);
+            });
+            last
+        });
+        let outputs = last.and_then(|last| {
+            device.wait(last.expect("there is a submission even for no steps"))?;
+            match mapping.recv() {
+                Ok(Ok(())) => self.read_outputs(),
+                Ok(Err(_)) | Err(_) => Err(device.error("the outputs could not be read")),
+            }
+        });
+        // After a failure there may be nothing to unmap, which is no news.
+        let unmapped = device.watch(|| self.readback.unmap());
+        let outputs = outputs?;
+        unmapped.map_err(|error| device.failure(&error))?;
+        Ok(outputs)
+    }
+}
+
+impl Port {
+    /// # Panics
+    /// If the input does not fit.
+    fn bytes_of<'a>(&self, input: &Input<'a>) -> &'a [u8] {
+        let (element, bytes): (_, &[u8]) = match *input {
+            Input::Float(values) => (Element::Float, bytemuck::cast_slice(values)),
+            Input::Index(values) => (Element::Index, bytemuck::cast_slice(values)),
+        };
+        assert_eq!(element, self.element, "type of an input");
+        assert_eq!(bytes.len(), self.len * 4, "bytes of an input");
+        bytes
+    }
+}
+
+/// Refuses steps that need more workgroups than the device can count.
+fn check_workgroups(gpu: &Gpu, program: &Program) -> Result<()> {
+    let most = gpu.shared.device.limits.max_compute_workgroups_per_dimension;
+    let too_many = |call: &Call| call.workgroups().into_iter().any(|count| count > most);
+    match program.steps.iter().find(|step| too_many(&step.call)) {
+        None => Ok(()),
+        Some(step) => Err(Error::Unsupported {
+            what: format!(
+                "layer `{}` at this size on `{}`",
+                program.layers[step.layer],
+                gpu.name()
+            ),
+            why: format!(
+                "its `{}` takes {:?} workgroups, the device allows {most} along a dimension",
+                step.call.kernel().name,
+                step.call.workgroups()
+            ),
+        }),
+    }
+}

@@ -1,0 +1,201 @@
+//! The output shape of each layer.
+
+use super::op::{AvgPool2d, Conv2d, MaxPool2d, Op};
+use crate::error::{Error, Result};
+use crate::tensor::Shape;
+
+/// A window sliding along one axis.
+#[derive(Clone, Copy)]
+struct Axis {
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+    ceil_mode: bool,
+}
+
+impl Axis {
+    /// Number of window positions along an axis of length `length`, if any fits.
+    fn positions(self, length: usize) -> Option<usize> {
+        let reach = self.dilation.checked_mul(self.kernel.checked_sub(1)?)? + 1;
+        let span = (length + 2 * self.padding).checked_sub(reach)?;
+        if self.stride == 0 {
+            return None;
+        }
+        if !self.ceil_mode {
+            return Some(span / self.stride + 1);
+        }
+        let positions = span.div_ceil(self.stride) + 1;
+        // torch drops a last window that would start in the right padding.
+        let starts_in_padding = (positions - 1) * self.stride >= length + self.padding;
+        Some(positions - usize::from(starts_in_padding))
+    }
+}
+
+/// The shape of `op`'s output; `layer` names it in errors.
+pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
+    let wrong = |expected: String, found: String| Error::LayerInput {
+        layer: layer.to_owned(),
+        op: op.kind(),
+        expected,
+        found,
+    };
+    let wanted = match op {
+        Op::Input => 0,
+        Op::Add => 2,
+        Op::Concat => inputs.len().max(1),
+        Op::Conv2d(_)
+        | Op::Linear(_)
+        | Op::Relu
+        | Op::MaxPool2d(_)
+        | Op::AvgPool2d(_)
+        | Op::AdaptiveAvgPool2d(_)
+        | Op::BatchNorm2d { .. }
+        | Op::ChannelAffine { .. }
+        | Op::Flatten
+        | Op::Dropout => 1,
+    };
+    if inputs.len() != wanted {
+        return Err(wrong(format!("{wanted} inputs"), format!("{} inputs", inputs.len())));
+    }
+    let fits = |channels: usize, size: Option<[usize; 2]>, needs: &str| {
+        let size = size.filter(|size| !size.contains(&0));
+        let [height, width] = size.ok_or_else(|| wrong(needs.to_owned(), inputs[0].to_string()))?;
+        Ok(Shape::new(channels, height, width))
+    };
+    match op {
+        Op::Input => Err(wrong("to be the first node".to_owned(), "another one".to_owned())),
+        Op::Conv2d(conv) => {
+            let input = inputs[0];
+            let divides = |n: usize| conv.groups > 0 && n.is_multiple_of(conv.groups) && n > 0;
+            if !divides(input.channels) || !divides(conv.out_channels) {
+                let expected = format!("channels that {} groups divide", conv.groups);
+                return Err(wrong(expected, format!("{input} for {}", conv.out_channels)));
+            }
+            fits(conv.out_channels, conv_size(conv, input), "an input its windows fit into")
+        }
+        Op::Linear(linear) => match inputs[0].is_vector() {
+            true => Ok(Shape::vector(linear.out_features)),
+            false => Err(wrong("a vector".to_owned(), inputs[0].to_string())),
+        },
+        Op::MaxPool2d(pool) => {
+            pool_padding_is_small(&wrong, pool.padding, pool.kernel)?;
+            fits(
+                inputs[0].channels,
+                max_pool_size(pool, inputs[0]),
+                "an input its windows fit into",
+            )
+        }
+        Op::AvgPool2d(pool) => {
+            pool_padding_is_small(&wrong, pool.padding, pool.kernel)?;
+            fits(
+                inputs[0].channels,
+                avg_pool_size(pool, inputs[0]),
+                "an input its windows fit into",
+            )
+        }
+        Op::AdaptiveAvgPool2d(size) => fits(inputs[0].channels, Some(*size), "a size above 0"),
+        Op::Relu | Op::Dropout | Op::BatchNorm2d { .. } => Ok(inputs[0]),
+        Op::ChannelAffine { scale, shift } => {
+            let channels = inputs[0].channels;
+            if scale.len() != channels || shift.len() != channels {
+                let found = format!("{} scales, {} shifts", scale.len(), shift.len());
+                return Err(wrong(format!("one value for each of {channels} channels"), found));
+            }
+            Ok(inputs[0])
+        }
+        Op::Add => match inputs[0] == inputs[1] {
+            true => Ok(inputs[0]),
+            false => {
+                Err(wrong("equal shapes".to_owned(), format!("{} and {}", inputs[0], inputs[1])))
+            }
+        },
+        Op::Concat => concat(inputs).ok_or_else(|| {
+            let shapes: Vec<String> = inputs.iter().map(Shape::to_string).collect();
+            wrong("equal heights and widths".to_owned(), shapes.join(", "))
+        }),
+        Op::Flatten => Ok(Shape::vector(inputs[0].len())),
+    }
+}
+
+fn concat(inputs: &[Shape]) -> Option<Shape> {
+    let first = inputs.first()?;
+    let channels = inputs.iter().map(|shape| shape.channels).sum();
+    let same = |shape: &Shape| (shape.height, shape.width) == (first.height, first.width);
+    inputs.iter().all(same).then(|| Shape::new(channels, first.height, first.width))
+}
+
+/// Torch's condition, without which a window could lie in the padding alone.
+fn pool_padding_is_small(
+    wrong: &impl Fn(String, String) -> Error,
+    padding: [usize; 2],
+    kernel: [usize; 2],
+) -> Result<()> {
+    match padding.iter().zip(&kernel).all(|(p, k)| 2 * p <= *k) {
+        true => Ok(()),
+        false => Err(wrong(
+            "padding of at most half the window".to_owned(),
+            format!("padding {padding:?} for window {kernel:?}"),
+        )),
+    }
+}
+
+fn size(axes: [Axis; 2], input: Shape) -> Option<[usize; 2]> {
+    Some([axes[0].positions(input.height)?, axes[1].positions(input.width)?])
+}
+
+fn conv_size(conv: &Conv2d, input: Shape) -> Option<[usize; 2]> {
+    let axis = |i: usize| Axis {
+        kernel: conv.kernel[i],
+        stride: conv.stride[i],
+        padding: conv.padding[i],
+        dilation: conv.dilation[i],
+        ceil_mode: false,
+    };
+    size([axis(0), axis(1)], input)
+}
+
+fn max_pool_size(pool: &MaxPool2d, input: Shape) -> Option<[usize; 2]> {
+    let axis = |i: usize| Axis {
+        kernel: pool.kernel[i],
+        stride: pool.stride[i],
+        padding: pool.padding[i],
+        dilation: pool.dilation[i],
+        ceil_mode: pool.ceil_mode,
+    };
+    size([axis(0), axis(1)], input)
+}
+
+fn avg_pool_size(pool: &AvgPool2d, input: Shape) -> Option<[usize; 2]> {
+    let axis = |i: usize| Axis {
+        kernel: pool.kernel[i],
+        stride: pool.stride[i],
+        padding: pool.padding[i],
+        dilation: 1,
+        ceil_mode: pool.ceil_mode,
+    };
+    size([axis(0), axis(1)], input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AXIS: Axis = Axis { kernel: 3, stride: 2, padding: 0, dilation: 1, ceil_mode: false };
+
+    #[test]
+    fn windows_are_counted_as_torch_counts_them() {
+        assert_eq!(AXIS.positions(7), Some(3));
+        assert_eq!(AXIS.positions(8), Some(3));
+        assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(8), Some(4));
+        assert_eq!(Axis { dilation: 2, ..AXIS }.positions(8), Some(2));
+        assert_eq!(AXIS.positions(2), None);
+    }
+
+    #[test]
+    fn a_last_window_must_not_start_in_the_padding() {
+        // Length 3, window 2, stride 2, padding 1: the third window would start at 4 of 0..=4.
+        let axis = Axis { kernel: 2, stride: 2, padding: 1, dilation: 1, ceil_mode: true };
+        assert_eq!(axis.positions(3), Some(2));
+    }
+}

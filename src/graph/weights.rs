@@ -1,0 +1,283 @@
+//! Named weights, from safetensors files or from memory, checked against a graph.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
+use super::{Graph, Node, Op};
+use crate::error::{Error, Result};
+use crate::kernels::linear::Rows;
+use crate::weight::{Dtype, Weight};
+
+/// A weight that a network needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightSpec {
+    /// The state-dict key.
+    pub name: String,
+    /// Torch's shape.
+    pub shape: Vec<usize>,
+}
+
+pub(super) fn specs_of(graph: &Graph, node: &Node) -> Vec<WeightSpec> {
+    let spec = |suffix: &str, shape: &[usize]| WeightSpec {
+        name: format!("{}.{suffix}", node.name),
+        shape: shape.to_vec(),
+    };
+    let input = || graph.node(node.inputs[0]).shape;
+    let with_bias = |weight: WeightSpec, outputs: usize, bias: bool| {
+        let mut specs = vec![weight];
+        if bias {
+            specs.push(spec("bias", &[outputs]));
+        }
+        specs
+    };
+    match node.op {
+        Op::Conv2d(conv) => {
+            let [height, width] = conv.kernel;
+            let shape = [conv.out_channels, input().channels / conv.groups, height, width];
+            with_bias(spec("weight", &shape), conv.out_channels, conv.bias)
+        }
+        Op::Linear(linear) => {
+            let shape = [linear.out_features, input().channels];
+            with_bias(spec("weight", &shape), linear.out_features, linear.bias)
+        }
+        Op::BatchNorm2d { .. } => ["weight", "bias", "running_mean", "running_var"]
+            .iter()
+            .map(|suffix| spec(suffix, &[node.shape.channels]))
+            .collect(),
+        Op::Input
+        | Op::Relu
+        | Op::MaxPool2d(_)
+        | Op::AvgPool2d(_)
+        | Op::AdaptiveAvgPool2d(_)
+        | Op::ChannelAffine { .. }
+        | Op::Add
+        | Op::Concat
+        | Op::Flatten
+        | Op::Dropout => Vec::new(),
+    }
+}
+
+/// Weights by their state-dict keys, not yet tied to a network.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    source: String,
+    found: BTreeMap<String, Found>,
+}
+
+/// A weight of a type that can be used, or the name of its type.
+#[derive(Clone, Debug)]
+enum Found {
+    Usable(Weight),
+    OfType(String),
+}
+
+impl Weights {
+    /// Maps a safetensors file into memory; numbers of the type F32, F16 or BF16 stay there.
+    ///
+    /// The file must not change while the weights are in use.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read, [`Error::Malformed`] if it is not safetensors.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let unreadable = |source| Error::File { action: "read", path: path.to_path_buf(), source };
+        let malformed = |found: String| Error::Malformed {
+            path: path.to_path_buf(),
+            expected: "safetensors file",
+            found,
+        };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(malformed("it is not a regular file".to_owned()));
+        }
+        if metadata.len() < 8 {
+            return Err(malformed(format!("it has {} bytes", metadata.len())));
+        }
+        let map = Arc::new(map(&file).map_err(unreadable)?);
+        let tensors =
+            SafeTensors::deserialize(&map).map_err(|error| malformed(error.to_string()))?;
+        let base = map.as_ptr() as usize;
+        let weights = tensors.iter().map(|(name, view)| {
+            let start = view.data().as_ptr() as usize - base;
+            let range = start..start + view.data().len();
+            let found = usable(&view)
+                .and_then(|dtype| Weight::mapped(name, view.shape(), dtype, &map, range));
+            (name.to_owned(), found.map_or_else(|| of_type(&view), Found::Usable))
+        });
+        Ok(Self { source: path.display().to_string(), found: weights.collect() })
+    }
+
+    /// Reads a safetensors file that is in memory; the numbers are widened to 32 bit.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is not safetensors; `source` names it.
+    pub fn from_bytes(source: &str, bytes: &[u8]) -> Result<Self> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| Error::Malformed {
+            path: source.into(),
+            expected: "safetensors file",
+            found: error.to_string(),
+        })?;
+        let weights = tensors.iter().map(|(name, view)| {
+            let found = match usable(&view) {
+                Some(dtype) => Found::Usable(widened(name, &view, dtype)),
+                None => of_type(&view),
+            };
+            (name.to_owned(), found)
+        });
+        Ok(Self { source: source.to_owned(), found: weights.collect() })
+    }
+
+    /// Weights made in memory; `source` names them in errors.
+    pub fn from_weights(source: &str, weights: impl IntoIterator<Item = Weight>) -> Self {
+        let found =
+            weights.into_iter().map(|weight| (weight.name().to_owned(), Found::Usable(weight)));
+        Self { source: source.to_owned(), found: found.collect() }
+    }
+
+    /// Torch's shape of the weight of that name, if there is one.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        match self.found.get(name)? {
+            Found::Usable(weight) => Some(weight.shape()),
+            Found::OfType(_) => None,
+        }
+    }
+
+    /// Where the weights come from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Ties the weights to a graph: none may be missing, superfluous, of another shape or not
+    /// finite. Torch's `num_batches_tracked` is passed over.
+    ///
+    /// # Errors
+    /// [`Error::MissingWeight`], [`Error::SuperfluousWeight`], [`Error::WeightShape`],
+    /// [`Error::WeightType`] or [`Error::WeightValue`], naming the first offender.
+    pub fn bind(mut self, graph: Graph) -> Result<Network> {
+        let mut weights = BTreeMap::new();
+        for spec in graph.weight_specs() {
+            let weight = match self.found.remove(&spec.name) {
+                Some(Found::Usable(weight)) => weight,
+                Some(Found::OfType(found)) => {
+                    return Err(Error::WeightType { file: self.source, name: spec.name, found });
+                }
+                None => {
+                    return Err(Error::MissingWeight {
+                        file: self.source,
+                        model: graph.name().to_owned(),
+                        name: spec.name,
+                        expected: spec.shape,
+                    });
+                }
+            };
+            if weight.shape() != spec.shape {
+                return Err(Error::WeightShape {
+                    file: self.source,
+                    model: graph.name().to_owned(),
+                    name: spec.name,
+                    expected: spec.shape,
+                    found: weight.shape().to_vec(),
+                });
+            }
+            if let Some((index, found)) = first_not_finite(&weight) {
+                return Err(Error::WeightValue {
+                    file: self.source,
+                    name: spec.name,
+                    index,
+                    found,
+                });
+            }
+            weights.insert(spec.name, weight);
+        }
+        let superfluous =
+            self.found.into_keys().find(|name| !name.ends_with("num_batches_tracked"));
+        if let Some(name) = superfluous {
+            let model = graph.name().to_owned();
+            return Err(Error::SuperfluousWeight { file: self.source, model, name });
+        }
+        Ok(Network { graph, weights })
+    }
+}
+
+#[expect(unsafe_code, reason = "a mapped file is only sound while nobody shortens or changes it")]
+fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
+    // SAFETY: the map is read-only; that the file stays as it is, is stated in `Weights::open`.
+    unsafe { memmap2::Mmap::map(file) }
+}
+
+fn usable(view: &TensorView<'_>) -> Option<Dtype> {
+    if view.dtype() == safetensors::Dtype::F32 {
+        Some(Dtype::F32)
+    } else if view.dtype() == safetensors::Dtype::F16 {
+        Some(Dtype::F16)
+    } else if view.dtype() == safetensors::Dtype::BF16 {
+        Some(Dtype::BF16)
+    } else {
+        None
+    }
+}
+
+fn of_type(view: &TensorView<'_>) -> Found {
+    Found::OfType(format!("{:?}", view.dtype()))
+}
+
+fn widened(name: &str, view: &TensorView<'_>, dtype: Dtype) -> Weight {
+    let pairs = || view.data().as_chunks::<2>().0.iter();
+    let values = match dtype {
+        Dtype::F32 => {
+            view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+        }
+        Dtype::F16 => pairs().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::BF16 => pairs().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
+    };
+    Weight::from_f32(name, view.shape(), values)
+}
+
+fn first_not_finite(weight: &Weight) -> Option<(usize, f32)> {
+    let offender = |at: Option<usize>| at.map(|i| (i, weight.values().get::<f32>(i)));
+    match weight.values() {
+        Rows::F32(w) => offender(w.par_iter().position_first(|w| !w.is_finite())),
+        Rows::F16(w) => offender(w.par_iter().position_first(|w| !w.is_finite())),
+        Rows::BF16(w) => offender(w.par_iter().position_first(|w| !w.is_finite())),
+        Rows::F64(w) => offender(w.par_iter().position_first(|w| !w.is_finite())),
+    }
+}
+
+/// A graph with its weights. Cheap to clone: the numbers are shared.
+#[derive(Clone, Debug)]
+pub struct Network {
+    graph: Graph,
+    weights: BTreeMap<String, Weight>,
+}
+
+impl Network {
+    /// The layers.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The weight `suffix` of the layer, as `weight`, `bias` or `running_mean`.
+    pub fn weight(&self, layer: &str, suffix: &str) -> Option<&Weight> {
+        self.weights.get(&format!("{layer}.{suffix}"))
+    }
+
+    /// Bytes of all weights as they are stored.
+    pub fn weight_bytes(&self) -> usize {
+        self.weights.values().map(|weight| weight.len() * weight.dtype().size()).sum()
+    }
+
+    /// The same weights on a graph that differs in its input's height and width only.
+    ///
+    /// # Errors
+    /// [`Error::WeightShape`] or [`Error::MissingWeight`] if the graph needs other weights.
+    pub fn with_graph(&self, graph: Graph) -> Result<Self> {
+        let source = self.graph.name().to_owned();
+        Weights::from_weights(&source, self.weights.values().cloned()).bind(graph)
+    }
+}

@@ -1,0 +1,238 @@
+//! Convolution with a part of the weights: `z[o] = sum over taps and channels of M(w) a, + M(b)`.
+//! Twin of `shaders/conv2d.wgsl`.
+
+use rayon::prelude::*;
+
+use super::matmul::{Matrix, multiply};
+use super::{Part, kernel, params};
+use crate::num::Float;
+
+params! {
+    /// A convolution; its transpose takes the same, seen from the forward side.
+    pub struct Params {
+        /// Pictures (for the transpose: rows of the signal).
+        pub batch: u32,
+        /// Rows of the input.
+        pub in_height: u32,
+        /// Columns of the input.
+        pub in_width: u32,
+        /// Channels of the input.
+        pub in_channels: u32,
+        /// Rows of the output.
+        pub out_height: u32,
+        /// Columns of the output.
+        pub out_width: u32,
+        /// Channels of the output.
+        pub out_channels: u32,
+        /// Rows of a filter.
+        pub kernel_height: u32,
+        /// Columns of a filter.
+        pub kernel_width: u32,
+        /// Rows from window to window.
+        pub stride_height: u32,
+        /// Columns from window to window.
+        pub stride_width: u32,
+        /// Rows of zeros above.
+        pub padding_height: u32,
+        /// Columns of zeros to the left.
+        pub padding_width: u32,
+        /// Rows from tap to tap.
+        pub dilation_height: u32,
+        /// Columns from tap to tap.
+        pub dilation_width: u32,
+        /// Groups of channels that do not see each other.
+        pub groups: u32,
+        /// Which [`Part`] of the weights.
+        pub part: u32,
+        /// Which [`Part`] of the bias (the transpose has none).
+        pub bias_part: u32,
+        /// The factor of the raised parts.
+        pub gamma: f32,
+        /// 1: add to the output.
+        pub accumulate: u32,
+    }
+}
+
+kernel!("conv2d", [Read, Read, Read, Update]);
+
+/// Output positions and output channels a workgroup computes.
+pub const TILE: u32 = 64;
+
+impl Params {
+    /// Tiles of positions, tiles of each group's channels.
+    pub fn workgroups(&self) -> [u32; 3] {
+        let positions = self.batch * self.out_height * self.out_width;
+        self.tiles(positions.div_ceil(TILE), self.out_per_group())
+    }
+
+    /// Past the limit of 65,535 a dimension, tiles of positions go into a second one.
+    pub(super) fn tiles(&self, of_positions: u32, channels: u32) -> [u32; 3] {
+        let x = of_positions.clamp(1, 65_535);
+        [x, of_positions.div_ceil(x), channels.div_ceil(TILE) * self.groups]
+    }
+
+    /// Input channels of a group.
+    pub fn in_per_group(&self) -> u32 {
+        self.in_channels / self.groups
+    }
+
+    /// Output channels of a group.
+    pub fn out_per_group(&self) -> u32 {
+        self.out_channels / self.groups
+    }
+
+    pub(super) fn taps(&self) -> usize {
+        (self.kernel_height * self.kernel_width) as usize
+    }
+
+    pub(super) fn is_pointwise(&self) -> bool {
+        self.taps() == 1
+            && self.stride_height == 1
+            && self.stride_width == 1
+            && self.padding_height == 0
+            && self.padding_width == 0
+            && self.groups == 1
+    }
+}
+
+/// Filters in the order both the convolution and its transpose read them:
+/// `[group][kernel row][kernel column][input channel][output channel]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Packing {
+    /// Groups of channels.
+    pub groups: usize,
+    /// Output channels of a group.
+    pub out_per_group: usize,
+    /// Input channels of a group.
+    pub in_per_group: usize,
+    /// Kernel rows times kernel columns.
+    pub taps: usize,
+}
+
+impl Packing {
+    /// Where in torch's `[output channel][input channel][tap]` the packed value `i` comes from.
+    pub fn source(&self, i: usize) -> usize {
+        let o = i % self.out_per_group;
+        let i = i / self.out_per_group;
+        let c = i % self.in_per_group;
+        let i = i / self.in_per_group;
+        let tap = i % self.taps;
+        let group = i / self.taps;
+        ((group * self.out_per_group + o) * self.in_per_group + c) * self.taps + tap
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.groups * self.out_per_group * self.in_per_group * self.taps
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Bytes of unrolled windows a block should have: they stay in the second-level cache.
+const BLOCK_BYTES: usize = 192 << 10;
+
+/// Unrolls windows into rows and multiplies, block by block of output rows.
+///
+/// `w` is packed and the part already taken from it; `b` has `out_channels` values.
+pub fn cpu<F: Float>(p: &Params, a: &[F], w: &[F], b: &[F], out: &mut [F]) {
+    let row = (p.out_width * p.out_channels) as usize;
+    let depth = p.taps() * p.in_per_group() as usize;
+    let row_bytes = p.out_width as usize * depth * size_of::<F>();
+    let total_rows = out.len() / row.max(1);
+    let for_all_cores = total_rows.div_ceil(2 * rayon::current_num_threads());
+    let block = (BLOCK_BYTES / row_bytes.max(1)).min(for_all_cores).max(1);
+    out.par_chunks_mut(block * row).enumerate().for_each_init(Vec::new, |windows, (i, out)| {
+        start(p, b, out);
+        if p.is_pointwise() {
+            let lhs = Matrix {
+                values: &a[i * block * p.out_width as usize * p.in_channels as usize..],
+                rows: out.len() / p.out_channels as usize,
+                columns: p.in_channels as usize,
+                row_stride: p.in_channels as usize,
+                column_stride: 1,
+            };
+            return multiply(out, p.out_channels as usize, lhs, filters(p, w, 0), true);
+        }
+        let positions = out.len() / p.out_channels as usize;
+        for group in 0..p.groups as usize {
+            windows.clear();
+            windows.resize(positions * depth, F::ZERO);
+            for (r, windows) in windows.chunks_exact_mut(p.out_width as usize * depth).enumerate() {
+                unroll_row(p, a, i * block + r, group, windows);
+            }
+            let lhs = Matrix {
+                values: windows,
+                rows: positions,
+                columns: depth,
+                row_stride: depth,
+                column_stride: 1,
+            };
+            let out = &mut out[group * p.out_per_group() as usize..];
+            multiply(out, p.out_channels as usize, lhs, filters(p, w, group), true);
+        }
+    });
+}
+
+/// Fills with the bias unless the block is to be added to; adds the bias if it is.
+fn start<F: Float>(p: &Params, b: &[F], out: &mut [F]) {
+    let part = Part::from_code(p.bias_part);
+    let gamma = F::from_f32(p.gamma);
+    if p.accumulate == 0 {
+        out.fill(F::ZERO);
+    }
+    if part != Part::Nothing {
+        for pixel in out.chunks_exact_mut(p.out_channels as usize) {
+            for (z, &b) in pixel.iter_mut().zip(b) {
+                *z += part.of(b, gamma);
+            }
+        }
+    }
+}
+
+/// A group's filters as the matrix `[taps * input channels][output channels]`.
+pub(super) fn filters<'a, F>(p: &Params, w: &'a [F], group: usize) -> Matrix<'a, F> {
+    let columns = p.out_per_group() as usize;
+    let rows = p.taps() * p.in_per_group() as usize;
+    Matrix {
+        values: &w[group * rows * columns..][..rows * columns],
+        rows,
+        columns,
+        row_stride: columns,
+        column_stride: 1,
+    }
+}
+
+/// The windows of output row `row` (counted through all pictures) one after the other; `windows`
+/// holds zeros where padding is met.
+fn unroll_row<F: Float>(p: &Params, a: &[F], row: usize, group: usize, windows: &mut [F]) {
+    let channels = p.in_per_group() as usize;
+    let kernel_width = p.kernel_width as usize;
+    let (image, y) = (row / p.out_height as usize, row % p.out_height as usize);
+    let plane = (p.in_height * p.in_width * p.in_channels) as usize;
+    let a = &a[image * plane..][..plane];
+    let depth = p.taps() * channels;
+    for ky in 0..p.kernel_height as usize {
+        let padded = y * p.stride_height as usize + ky * p.dilation_height as usize;
+        let Some(in_y) = inside(padded, p.padding_height, p.in_height) else { continue };
+        for x in 0..p.out_width as usize {
+            for kx in 0..kernel_width {
+                let padded = x * p.stride_width as usize + kx * p.dilation_width as usize;
+                let Some(in_x) = inside(padded, p.padding_width, p.in_width) else { continue };
+                let from = (in_y * p.in_width as usize + in_x) * p.in_channels as usize;
+                let to = x * depth + (ky * kernel_width + kx) * channels;
+                windows[to..][..channels]
+                    .copy_from_slice(&a[from + group * channels..][..channels]);
+            }
+        }
+    }
+}
+
+/// The coordinate without padding, if it is not in the padding.
+pub(super) fn inside(padded: usize, padding: u32, length: u32) -> Option<usize> {
+    let at = padded.checked_sub(padding as usize)?;
+    (at < length as usize).then_some(at)
+}

@@ -1,0 +1,148 @@
+//! Transpose of a convolution: `c[i] = sum over taps and channels of M(w) s`, for relevance and
+//! gradients alike. Twin of `shaders/conv_transpose2d.wgsl`; the shader gathers, the twin
+//! scatters.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+pub use super::conv2d::Params as Geometry;
+use super::conv2d::{TILE, filters, inside};
+use super::kernel;
+use super::matmul::{Matrix, multiply};
+use crate::num::Float;
+
+/// The convolution whose transpose is taken, seen from the forward side; `batch` counts rows of
+/// the signal, the bias fields play no part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Params(pub Geometry);
+
+kernel!("conv_transpose2d", [Read, Read, Update]);
+
+impl Params {
+    /// The fields of the uniform buffer.
+    pub const FIELDS: &'static [(&'static str, usize)] = Geometry::FIELDS;
+
+    /// The content of the uniform buffer.
+    pub fn words(&self) -> Vec<u32> {
+        self.0.words()
+    }
+
+    /// Tiles of input positions, tiles of each group's input channels. The positions of a tile
+    /// stand at the same place between two strides, so that they meet the same taps.
+    pub fn workgroups(&self) -> [u32; 3] {
+        let p = &self.0;
+        let height = p.in_height.div_ceil(p.stride_height);
+        let width = p.in_width.div_ceil(p.stride_width);
+        let at_one_place = (p.batch * height * width).div_ceil(TILE);
+        p.tiles(at_one_place * p.stride_height * p.stride_width, p.in_per_group())
+    }
+}
+
+/// Values of rolled-out windows a block should have: they stay in the second-level cache.
+const BLOCK_BYTES: usize = 384 << 10;
+
+/// Multiplies blocks of output rows and adds the windows up in bands of input rows.
+///
+/// `w` is packed and the part already taken from it.
+pub fn cpu<F: Float>(params: &Params, s: &[F], w: &[F], out: &mut [F]) {
+    let p = &params.0;
+    let row = (p.in_width * p.in_channels) as usize;
+    let plane = p.in_height as usize * row;
+    let bands = rayon::current_num_threads().div_ceil(p.batch.max(1) as usize);
+    let band = (p.in_height as usize).div_ceil(bands.max(1)).max(1);
+    let out_plane = (p.out_height * p.out_width * p.out_channels) as usize;
+    out.par_chunks_mut(plane.max(1)).zip(s.par_chunks(out_plane.max(1))).for_each(|(out, s)| {
+        out.par_chunks_mut(band * row).enumerate().for_each_init(Vec::new, |windows, (i, out)| {
+            if p.accumulate == 0 {
+                out.fill(F::ZERO);
+            }
+            let rows = i * band..i * band + out.len() / row;
+            for group in 0..p.groups as usize {
+                add_band(p, s, w, group, rows.clone(), windows, out);
+            }
+        });
+    });
+}
+
+/// Adds what one group sends to the input rows `rows` of one picture.
+fn add_band<F: Float>(
+    p: &Geometry,
+    s: &[F],
+    w: &[F],
+    group: usize,
+    rows: Range<usize>,
+    windows: &mut Vec<F>,
+    out: &mut [F],
+) {
+    let out_width = p.out_width as usize;
+    let out_channels = p.out_channels as usize;
+    let filters = filters(p, w, group);
+    let depth = filters.rows;
+    let transposed = Matrix {
+        values: filters.values,
+        rows: filters.columns,
+        columns: depth,
+        row_stride: 1,
+        column_stride: filters.row_stride,
+    };
+    let signal = |y: usize, count: usize| Matrix {
+        values: &s[y * out_width * out_channels + group * filters.columns..],
+        rows: count * out_width,
+        columns: filters.columns,
+        row_stride: out_channels,
+        column_stride: 1,
+    };
+    if p.is_pointwise() {
+        let (y, count) = (rows.start, rows.len());
+        return multiply(out, p.in_channels as usize, signal(y, count), transposed, true);
+    }
+    let reach = (p.kernel_height - 1) as usize * p.dilation_height as usize;
+    let stride = p.stride_height as usize;
+    let padding = p.padding_height as usize;
+    let first = (rows.start + padding).saturating_sub(reach).div_ceil(stride);
+    let end = ((rows.end - 1 + padding) / stride + 1).min(p.out_height as usize);
+    let block = (BLOCK_BYTES / (out_width * depth * size_of::<F>()).max(1)).max(1);
+    for y in (first..end).step_by(block) {
+        let count = block.min(end - y);
+        windows.resize(count * out_width * depth, F::ZERO);
+        multiply(windows, depth, signal(y, count), transposed, false);
+        for (r, windows) in windows.chunks_exact(out_width * depth).enumerate() {
+            roll_row(p, windows, y + r, group, &rows, out);
+        }
+    }
+}
+
+/// Adds the windows of output row `y` to the input rows `rows`, which `out` holds.
+fn roll_row<F: Float>(
+    p: &Geometry,
+    windows: &[F],
+    y: usize,
+    group: usize,
+    rows: &Range<usize>,
+    out: &mut [F],
+) {
+    let channels = p.in_per_group() as usize;
+    let kernel_width = p.kernel_width as usize;
+    let depth = windows.len() / p.out_width as usize;
+    for ky in 0..p.kernel_height as usize {
+        let padded = y * p.stride_height as usize + ky * p.dilation_height as usize;
+        let Some(in_y) = inside(padded, p.padding_height, p.in_height) else { continue };
+        if !rows.contains(&in_y) {
+            continue;
+        }
+        for x in 0..p.out_width as usize {
+            for kx in 0..kernel_width {
+                let padded = x * p.stride_width as usize + kx * p.dilation_width as usize;
+                let Some(in_x) = inside(padded, p.padding_width, p.in_width) else { continue };
+                let to = ((in_y - rows.start) * p.in_width as usize + in_x)
+                    * p.in_channels as usize
+                    + group * channels;
+                let from = x * depth + (ky * kernel_width + kx) * channels;
+                for (to, &from) in out[to..][..channels].iter_mut().zip(&windows[from..]) {
+                    *to += from;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Lets a backward signal pass where the layer's output allows it: the backward half of ReLU in
+//! its three readings, and the sign filter of the gamma rule. Twin of `shaders/gate.wgsl`.
+
+use super::{kernel, lanes, parallel, params};
+use crate::num::Float;
+
+params! {
+    /// The outputs of each picture serve all its rows.
+    pub struct Params {
+        /// Values in all rows.
+        pub total: u32,
+        /// Values of a row.
+        pub count: u32,
+        /// Rows of a picture.
+        pub repeat: u32,
+        /// Which [`Mode`].
+        pub mode: u32,
+        /// Outputs at or above it are saturated (ReLU6: 6).
+        pub upper: f32,
+    }
+}
+
+kernel!("gate", [Read, Read, Write]);
+
+/// What lets a signal pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Mode {
+    /// An active output: the gradient.
+    Active = 0,
+    /// An active output and a positive signal: guided backprop (Springenberg et al. 2014).
+    Guided = 1,
+    /// A positive signal: deconvnet (Zeiler & Fergus 2014).
+    Deconvnet = 2,
+    /// A negative output.
+    Negative = 3,
+}
+
+impl Params {
+    /// One invocation a value.
+    pub fn workgroups(&self) -> [u32; 3] {
+        lanes(self.total)
+    }
+}
+
+/// Operands: signal `g`, outputs of the layer `y`, what passes.
+pub fn cpu<F: Float>(p: &Params, g: &[F], y: &[F], out: &mut [F]) {
+    let upper = F::from_f32(p.upper);
+    let active = |y: F| y > F::ZERO && y < upper;
+    let pass = |test: &(dyn Fn(F, F) -> bool + Sync), out: &mut [F]| {
+        let count = p.count as usize;
+        parallel::pieces(out, count, |first, piece| {
+            for (i, row) in piece.chunks_exact_mut(count).enumerate() {
+                let row_number = first / count + i;
+                let y = &y[row_number / p.repeat as usize * count..][..count];
+                let g = &g[row_number * count..][..count];
+                for ((out, &g), &y) in row.iter_mut().zip(g).zip(y) {
+                    *out = if test(g, y) { g } else { F::ZERO };
+                }
+            }
+        });
+    };
+    match p.mode {
+        0 => pass(&|_, y| active(y), out),
+        1 => pass(&|g, y| active(y) && g > F::ZERO, out),
+        2 => pass(&|g, _| g > F::ZERO, out),
+        _ => pass(&|_, y| y < F::ZERO, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(mode: Mode) -> [f32; 4] {
+        let p = Params { total: 4, count: 4, repeat: 1, mode: mode as u32, upper: 6.0 };
+        let mut out = [9.0; 4];
+        cpu(&p, &[1.0, -1.0, 1.0, 1.0], &[2.0, 2.0, 0.0, 6.0], &mut out);
+        out
+    }
+
+    #[test]
+    fn the_three_readings_of_relu_differ() {
+        assert_eq!(passed(Mode::Active), [1.0, -1.0, 0.0, 0.0]);
+        assert_eq!(passed(Mode::Guided), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(passed(Mode::Deconvnet), [1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(passed(Mode::Negative), [0.0, 0.0, 0.0, 0.0]);
+    }
+}

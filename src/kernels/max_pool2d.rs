@@ -1,0 +1,130 @@
+//! Max pooling that records its switches: the first maximum in scan order wins, padding never.
+//! Twin of `shaders/max_pool2d.wgsl`.
+
+use super::{kernel, lanes, parallel, params};
+use crate::num::Float;
+
+params! {
+    /// A window sliding over each channel.
+    pub struct Params {
+        /// Pictures.
+        pub batch: u32,
+        /// Channels.
+        pub channels: u32,
+        /// Rows of the input.
+        pub in_height: u32,
+        /// Columns of the input.
+        pub in_width: u32,
+        /// Rows of the output.
+        pub out_height: u32,
+        /// Columns of the output.
+        pub out_width: u32,
+        /// Rows of the window.
+        pub kernel_height: u32,
+        /// Columns of the window.
+        pub kernel_width: u32,
+        /// Rows from window to window.
+        pub stride_height: u32,
+        /// Columns from window to window.
+        pub stride_width: u32,
+        /// Rows of padding above.
+        pub padding_height: u32,
+        /// Columns of padding to the left.
+        pub padding_width: u32,
+        /// Rows from tap to tap.
+        pub dilation_height: u32,
+        /// Columns from tap to tap.
+        pub dilation_width: u32,
+    }
+}
+
+kernel!("max_pool2d", [Read, Write, WriteIndex]);
+
+impl Params {
+    /// One invocation an output value.
+    pub fn workgroups(&self) -> [u32; 3] {
+        lanes(self.batch * self.out_height * self.out_width * self.channels)
+    }
+}
+
+/// Operands: input, maxima, winners as `row * in_width + column`.
+pub fn cpu<F: Float>(p: &Params, a: &[F], out: &mut [F], winner: &mut [u32]) {
+    let channels = p.channels as usize;
+    let plane = (p.in_height * p.in_width) as usize * channels;
+    let out_positions = (p.out_height * p.out_width) as usize;
+    // Winners first, each found alone; the maxima are then looked up.
+    parallel::pieces(winner, channels, |first, piece| {
+        for (i, winner) in piece.chunks_exact_mut(channels).enumerate() {
+            let at = first / channels + i;
+            let (image, position) = (at / out_positions, at % out_positions);
+            let (y, x) = (position / p.out_width as usize, position % p.out_width as usize);
+            window_winners(p, &a[image * plane..][..plane], y, x, winner);
+        }
+    });
+    let winner = &*winner;
+    parallel::each(out, |i, out| {
+        let image = i / (out_positions * channels);
+        *out = a[image * plane + winner[i] as usize * channels + i % channels];
+    });
+}
+
+/// The winning cell of each channel in the window of output `(y, x)`.
+fn window_winners<F: Float>(p: &Params, a: &[F], y: usize, x: usize, winner: &mut [u32]) {
+    let channels = p.channels as usize;
+    let mut found = false;
+    for ky in 0..p.kernel_height as usize {
+        let padded = y * p.stride_height as usize + ky * p.dilation_height as usize;
+        let Some(in_y) = super::conv2d::inside(padded, p.padding_height, p.in_height) else {
+            continue;
+        };
+        for kx in 0..p.kernel_width as usize {
+            let padded = x * p.stride_width as usize + kx * p.dilation_width as usize;
+            let Some(in_x) = super::conv2d::inside(padded, p.padding_width, p.in_width) else {
+                continue;
+            };
+            let cell = in_y * p.in_width as usize + in_x;
+            let candidate = &a[cell * channels..][..channels];
+            for (c, winner) in winner.iter_mut().enumerate() {
+                if !found || candidate[c] > a[*winner as usize * channels + c] {
+                    *winner = cell as u32;
+                }
+            }
+            found = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_maximum_wins_and_padding_never() {
+        // One channel, 2x2, all negative; 2x2 windows with padding 1 see one cell each.
+        let p = Params {
+            batch: 1,
+            channels: 1,
+            in_height: 2,
+            in_width: 2,
+            out_height: 2,
+            out_width: 2,
+            kernel_height: 2,
+            kernel_width: 2,
+            stride_height: 2,
+            stride_width: 2,
+            padding_height: 1,
+            padding_width: 1,
+            dilation_height: 1,
+            dilation_width: 1,
+        };
+        let (mut out, mut winner) = ([0.0; 4], [9; 4]);
+        cpu(&p, &[-1.0, -2.0, -3.0, -4.0], &mut out, &mut winner);
+        assert_eq!(out, [-1.0, -2.0, -3.0, -4.0]);
+        assert_eq!(winner, [0, 1, 2, 3]);
+        // One window over four equal cells: the first in scan order.
+        let p = Params { out_height: 1, out_width: 1, padding_height: 0, padding_width: 0, ..p };
+        let (mut out, mut winner) = ([0.0], [9]);
+        cpu(&p, &[5.0, 5.0, 5.0, 5.0], &mut out, &mut winner);
+        assert_eq!((out, winner), ([5.0], [0]));
+    }
+}

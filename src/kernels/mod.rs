@@ -1,0 +1,215 @@
+//! The arithmetic: each kernel is a WGSL shader and its CPU twin under one name.
+//!
+//! A kernel's Rust file holds its parameters, how it is launched and the twin; `shaders/` holds
+//! the shader. Activations are dense, row-major NHWC: value `(image, y, x, channel)` is number
+//! `((image * height + y) * width + x) * channels + channel`; vectors have height and width 1.
+//! Signals that flow backward (relevance, gradients) have `repeat` rows for each picture, one a
+//! target: row `r` belongs to picture `r / repeat`.
+//!
+//! The letters of the paper mean the same in every kernel: `a` input of a layer, `w` weight,
+//! `b` bias, `z` denominator, `s` ratio `r / z`, `c` what the transpose hands down, `r` relevance.
+
+pub mod add;
+pub mod attribution;
+pub mod avg_pool2d;
+pub mod avg_pool2d_backward;
+pub mod channel_affine;
+pub mod channel_constant;
+pub mod clamp;
+pub mod conv2d;
+pub mod conv_transpose2d;
+pub mod copy_channels;
+pub mod gate;
+pub mod linear;
+pub mod linear_transpose;
+pub(crate) mod matmul;
+pub mod max_pool2d;
+pub mod max_pool2d_backward;
+pub mod multiply_add;
+pub mod parallel;
+mod part;
+pub mod permute;
+pub mod seed;
+pub mod stabilized_ratio;
+pub mod sum_rows;
+pub mod top_k;
+
+pub use part::Part;
+
+/// How a kernel uses an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Floats that are read.
+    Read,
+    /// Floats that are written whole; their old content is not looked at.
+    Write,
+    /// Floats of which some keep their old content or are added to.
+    Update,
+    /// `u32` that are read.
+    ReadIndex,
+    /// `u32` that are written whole.
+    WriteIndex,
+}
+
+impl Access {
+    /// Whether the kernel changes the operand.
+    pub const fn writes(self) -> bool {
+        matches!(self, Access::Write | Access::Update | Access::WriteIndex)
+    }
+}
+
+/// What the host knows of a kernel besides its parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// The stem of the shader, of the Rust module and of the profiler's label.
+    pub name: &'static str,
+    /// The WGSL text, complete and valid as it lies on disk.
+    pub source: &'static str,
+    /// The storage operands in binding order, after the uniform `params` at binding 0.
+    pub operands: &'static [Access],
+    /// Name and byte offset of each field of the parameters.
+    pub fields: &'static [(&'static str, usize)],
+}
+
+/// A field of a kernel's parameters: four bytes of the uniform buffer.
+pub trait Word: Copy {
+    /// The bits.
+    fn word(self) -> u32;
+}
+
+impl Word for u32 {
+    fn word(self) -> u32 {
+        self
+    }
+}
+
+impl Word for f32 {
+    fn word(self) -> u32 {
+        self.to_bits()
+    }
+}
+
+/// Declares a kernel's parameters: the struct, the words of its uniform buffer and its field list.
+macro_rules! params {
+    ($(#[$meta:meta])* pub struct Params { $($(#[$doc:meta])* pub $field:ident: $type:ty,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[repr(C)]
+        pub struct Params { $($(#[$doc])* pub $field: $type,)+ }
+
+        impl Params {
+            /// Name and byte offset of each field.
+            pub const FIELDS: &'static [(&'static str, usize)] =
+                &[$((stringify!($field), std::mem::offset_of!(Params, $field)),)+];
+
+            /// The content of the uniform buffer.
+            pub fn words(&self) -> Vec<u32> {
+                vec![$($crate::kernels::Word::word(self.$field),)+]
+            }
+        }
+    };
+}
+pub(crate) use params;
+
+/// Declares what the host knows of a kernel, with the shader of the given name.
+macro_rules! kernel {
+    ($name:literal, [$($access:ident),+]) => {
+        /// The shader and its operands.
+        pub const KERNEL: $crate::kernels::Kernel = $crate::kernels::Kernel {
+            name: $name,
+            source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            operands: &[$($crate::kernels::Access::$access),+],
+            fields: Params::FIELDS,
+        };
+    };
+}
+pub(crate) use kernel;
+
+/// Workgroups of [`LANES`] invocations for `count` independent values.
+///
+/// Past the limit of 65,535 a dimension they go into a second one; the shaders number their
+/// invocations as `id.y * groups.x * LANES + id.x`.
+pub fn lanes(count: u32) -> [u32; 3] {
+    let groups = count.div_ceil(LANES).max(1);
+    let x = groups.min(65_535);
+    [x, groups.div_ceil(x), 1]
+}
+
+/// Invocations of a workgroup in kernels that treat every value alike.
+pub const LANES: u32 = 256;
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $variant:ident($module:ident),)+) => {
+        /// A kernel with its parameters.
+        ///
+        /// Backends match on this without a wildcard: a kernel that one of them cannot run does
+        /// not compile.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub enum Call { $($(#[$doc])* $variant($module::Params),)+ }
+
+        impl Call {
+            /// The shader and its operands.
+            pub const fn kernel(&self) -> &'static Kernel {
+                match self { $(Call::$variant(_) => &$module::KERNEL,)+ }
+            }
+
+            /// The content of the uniform buffer.
+            pub fn words(&self) -> Vec<u32> {
+                match self { $(Call::$variant(params) => params.words(),)+ }
+            }
+
+            /// How many workgroups run.
+            pub fn workgroups(&self) -> [u32; 3] {
+                match self { $(Call::$variant(params) => params.workgroups(),)+ }
+            }
+        }
+
+        /// Every kernel.
+        pub const ALL: &[&Kernel] = &[$(&$module::KERNEL,)+];
+    };
+}
+
+calls! {
+    /// `a + b`.
+    Add(add),
+    /// Backward rows to finished maps.
+    Attribution(attribution),
+    /// Average pooling.
+    AvgPool2d(avg_pool2d),
+    /// Its transpose.
+    AvgPool2dBackward(avg_pool2d_backward),
+    /// Scale and shift of each channel.
+    ChannelAffine(channel_affine),
+    /// A plane of one value for each channel.
+    ChannelConstant(channel_constant),
+    /// `clamp(a) * scale`: ReLU and friends.
+    Clamp(clamp),
+    /// Convolution with a part of the weights.
+    Conv2d(conv2d),
+    /// Its transpose.
+    ConvTranspose2d(conv_transpose2d),
+    /// Concatenation and slicing of channels.
+    CopyChannels(copy_channels),
+    /// Lets a signal pass where an activation allows it.
+    Gate(gate),
+    /// Matrix product with a part of the weights.
+    Linear(linear),
+    /// Its transpose.
+    LinearTranspose(linear_transpose),
+    /// Max pooling that records its switches.
+    MaxPool2d(max_pool2d),
+    /// Relevance to the winners.
+    MaxPool2dBackward(max_pool2d_backward),
+    /// `r' += scale * a * c`.
+    MultiplyAdd(multiply_add),
+    /// NCHW to NHWC and back.
+    Permute(permute),
+    /// What the backward walk starts with.
+    Seed(seed),
+    /// `s = r / stabilized z`.
+    StabilizedRatio(stabilized_ratio),
+    /// The sum of each row.
+    SumRows(sum_rows),
+    /// The highest scores of each picture.
+    TopK(top_k),
+}

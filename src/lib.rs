@@ -1,0 +1,36 @@
+//! Explains the decisions of convolutional networks, pixel by pixel: contrastive layer-wise
+//! relevance propagation (Gu, Yang & Tresp 2018) and its relatives, in handwritten WGSL on any
+//! GPU that wgpu reaches, and on the CPU.
+//!
+//! The work is a value: a network's graph, a composite of rules, methods and targets are lowered
+//! once to a flat program, which a backend executes. Two things hold throughout: *a backend
+//! cannot tell which network or rule it runs; a rule cannot tell which backend runs it.*
+//!
+//! The floors, from the bottom; a folder uses only those below it:
+//! [`error`], [`num`] | [`tensor`], [`kernels`], [`weight`], [`scene`] | [`graph`], [`image`],
+//! [`labels`] | [`models`], [`rules`] | [`methods`] | [`program`] | [`backend`] | [`explainer`].
+//!
+//! Start with [`Explainer`].
+
+pub mod backend;
+pub mod error;
+pub mod explainer;
+pub mod graph;
+pub mod image;
+pub mod kernels;
+pub mod labels;
+pub mod methods;
+pub mod models;
+pub mod num;
+pub mod program;
+pub mod rules;
+pub mod scene;
+pub mod tensor;
+pub mod weight;
+
+pub use error::{Error, Result};
+pub use explainer::{Explained, Explainer, ExplainerBuilder, Explanation, Target};
+pub use methods::Method;
+pub use tensor::{Shape, Tensor};
+#[cfg(feature = "gpu")]
+pub use wgpu;

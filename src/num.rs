@@ -1,0 +1,77 @@
+//! What the CPU side needs of a number type: `f32` for use, `f64` as the reference.
+
+use std::fmt::Debug;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+/// `f32` or `f64`.
+pub trait Float:
+    Copy
+    + Debug
+    + Default
+    + PartialOrd
+    + Send
+    + Sync
+    + 'static
+    + Sum
+    + Add<Output = Self>
+    + AddAssign
+    + Div<Output = Self>
+    + Mul<Output = Self>
+    + Neg<Output = Self>
+    + Sub<Output = Self>
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+
+    /// The nearest value of this type.
+    fn from_f64(value: f64) -> Self;
+    /// The value, exactly.
+    fn to_f64(self) -> f64;
+    /// The value, rounded where this type is wider.
+    fn to_f32(self) -> f32;
+    /// The exact widening of an `f32`.
+    fn from_f32(value: f32) -> Self;
+
+    /// The larger of two numbers that are not NaN.
+    fn maximum(self, other: Self) -> Self {
+        if self > other { self } else { other }
+    }
+
+    /// The smaller of two numbers that are not NaN.
+    fn minimum(self, other: Self) -> Self {
+        if self < other { self } else { other }
+    }
+
+    /// The absolute value.
+    fn magnitude(self) -> Self {
+        if self < Self::ZERO { -self } else { self }
+    }
+}
+
+macro_rules! float {
+    ($type:ty) => {
+        impl Float for $type {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+
+            fn from_f64(value: f64) -> Self {
+                value as $type
+            }
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+            fn to_f32(self) -> f32 {
+                self as f32
+            }
+            fn from_f32(value: f32) -> Self {
+                <$type>::from(value)
+            }
+        }
+    };
+}
+
+float!(f32);
+float!(f64);

@@ -1,0 +1,143 @@
+//! Collects steps and values; the memory plan comes last.
+
+use super::{Buffer, Element, Operand, Program, Slot, Source, Step, Value, WeightSlot, WeightUse};
+use crate::error::{Error, Result};
+use crate::kernels::Call;
+
+/// A program in the making.
+#[derive(Debug)]
+pub struct Builder {
+    program: Program,
+    layer: usize,
+    note: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// No steps yet.
+    pub fn new() -> Self {
+        let program = Program {
+            steps: Vec::new(),
+            values: Vec::new(),
+            buffers: Vec::new(),
+            weights: Vec::new(),
+            layers: vec![String::new()],
+            notes: vec![String::new()],
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        };
+        Self { program, layer: 0, note: 0 }
+    }
+
+    /// Says what the following steps belong to and what they are for.
+    pub fn at(&mut self, layer: &str, note: &str) {
+        self.layer = index_of(&mut self.program.layers, layer);
+        self.note = index_of(&mut self.program.notes, note);
+    }
+
+    /// A value that the caller gives for every run.
+    pub fn input(&mut self, element: Element, len: usize) -> Slot {
+        let slot = self.value(element, len);
+        self.program.inputs.push(slot);
+        slot
+    }
+
+    /// Makes a value one that the caller gets; returns its place among the outputs.
+    pub fn output(&mut self, slot: Slot) -> usize {
+        self.program.outputs.push(slot);
+        self.program.outputs.len() - 1
+    }
+
+    /// How many numbers a value has.
+    pub fn len(&self, slot: Slot) -> usize {
+        self.program.values[slot.0].len
+    }
+
+    /// Whether there are no steps yet.
+    pub fn is_empty(&self) -> bool {
+        self.program.steps.is_empty()
+    }
+
+    /// A weight that steps read; equal ones are kept once.
+    pub fn weight(&mut self, weight: WeightUse) -> Operand {
+        let known = self.program.weights.iter().position(|other| same(other, &weight));
+        let slot = known.unwrap_or_else(|| {
+            self.program.weights.push(weight);
+            self.program.weights.len() - 1
+        });
+        Operand::Weight(WeightSlot(slot))
+    }
+
+    /// Appends a step that makes a new value of `len` floats.
+    pub fn emit(&mut self, call: Call, reads: &[Operand], len: usize) -> Slot {
+        let out = self.value(Element::Float, len);
+        self.emit_into(call, reads, &[out]);
+        out
+    }
+
+    /// Appends a step that makes a new value of `len` indices.
+    pub fn emit_index(&mut self, call: Call, reads: &[Operand], len: usize) -> Slot {
+        let out = self.value(Element::Index, len);
+        self.emit_into(call, reads, &[out]);
+        out
+    }
+
+    /// Appends a step that writes or updates the given values.
+    pub fn emit_into(&mut self, call: Call, reads: &[Operand], outs: &[Slot]) {
+        let mut operands = reads.to_vec();
+        operands.extend(outs.iter().map(|out| Operand::Value(*out)));
+        debug_assert_eq!(operands.len(), call.kernel().operands.len(), "{call:?}");
+        self.program.steps.push(Step { call, operands, layer: self.layer, note: self.note });
+    }
+
+    /// A new value that no step makes yet.
+    pub fn value(&mut self, element: Element, len: usize) -> Slot {
+        self.program.values.push(Value { element, len, buffer: usize::MAX });
+        Slot(self.program.values.len() - 1)
+    }
+
+    /// Plans the memory.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if a value has more numbers than the kernels can count.
+    pub fn finish(mut self) -> Result<Program> {
+        let too_long = self.program.values.iter().find(|value| value.len > u32::MAX as usize / 4);
+        if let Some(value) = too_long {
+            return Err(Error::Unsupported {
+                what: format!("a value of {} numbers", value.len),
+                why: "kernels count to a quarter of 2^32; take fewer pictures or targets at once"
+                    .to_owned(),
+            });
+        }
+        self.program.buffers = super::memory::plan(&mut self.program);
+        Ok(self.program)
+    }
+}
+
+fn index_of(list: &mut Vec<String>, name: &str) -> usize {
+    list.iter().rposition(|known| known == name).unwrap_or_else(|| {
+        list.push(name.to_owned());
+        list.len() - 1
+    })
+}
+
+fn same(a: &WeightUse, b: &WeightUse) -> bool {
+    let source = match (&a.source, &b.source) {
+        (Source::Stored(a), Source::Stored(b)) => a.identity() == b.identity(),
+        (Source::Made(a), Source::Made(b)) => a == b,
+        (Source::Stored(_), Source::Made(_)) | (Source::Made(_), Source::Stored(_)) => false,
+    };
+    source && a.form == b.form && a.part == b.part
+}
+
+impl Buffer {
+    /// Whether a value of that type and length fits.
+    pub(super) fn fits(&self, value: &Value) -> bool {
+        self.element == value.element && self.len >= value.len
+    }
+}

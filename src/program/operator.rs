@@ -1,0 +1,289 @@
+//! Layers that are linear in their input: how one is applied, and its transpose.
+
+use std::ops::Range;
+
+use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
+use crate::graph::{Network, NodeId, Op};
+use crate::kernels::conv2d::Packing;
+use crate::kernels::{
+    Call, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, linear, linear_transpose,
+};
+use crate::tensor::Shape;
+use crate::weight::Weight;
+
+/// A convolution, a fully connected layer or an average pool.
+pub(super) enum Operator {
+    Conv2d { geometry: conv2d::Params, packing: Packing, weight: Weight, bias: Option<Weight> },
+    Linear { shards: Vec<Range<usize>>, weight: Weight, bias: Option<Weight> },
+    AvgPool2d(avg_pool2d::Params),
+}
+
+/// Which part of an operator's weights and bias takes part.
+#[derive(Clone, Copy)]
+pub(super) struct Parts {
+    pub(super) weight: Part,
+    pub(super) bias: Part,
+    pub(super) gamma: f32,
+}
+
+impl Parts {
+    /// The layer itself.
+    pub(super) const LAYER: Parts = Parts { weight: Part::All, bias: Part::All, gamma: 0.0 };
+}
+
+pub(super) fn word(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+impl Operator {
+    /// The operator of a node, if it is one.
+    pub(super) fn of(network: &Network, id: NodeId, limits: Limits) -> Option<Self> {
+        let graph = network.graph();
+        let node = graph.node(id);
+        let input = node.inputs.first().map(|input| graph.node(*input).shape);
+        let weight = |suffix| network.weight(&node.name, suffix).cloned();
+        match (&node.op, input) {
+            (Op::Conv2d(conv), Some(input)) => Some(Operator::Conv2d {
+                geometry: conv_geometry(conv, input, node.shape),
+                packing: Packing {
+                    groups: conv.groups,
+                    out_per_group: conv.out_channels / conv.groups,
+                    in_per_group: input.channels / conv.groups,
+                    taps: conv.kernel[0] * conv.kernel[1],
+                },
+                weight: weight("weight")?,
+                bias: weight("bias"),
+            }),
+            (Op::Linear(_), Some(_)) => {
+                let weight_matrix = weight("weight")?;
+                let shards = limits.shards(&weight_matrix);
+                Some(Operator::Linear { shards, weight: weight_matrix, bias: weight("bias") })
+            }
+            (Op::AvgPool2d(pool), Some(input)) => Some(Operator::AvgPool2d(avg_pool2d::Params {
+                kernel_height: word(pool.kernel[0]),
+                kernel_width: word(pool.kernel[1]),
+                stride_height: word(pool.stride[0]),
+                stride_width: word(pool.stride[1]),
+                padding_height: word(pool.padding[0]),
+                padding_width: word(pool.padding[1]),
+                count_include_pad: u32::from(pool.count_include_pad),
+                ..pool_geometry(input, node.shape)
+            })),
+            (Op::AdaptiveAvgPool2d(_), Some(input)) => {
+                let geometry = pool_geometry(input, node.shape);
+                Some(Operator::AvgPool2d(avg_pool2d::Params { adaptive: 1, ..geometry }))
+            }
+            (
+                Op::Input
+                | Op::Conv2d(_)
+                | Op::Linear(_)
+                | Op::Relu
+                | Op::MaxPool2d(_)
+                | Op::AvgPool2d(_)
+                | Op::AdaptiveAvgPool2d(_)
+                | Op::BatchNorm2d { .. }
+                | Op::ChannelAffine { .. }
+                | Op::Add
+                | Op::Concat
+                | Op::Flatten
+                | Op::Dropout,
+                _,
+            ) => None,
+        }
+    }
+
+    /// Values of one picture's output.
+    fn out_len(&self) -> usize {
+        match self {
+            Operator::Conv2d { geometry: p, .. } => {
+                (p.out_height * p.out_width * p.out_channels) as usize
+            }
+            Operator::Linear { weight, .. } => weight.shape()[0],
+            Operator::AvgPool2d(p) => (p.out_height * p.out_width * p.channels) as usize,
+        }
+    }
+
+    /// Values of one picture's input.
+    fn in_len(&self) -> usize {
+        match self {
+            Operator::Conv2d { geometry: p, .. } => {
+                (p.in_height * p.in_width * p.in_channels) as usize
+            }
+            Operator::Linear { weight, .. } => weight.shape()[1],
+            Operator::AvgPool2d(p) => (p.in_height * p.in_width * p.channels) as usize,
+        }
+    }
+
+    /// `M(W) a + M(b)` for `batch` pictures; added to `into` if that is given.
+    pub(super) fn apply(
+        &self,
+        b: &mut Builder,
+        batch: usize,
+        a: Slot,
+        parts: Parts,
+        into: Option<Slot>,
+    ) -> Slot {
+        let accumulate = u32::from(into.is_some());
+        let len = batch * self.out_len();
+        let a = Operand::Value(a);
+        let out = into.unwrap_or_else(|| b.value(super::Element::Float, len));
+        match self {
+            Operator::Conv2d { geometry, packing, weight, bias } => {
+                let (bias, bias_part) = bias_operand(b, bias.as_ref(), parts.bias);
+                let w = filters(b, weight, *packing, parts);
+                let call = Call::Conv2d(conv2d::Params {
+                    batch: word(batch),
+                    part: parts.weight.code(),
+                    bias_part,
+                    gamma: parts.gamma,
+                    accumulate,
+                    ..*geometry
+                });
+                b.emit_into(call, &[a, w, bias], &[out]);
+            }
+            Operator::Linear { shards, weight, bias } => {
+                let (bias, bias_part) = bias_operand(b, bias.as_ref(), parts.bias);
+                for shard in shards {
+                    let w = rows(b, weight, shard);
+                    let params = linear_geometry(weight, shard, batch, parts);
+                    let call = Call::Linear(linear::Params { bias_part, accumulate, ..params });
+                    b.emit_into(call, &[a, w, bias], &[out]);
+                }
+            }
+            Operator::AvgPool2d(geometry) => {
+                let params = avg_pool2d::Params { batch: word(batch), ..*geometry };
+                b.emit_into(Call::AvgPool2d(params), &[a], &[out]);
+            }
+        }
+        out
+    }
+
+    /// `M(W)^T s` for `rows` rows of the signal.
+    pub(super) fn transpose(&self, b: &mut Builder, rows_: usize, s: Slot, parts: Parts) -> Slot {
+        let len = rows_ * self.in_len();
+        let s = Operand::Value(s);
+        match self {
+            Operator::Conv2d { geometry, packing, weight, .. } => {
+                let w = filters(b, weight, *packing, parts);
+                let params = conv2d::Params {
+                    batch: word(rows_),
+                    part: parts.weight.code(),
+                    bias_part: Part::Nothing.code(),
+                    gamma: parts.gamma,
+                    ..*geometry
+                };
+                b.emit(Call::ConvTranspose2d(conv_transpose2d::Params(params)), &[s, w], len)
+            }
+            Operator::Linear { shards, weight, .. } => {
+                let out = b.value(super::Element::Float, len);
+                for (i, shard) in shards.iter().enumerate() {
+                    let w = rows(b, weight, shard);
+                    let params = linear::Params {
+                        accumulate: u32::from(i > 0),
+                        ..linear_geometry(weight, shard, rows_, parts)
+                    };
+                    let call = Call::LinearTranspose(linear_transpose::Params(params));
+                    b.emit_into(call, &[s, w], &[out]);
+                }
+                out
+            }
+            Operator::AvgPool2d(geometry) => {
+                let params = avg_pool2d::Params { batch: word(rows_), ..*geometry };
+                let call = Call::AvgPool2dBackward(avg_pool2d_backward::Params(params));
+                b.emit(call, &[s], len)
+            }
+        }
+    }
+}
+
+fn filters(b: &mut Builder, weight: &Weight, packing: Packing, parts: Parts) -> Operand {
+    b.weight(WeightUse {
+        source: Source::Stored(weight.clone()),
+        form: Form::Filters(packing),
+        part: (parts.weight, parts.gamma),
+    })
+}
+
+fn rows(b: &mut Builder, weight: &Weight, shard: &Range<usize>) -> Operand {
+    b.weight(WeightUse {
+        source: Source::Stored(weight.clone()),
+        form: Form::Rows { rows: shard.clone(), columns: weight.shape()[1] },
+        part: (Part::All, 0.0),
+    })
+}
+
+/// The bias and the code of its part; a layer without one reads a single zero.
+fn bias_operand(b: &mut Builder, bias: Option<&Weight>, part: Part) -> (Operand, u32) {
+    match bias {
+        Some(bias) => (vector(b, Source::Stored(bias.clone())), part.code()),
+        None => (vector(b, Source::Made(vec![0.0])), Part::Nothing.code()),
+    }
+}
+
+/// A weight in torch's order, as floats.
+pub(super) fn vector(b: &mut Builder, source: Source) -> Operand {
+    b.weight(WeightUse { source, form: Form::Vector, part: (Part::All, 0.0) })
+}
+
+fn linear_geometry(
+    weight: &Weight,
+    shard: &Range<usize>,
+    batch: usize,
+    parts: Parts,
+) -> linear::Params {
+    linear::Params {
+        batch: word(batch),
+        in_features: word(weight.shape()[1]),
+        out_features: word(weight.shape()[0]),
+        first: word(shard.start),
+        rows: word(shard.len()),
+        part: parts.weight.code(),
+        bias_part: Part::Nothing.code(),
+        gamma: parts.gamma,
+        accumulate: 0,
+    }
+}
+
+fn conv_geometry(conv: &crate::graph::Conv2d, input: Shape, output: Shape) -> conv2d::Params {
+    conv2d::Params {
+        batch: 0,
+        in_height: word(input.height),
+        in_width: word(input.width),
+        in_channels: word(input.channels),
+        out_height: word(output.height),
+        out_width: word(output.width),
+        out_channels: word(output.channels),
+        kernel_height: word(conv.kernel[0]),
+        kernel_width: word(conv.kernel[1]),
+        stride_height: word(conv.stride[0]),
+        stride_width: word(conv.stride[1]),
+        padding_height: word(conv.padding[0]),
+        padding_width: word(conv.padding[1]),
+        dilation_height: word(conv.dilation[0]),
+        dilation_width: word(conv.dilation[1]),
+        groups: word(conv.groups),
+        part: Part::All.code(),
+        bias_part: Part::Nothing.code(),
+        gamma: 0.0,
+        accumulate: 0,
+    }
+}
+
+fn pool_geometry(input: Shape, output: Shape) -> avg_pool2d::Params {
+    avg_pool2d::Params {
+        batch: 0,
+        channels: word(input.channels),
+        in_height: word(input.height),
+        in_width: word(input.width),
+        out_height: word(output.height),
+        out_width: word(output.width),
+        kernel_height: 1,
+        kernel_width: 1,
+        stride_height: 1,
+        stride_width: 1,
+        padding_height: 0,
+        padding_width: 0,
+        count_include_pad: 0,
+        adaptive: 0,
+    }
+}

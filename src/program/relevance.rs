@@ -1,0 +1,256 @@
+//! One engine for all rules: `z = sum of M(W) m(a)`, `s = r / z`, `c = M(W)^T s`,
+//! `r' = scale * m(a) * c`.
+
+use std::collections::HashMap;
+
+use super::forward::{Forward, affine};
+use super::lower::Plan;
+use super::operator::{Operator, Parts, vector, word};
+use super::{Builder, Operand, Slot, Source};
+use crate::error::{Error, Result};
+use crate::graph::{NodeId, Op};
+use crate::kernels::{
+    Call, Part, channel_affine, channel_constant, clamp, gate, multiply_add, stabilized_ratio,
+};
+use crate::rules::{Fraction, Input, Outputs, Rule};
+
+/// What several walks and rows share: parts of inputs and denominators.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// By the value and the part.
+    parts: HashMap<(Slot, Input), (Slot, usize)>,
+    /// By the layer, the value it read and the fraction's text (it holds floats).
+    denominators: HashMap<(NodeId, Slot, String), (Slot, usize)>,
+}
+
+/// A layer about to hand its relevance down.
+pub(super) struct Layer<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) forward: &'a Forward,
+    pub(super) id: NodeId,
+    pub(super) rule: Rule,
+    /// Rows of the signal for each picture.
+    pub(super) repeat: usize,
+    /// Whether the layer's weight and bias are negated (CLRP2's dual).
+    pub(super) mirrored: bool,
+    /// Whether the layer's input is known to be 0 or more.
+    pub(super) non_negative: bool,
+}
+
+impl Layer<'_> {
+    /// The relevance at the layer's input.
+    pub(super) fn hand_down(
+        &self,
+        b: &mut Builder,
+        shared: &mut Shared,
+        operator: &Operator,
+        r: Slot,
+    ) -> Result<Slot> {
+        let fractions = self.rule.fractions(self.plan.composite.bias()).unwrap_or_default();
+        let input = self.plan.network.graph().node(self.id).inputs[0];
+        let input_len = self.plan.network.graph().node(input).shape.len();
+        let rows = self.plan.batch * self.repeat;
+        let mut handed: Option<Slot> = None;
+        for fraction in &fractions {
+            let fraction = self.fitted(fraction);
+            if fraction.terms.is_empty() {
+                continue;
+            }
+            let z = self.denominator(b, shared, operator, &fraction)?;
+            let r = self.served(b, &fraction, r);
+            let s = self.ratio(b, r, z);
+            for (part, weight) in &fraction.terms {
+                let parts = Parts { weight: *weight, bias: Part::Nothing, gamma: fraction.gamma };
+                let c = operator.transpose(b, rows, s, parts);
+                let (a, stride) = self.input_part(b, shared, *part)?;
+                let len = rows * input_len;
+                let call = Call::MultiplyAdd(multiply_add::Params {
+                    total: word(len),
+                    count: word(input_len),
+                    repeat: word(self.repeat),
+                    stride: word(stride),
+                    scale: fraction.scale,
+                    accumulate: u32::from(handed.is_some()),
+                });
+                let out = handed.unwrap_or_else(|| b.value(super::Element::Float, len));
+                b.emit_into(call, &[Operand::Value(a), Operand::Value(c)], &[out]);
+                handed = Some(out);
+            }
+        }
+        Ok(handed.unwrap_or_else(|| constant(b, rows * input_len, &[0.0])))
+    }
+
+    /// The fraction for this layer as it stands: negated or not, its input's sign known or not.
+    fn fitted(&self, fraction: &Fraction) -> Fraction {
+        let fraction = if self.mirrored { fraction.mirrored() } else { fraction.clone() };
+        if self.non_negative { fraction.for_non_negative_input() } else { fraction }
+    }
+
+    /// The denominators, and how far apart those of two pictures lie (0: all have the same).
+    fn denominator(
+        &self,
+        b: &mut Builder,
+        shared: &mut Shared,
+        operator: &Operator,
+        fraction: &Fraction,
+    ) -> Result<(Slot, usize)> {
+        let graph = self.plan.network.graph();
+        let input = self.forward.value(graph.node(self.id).inputs[0]);
+        let key = (self.id, input, format!("{fraction:?}"));
+        if let Some(z) = shared.denominators.get(&key) {
+            return Ok(*z);
+        }
+        let count = graph.node(self.id).shape.len();
+        let mut z: Option<Slot> = None;
+        let mut stride = count;
+        for (part, weight) in &fraction.terms {
+            let (a, a_stride) = self.input_part(b, shared, *part)?;
+            let batch = if a_stride == 0 { 1 } else { self.plan.batch };
+            stride = if a_stride == 0 { 0 } else { count };
+            let bias = if z.is_none() { fraction.bias } else { Part::Nothing };
+            let parts = Parts { weight: *weight, bias, gamma: fraction.gamma };
+            z = Some(operator.apply(b, batch, a, parts, z));
+        }
+        let z = (z.expect("fractions without terms were passed over"), stride);
+        shared.denominators.insert(key, z);
+        Ok(z)
+    }
+
+    /// The relevance of the outputs that the fraction serves.
+    fn served(&self, b: &mut Builder, fraction: &Fraction, r: Slot) -> Slot {
+        let mode = match fraction.outputs {
+            Outputs::All => return r,
+            Outputs::Positive => gate::Mode::Active,
+            Outputs::Negative => gate::Mode::Negative,
+        };
+        let len = b.len(r);
+        let call = Call::Gate(gate::Params {
+            total: word(len),
+            count: word(len / (self.plan.batch * self.repeat)),
+            repeat: word(self.repeat),
+            mode: mode as u32,
+            upper: f32::MAX,
+        });
+        let y = self.forward.value(self.id);
+        b.emit(call, &[Operand::Value(r), Operand::Value(y)], len)
+    }
+
+    fn ratio(&self, b: &mut Builder, r: Slot, (z, stride): (Slot, usize)) -> Slot {
+        let len = b.len(r);
+        let call = Call::StabilizedRatio(stabilized_ratio::Params {
+            total: word(len),
+            count: word(len / (self.plan.batch * self.repeat)),
+            repeat: word(self.repeat),
+            stride: word(stride),
+            epsilon: self.rule.epsilon().unwrap_or(self.plan.composite.stabilizer()),
+        });
+        b.emit(call, &[Operand::Value(r), Operand::Value(z)], len)
+    }
+
+    /// Residual addition: each input in proportion to its share of the sum.
+    pub(super) fn hand_down_sum(&self, b: &mut Builder, r: Slot) -> Vec<Slot> {
+        let node = self.plan.network.graph().node(self.id);
+        let count = node.shape.len();
+        let s = self.ratio(b, r, (self.forward.value(self.id), count));
+        let len = b.len(r);
+        let call = Call::MultiplyAdd(multiply_add::Params {
+            total: word(len),
+            count: word(count),
+            repeat: word(self.repeat),
+            stride: word(count),
+            scale: 1.0,
+            accumulate: 0,
+        });
+        let mut share = |input: &NodeId| {
+            let a = Operand::Value(self.forward.value(*input));
+            b.emit(call, &[a, Operand::Value(s)], len)
+        };
+        node.inputs.iter().map(&mut share).collect()
+    }
+
+    /// A part of the layer's input, and how far apart two pictures lie in it (0: one for all).
+    fn input_part(
+        &self,
+        b: &mut Builder,
+        shared: &mut Shared,
+        part: Input,
+    ) -> Result<(Slot, usize)> {
+        let graph = self.plan.network.graph();
+        let id = graph.node(self.id).inputs[0];
+        let a = self.forward.value(id);
+        let shape = graph.node(id).shape;
+        if part == Input::All {
+            return Ok((a, shape.len()));
+        }
+        if let Some(known) = shared.parts.get(&(a, part)) {
+            return Ok(*known);
+        }
+        let len = self.plan.batch * shape.len();
+        let from = [Operand::Value(a)];
+        let made = match part {
+            Input::All => (a, shape.len()),
+            Input::Positive => {
+                (b.emit(Call::Clamp(clamp::Params::relu(word(len))), &from, len), shape.len())
+            }
+            Input::Negative => {
+                (b.emit(Call::Clamp(clamp::Params::negative(word(len))), &from, len), shape.len())
+            }
+            Input::One => (constant(b, shape.len(), &vec![1.0; shape.channels]), 0),
+            Input::AboveLow | Input::BelowHigh => {
+                let bounds = self.bounds(id)?;
+                let bound = if part == Input::AboveLow { bounds.0 } else { bounds.1 };
+                let scale = vector(b, Source::Made(vec![1.0; shape.channels]));
+                let shift = vector(b, Source::Made(bound.iter().map(|bound| -bound).collect()));
+                let channels = word(shape.channels);
+                let params = channel_affine::Params { total: word(len), channels, shifted: 1 };
+                let call = Call::ChannelAffine(params);
+                (b.emit(call, &[from[0], scale, shift], len), shape.len())
+            }
+        };
+        shared.parts.insert((a, part), made);
+        Ok(made)
+    }
+
+    /// The least and greatest values that the picture's channels can have at that node.
+    fn bounds(&self, id: NodeId) -> Result<(Vec<f64>, Vec<f64>)> {
+        let graph = self.plan.network.graph();
+        let node = graph.node(id);
+        match &node.op {
+            Op::Input => {
+                let widen = |bounds: &[f32]| bounds.iter().map(|&b| f64::from(b)).collect();
+                Ok((widen(&self.plan.bounds.low), widen(&self.plan.bounds.high)))
+            }
+            Op::Dropout => self.bounds(node.inputs[0]),
+            Op::ChannelAffine { .. } => {
+                let (scale, shift) = affine(self.plan.network, id).expect("it scales channels");
+                let (low, high) = self.bounds(node.inputs[0])?;
+                let at = |bound: &[f64], c: usize| bound[c] * scale[c] + shift[c];
+                let ends: Vec<(f64, f64)> =
+                    (0..scale.len()).map(|c| (at(&low, c), at(&high, c))).collect();
+                Ok(ends.iter().map(|(a, b)| (a.min(*b), a.max(*b))).unzip())
+            }
+            Op::Conv2d(_)
+            | Op::Linear(_)
+            | Op::Relu
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d(_)
+            | Op::AdaptiveAvgPool2d(_)
+            | Op::BatchNorm2d { .. }
+            | Op::Add
+            | Op::Concat
+            | Op::Flatten => Err(Error::RuleMismatch {
+                rule: self.rule.to_string(),
+                layer: graph.node(self.id).name.clone(),
+                op: "layer whose input has no known bounds",
+            }),
+        }
+    }
+}
+
+/// Planes of one value a channel.
+pub(super) fn constant(b: &mut Builder, len: usize, values: &[f64]) -> Slot {
+    let channels = word(values.len());
+    let values = vector(b, Source::Made(values.to_vec()));
+    let call = Call::ChannelConstant(channel_constant::Params { total: word(len), channels });
+    b.emit(call, &[values], len)
+}

@@ -1,0 +1,207 @@
+//! Which layer gets which rule.
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId, Op};
+use crate::rules::Rule;
+
+/// Kinds of layers that a rule can be chosen for. All others have one way to hand relevance on:
+/// ReLU, dropout and flatten as it is, max pools to the winner, concatenations by slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LayerKind {
+    /// Convolutions.
+    Conv2d,
+    /// Fully connected layers.
+    Linear,
+    /// Average pools, adaptive or not.
+    AvgPool2d,
+    /// Residual additions.
+    Add,
+    /// Batch normalisation and other fixed scales of channels.
+    BatchNorm2d,
+}
+
+impl LayerKind {
+    /// The kind of a layer, if a rule can be chosen for it.
+    pub const fn of(op: &Op) -> Option<Self> {
+        match op {
+            Op::Conv2d(_) => Some(LayerKind::Conv2d),
+            Op::Linear(_) => Some(LayerKind::Linear),
+            Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => Some(LayerKind::AvgPool2d),
+            Op::Add => Some(LayerKind::Add),
+            Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => Some(LayerKind::BatchNorm2d),
+            Op::Input | Op::Relu | Op::MaxPool2d(_) | Op::Concat | Op::Flatten | Op::Dropout => {
+                None
+            }
+        }
+    }
+}
+
+/// Which layers an entry of a composite speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Layers of the kind that see the picture itself.
+    First(LayerKind),
+    /// All layers of the kind.
+    Kind(LayerKind),
+    /// Layers whose name matches the pattern; `*` stands for any characters.
+    Name(String),
+}
+
+/// Rules for the layers of a network: the first entry that speaks of a layer decides.
+///
+/// ```
+/// use clrp::rules::{Composite, LayerKind, Rule};
+///
+/// let composite = Composite::new("mine")
+///     .first(LayerKind::Conv2d, Rule::ZBox)
+///     .name("classifier.*", Rule::Epsilon { epsilon: 1e-6 })
+///     .each(LayerKind::Conv2d, Rule::Gamma { gamma: 0.25 });
+/// assert_eq!(composite.label(), "mine");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Composite {
+    label: String,
+    entries: Vec<(Selector, Rule)>,
+    stabilizer: f32,
+    bias: bool,
+}
+
+impl Composite {
+    /// No entries yet: every layer gets the default rule of its kind. These are z+ for
+    /// convolutions and fully connected layers, [`Rule::Norm`] for average pools and additions,
+    /// [`Rule::Pass`] for batch norm.
+    pub fn new(label: impl Into<String>) -> Self {
+        Self { label: label.into(), entries: Vec::new(), stabilizer: 1e-9, bias: false }
+    }
+
+    /// Appends a rule for the layers of the kind that see the picture itself.
+    #[must_use]
+    pub fn first(self, kind: LayerKind, rule: Rule) -> Self {
+        self.entry(Selector::First(kind), rule)
+    }
+
+    /// Appends a rule for all layers of the kind.
+    #[must_use]
+    pub fn each(self, kind: LayerKind, rule: Rule) -> Self {
+        self.entry(Selector::Kind(kind), rule)
+    }
+
+    /// Appends a rule for the layers whose name matches; `*` stands for any characters.
+    #[must_use]
+    pub fn name(self, pattern: impl Into<String>, rule: Rule) -> Self {
+        self.entry(Selector::Name(pattern.into()), rule)
+    }
+
+    /// Appends an entry.
+    #[must_use]
+    pub fn entry(mut self, selector: Selector, rule: Rule) -> Self {
+        self.entries.push((selector, rule));
+        self
+    }
+
+    /// The same with another stabilizer of denominators (1e-9 by default).
+    #[must_use]
+    pub fn with_stabilizer(self, stabilizer: f32) -> Self {
+        Self { stabilizer, ..self }
+    }
+
+    /// The same with biases in the denominators or without (the default).
+    #[must_use]
+    pub fn with_bias(self, bias: bool) -> Self {
+        Self { bias, ..self }
+    }
+
+    /// The composite's name.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// What is added to denominators, with their sign.
+    pub fn stabilizer(&self) -> f32 {
+        self.stabilizer
+    }
+
+    /// Whether biases take part in denominators.
+    pub fn bias(&self) -> bool {
+        self.bias
+    }
+
+    /// The rule of every layer that a rule can be chosen for.
+    ///
+    /// # Errors
+    /// [`Error::RuleMismatch`] if an entry gives a layer a rule that does not apply to it.
+    pub fn assign(&self, graph: &Graph) -> Result<Vec<Option<Rule>>> {
+        let sees_picture = sees_picture(graph);
+        let assign = |id: usize| {
+            let node = graph.node(NodeId(id));
+            let Some(kind) = LayerKind::of(&node.op) else { return Ok(None) };
+            let speaks = |selector: &Selector| match selector {
+                Selector::First(of) => *of == kind && sees_picture[node.inputs[0].0],
+                Selector::Kind(of) => *of == kind,
+                Selector::Name(pattern) => matches(pattern, &node.name),
+            };
+            let entry = self.entries.iter().find(|(selector, _)| speaks(selector));
+            let rule = entry.map_or_else(|| default_rule(kind), |(_, rule)| *rule);
+            if !rule.applies_to(kind) {
+                return Err(Error::RuleMismatch {
+                    rule: rule.to_string(),
+                    layer: node.name.clone(),
+                    op: node.op.kind(),
+                });
+            }
+            Ok(Some(rule))
+        };
+        (0..graph.nodes().len()).map(assign).collect()
+    }
+}
+
+fn default_rule(kind: LayerKind) -> Rule {
+    match kind {
+        LayerKind::Conv2d | LayerKind::Linear => Rule::ZPlus,
+        LayerKind::AvgPool2d | LayerKind::Add => Rule::Norm,
+        LayerKind::BatchNorm2d => Rule::Pass,
+    }
+}
+
+/// For each node, whether its output is the picture, scaled at most.
+fn sees_picture(graph: &Graph) -> Vec<bool> {
+    let mut known: Vec<bool> = Vec::new();
+    for node in graph.nodes() {
+        known.push(match node.op {
+            Op::Input => true,
+            Op::ChannelAffine { .. } | Op::Dropout => known[node.inputs[0].0],
+            Op::Conv2d(_)
+            | Op::Linear(_)
+            | Op::Relu
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d(_)
+            | Op::AdaptiveAvgPool2d(_)
+            | Op::BatchNorm2d { .. }
+            | Op::Add
+            | Op::Concat
+            | Op::Flatten => false,
+        });
+    }
+    known
+}
+
+/// Whether the pattern, in which `*` stands for any characters, covers the whole name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(start) else { return false };
+    (0..=name.len()).filter(|&at| name.is_char_boundary(at)).any(|at| matches(rest, &name[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        assert!(matches("features.*", "features.0"));
+        assert!(matches("*.expand*", "features.3.expand1x1"));
+        assert!(matches("conv", "conv"));
+        assert!(!matches("features.1", "features.10"));
+        assert!(!matches("a*b", "abc"));
+    }
+}

@@ -1,0 +1,173 @@
+//! How a layer hands its relevance to its inputs, and which layer gets which rule.
+//!
+//! A rule is a value: a list of [`Fraction`]s that one engine runs, whatever the rule. The letters
+//! are those of the field: `a` input of a layer, `w` weight, `b` bias, `z` denominator, `s` ratio
+//! `r / z`, `c` what the transpose hands down, `r` relevance.
+
+mod composite;
+mod fraction;
+mod presets;
+
+use std::fmt;
+
+pub use composite::{Composite, LayerKind, Selector};
+pub use fraction::{Fraction, Input, Outputs};
+pub use presets::{PRESETS, preset};
+
+use crate::kernels::Part;
+
+/// How one layer hands its relevance `r` to its inputs `a`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// LRP-epsilon (Bach et al. 2015); LRP-0, the z-rule, where `epsilon` is 0.
+    Epsilon {
+        /// The stabilizer of this rule.
+        epsilon: f32,
+    },
+    /// LRP-gamma (Montavon et al. 2019), for inputs of either sign.
+    Gamma {
+        /// How much positive contributions are favoured.
+        gamma: f32,
+    },
+    /// The z+ rule (Montavon et al. 2017; Gu et al. 2018, equation 1).
+    ZPlus,
+    /// Positive and negative contributions, each normalised alone (Bach et al. 2015).
+    AlphaBeta {
+        /// The share of the positive ones.
+        alpha: f32,
+        /// The share of the negative ones, `alpha - 1`.
+        beta: f32,
+    },
+    /// The z-beta or z-box rule for bounded inputs (Gu et al. 2018, equation 1).
+    ZBox,
+    /// The w-square rule (Montavon et al. 2017): by the squared weights alone.
+    WSquare,
+    /// To all inputs of a window alike.
+    Flat,
+    /// In proportion to the inputs: average pools and residual additions.
+    Norm,
+    /// Average pools: the transpose of the pool, evenly; the share of padding is lost.
+    Even,
+    /// Handed on as it is.
+    Pass,
+}
+
+impl Rule {
+    /// The fractions that the rule sums, where it is made of fractions; `bias` says whether the
+    /// bias takes part in denominators.
+    pub fn fractions(self, with_bias: bool) -> Option<Vec<Fraction>> {
+        use Input as A;
+        use Part as W;
+        let bias = |part| if with_bias { part } else { W::Nothing };
+        let one = |terms: &[(A, W)]| Fraction::of(1.0, terms);
+        Some(match self {
+            Rule::Epsilon { .. } => vec![one(&[(A::All, W::All)]).bias(bias(W::All))],
+            Rule::Norm => vec![one(&[(A::All, W::All)])],
+            Rule::ZPlus => {
+                return Rule::AlphaBeta { alpha: 1.0, beta: 0.0 }.fractions(with_bias);
+            }
+            Rule::AlphaBeta { alpha, beta } => [
+                Fraction::of(alpha, &[(A::Positive, W::Positive), (A::Negative, W::Negative)])
+                    .bias(bias(W::Positive)),
+                Fraction::of(-beta, &[(A::Positive, W::Negative), (A::Negative, W::Positive)])
+                    .bias(bias(W::Negative)),
+            ]
+            .into_iter()
+            .filter(|fraction| fraction.scale != 0.0)
+            .collect(),
+            Rule::Gamma { gamma } => {
+                let raised = |plus, minus, outputs| Fraction {
+                    gamma,
+                    ..one(&[(A::Positive, plus), (A::Negative, minus)])
+                        .bias(bias(plus))
+                        .outputs(outputs)
+                };
+                vec![
+                    raised(W::RaisedPositive, W::RaisedNegative, Outputs::Positive),
+                    raised(W::RaisedNegative, W::RaisedPositive, Outputs::Negative),
+                ]
+            }
+            // x w - l w+ - h w- with w = w+ + w-: only terms of one sign are summed.
+            Rule::ZBox => vec![one(&[(A::AboveLow, W::Positive), (A::BelowHigh, W::Negative)])],
+            Rule::WSquare => vec![one(&[(A::One, W::Square)]).bias(bias(W::Square))],
+            Rule::Flat => vec![one(&[(A::One, W::One)])],
+            Rule::Even | Rule::Pass => return None,
+        })
+    }
+
+    /// The stabilizer of the rule's denominators, if it has one of its own.
+    pub fn epsilon(self) -> Option<f32> {
+        match self {
+            Rule::Epsilon { epsilon } => Some(epsilon),
+            Rule::Gamma { .. }
+            | Rule::ZPlus
+            | Rule::AlphaBeta { .. }
+            | Rule::ZBox
+            | Rule::WSquare
+            | Rule::Flat
+            | Rule::Norm
+            | Rule::Even
+            | Rule::Pass => None,
+        }
+    }
+
+    /// Whether the rule suits layers of that kind.
+    pub fn applies_to(self, kind: LayerKind) -> bool {
+        match (self, kind) {
+            (
+                Rule::Epsilon { .. }
+                | Rule::Gamma { .. }
+                | Rule::ZPlus
+                | Rule::AlphaBeta { .. }
+                | Rule::ZBox
+                | Rule::WSquare
+                | Rule::Flat,
+                LayerKind::Conv2d | LayerKind::Linear,
+            )
+            | (Rule::Norm, LayerKind::AvgPool2d | LayerKind::Add)
+            | (Rule::Even, LayerKind::AvgPool2d)
+            | (Rule::Pass, LayerKind::BatchNorm2d) => true,
+            (_, LayerKind::Conv2d | LayerKind::Linear | LayerKind::AvgPool2d)
+            | (_, LayerKind::Add | LayerKind::BatchNorm2d) => false,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Epsilon { epsilon } => write!(f, "epsilon:{epsilon:?}"),
+            Rule::Gamma { gamma } => write!(f, "gamma:{gamma:?}"),
+            Rule::ZPlus => f.write_str("z-plus"),
+            Rule::AlphaBeta { alpha, beta } => write!(f, "alpha-beta:{alpha},{beta}"),
+            Rule::ZBox => f.write_str("z-box"),
+            Rule::WSquare => f.write_str("w-square"),
+            Rule::Flat => f.write_str("flat"),
+            Rule::Norm => f.write_str("norm"),
+            Rule::Even => f.write_str("even"),
+            Rule::Pass => f.write_str("pass"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn z_plus_on_positive_inputs_is_the_papers_single_sum() {
+        let fractions = Rule::ZPlus.fractions(false).expect("made of fractions");
+        let simple = fractions[0].for_non_negative_input();
+        assert_eq!(fractions.len(), 1);
+        assert_eq!(simple.terms, [(Input::All, Part::Positive)]);
+    }
+
+    #[test]
+    fn negating_the_layer_turns_positive_into_negative_contributions() {
+        let fractions = Rule::ZPlus.fractions(false).expect("made of fractions");
+        assert_eq!(
+            fractions[0].mirrored().terms,
+            [(Input::Positive, Part::Negative), (Input::Negative, Part::Positive)]
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! A named weight: its shape and its numbers, in memory or in a mapped file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use half::{bf16, f16};
+
+use crate::kernels::linear::Rows;
+use crate::num::Float;
+
+/// The type of a stored number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 32 bit.
+    F32,
+    /// 16 bit, IEEE.
+    F16,
+    /// 16 bit, the upper half of 32.
+    BF16,
+}
+
+impl Dtype {
+    /// Bytes of a number.
+    pub const fn size(self) -> usize {
+        match self {
+            Dtype::F32 => 4,
+            Dtype::F16 | Dtype::BF16 => 2,
+        }
+    }
+}
+
+/// A weight under its state-dict key. Cheap to clone: the numbers are shared.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    name: String,
+    shape: Vec<usize>,
+    dtype: Dtype,
+    storage: Storage,
+}
+
+#[derive(Clone)]
+enum Storage {
+    F32(Arc<Vec<f32>>),
+    Bits16(Arc<Vec<u16>>),
+    /// Aligned for the type; checked when made.
+    Mapped(Arc<memmap2::Mmap>, Range<usize>),
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Storage::F32(values) => write!(f, "{} f32", values.len()),
+            Storage::Bits16(values) => write!(f, "{} 16-bit numbers", values.len()),
+            Storage::Mapped(_, range) => write!(f, "mapped bytes {range:?}"),
+        }
+    }
+}
+
+impl Weight {
+    /// A weight made in memory.
+    ///
+    /// # Panics
+    /// If the number of values is not what the shape says.
+    pub fn from_f32(name: impl Into<String>, shape: &[usize], values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "values of a weight");
+        let storage = Storage::F32(Arc::new(values));
+        Self { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, storage }
+    }
+
+    /// A weight in the given bytes of a mapped file, if they are as many as the shape says.
+    /// Bytes that are not aligned for their type are copied.
+    pub fn mapped(
+        name: impl Into<String>,
+        shape: &[usize],
+        dtype: Dtype,
+        map: &Arc<memmap2::Mmap>,
+        range: Range<usize>,
+    ) -> Option<Self> {
+        let count = shape.iter().try_fold(1_usize, |a, &b| a.checked_mul(b))?;
+        let bytes = map.get(range.clone())?;
+        if count.checked_mul(dtype.size())? != bytes.len() {
+            return None;
+        }
+        let aligned = (bytes.as_ptr() as usize).is_multiple_of(dtype.size());
+        let storage = match dtype {
+            _ if aligned => Storage::Mapped(map.clone(), range),
+            Dtype::F32 => Storage::F32(Arc::new(bytemuck::pod_collect_to_vec(bytes))),
+            Dtype::F16 | Dtype::BF16 => {
+                Storage::Bits16(Arc::new(bytemuck::pod_collect_to_vec(bytes)))
+            }
+        };
+        Some(Self { name: name.into(), shape: shape.to_vec(), dtype, storage })
+    }
+
+    /// The state-dict key.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Torch's shape.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The type of the numbers.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All numbers, as they are stored.
+    pub fn values(&self) -> Rows<'_> {
+        let bytes: &[u8] = match &self.storage {
+            Storage::F32(values) => bytemuck::cast_slice(values),
+            Storage::Bits16(values) => bytemuck::cast_slice(values),
+            Storage::Mapped(map, range) => &map[range.clone()],
+        };
+        match self.dtype {
+            Dtype::F32 => Rows::F32(bytemuck::cast_slice(bytes)),
+            Dtype::F16 => Rows::F16(bytemuck::cast_slice::<u8, f16>(bytes)),
+            Dtype::BF16 => Rows::BF16(bytemuck::cast_slice::<u8, bf16>(bytes)),
+        }
+    }
+
+    /// What tells this weight's numbers from all others that live at the same time.
+    pub fn identity(&self) -> (usize, usize) {
+        match &self.storage {
+            Storage::F32(values) => (values.as_ptr() as usize, 0),
+            Storage::Bits16(values) => (values.as_ptr() as usize, 0),
+            Storage::Mapped(map, range) => (map.as_ptr() as usize, range.start),
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// How many numbers there are.
+    pub fn len(self) -> usize {
+        match self {
+            Rows::F32(w) => w.len(),
+            Rows::F16(w) => w.len(),
+            Rows::BF16(w) => w.len(),
+            Rows::F64(w) => w.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers of that range.
+    ///
+    /// # Panics
+    /// If the range does not lie inside.
+    pub fn slice(self, range: Range<usize>) -> Rows<'a> {
+        match self {
+            Rows::F32(w) => Rows::F32(&w[range]),
+            Rows::F16(w) => Rows::F16(&w[range]),
+            Rows::BF16(w) => Rows::BF16(&w[range]),
+            Rows::F64(w) => Rows::F64(&w[range]),
+        }
+    }
+
+    /// Number `i`.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[inline]
+    pub fn get<F: Float>(self, i: usize) -> F {
+        match self {
+            Rows::F32(w) => F::from_f32(w[i]),
+            Rows::F16(w) => F::from_f32(w[i].to_f32()),
+            Rows::BF16(w) => F::from_f32(w[i].to_f32()),
+            Rows::F64(w) => F::from_f64(w[i]),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Every shader is what its kernel's Rust half says, and is valid wherever wgpu may take it. Needs
+//! no GPU.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clrp::kernels::{ALL, Access, Kernel};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+
+/// WebGPU's default limits.
+const WORKGROUP_BYTES: u32 = 16 << 10;
+const INVOCATIONS: u32 = 256;
+const DIMENSIONS: [u32; 3] = [256, 256, 64];
+const STORAGE_BUFFERS: usize = 8;
+
+/// Functions with one text in all the shaders that have them.
+const SHARED: &[&str] =
+    &["part_of", "first_of", "multiply", "store_row", "span", "row_span", "column_span", "divisor"];
+
+fn parsed(kernel: &Kernel) -> Module {
+    naga::front::wgsl::parse_str(kernel.source)
+        .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(kernel.source, kernel.name)))
+}
+
+fn validated(kernel: &Kernel) -> (Module, ModuleInfo) {
+    let module = parsed(kernel);
+    // No capabilities: what every device and browser has.
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|e| {
+            panic!("{}", e.emit_to_string_with_path(kernel.source, kernel.name));
+        });
+    (module, info)
+}
+
+fn shaders() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders"))
+}
+
+#[test]
+fn every_shader_can_be_written_for_every_platform() {
+    for kernel in ALL {
+        let (module, info) = validated(kernel);
+        let name = kernel.name;
+        let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
+        assert!(spirv.is_ok(), "{name}: {spirv:?}");
+
+        let msl = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
+        let msl = naga::back::msl::write_string(&module, &info, &msl, &Default::default());
+        assert!(msl.is_ok(), "{name}: {msl:?}");
+
+        let options = naga::back::hlsl::Options::default();
+        let pipeline = Default::default();
+        let mut hlsl = String::new();
+        let written = naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
+            .write(&module, &info, None)
+            .map(drop);
+        assert!(written.is_ok(), "{name}: {written:?}");
+    }
+}
+
+#[test]
+fn shaders_declare_the_params_their_host_uploads() {
+    for kernel in ALL {
+        let module = parsed(kernel);
+        let params = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params"));
+        let (_, params) = params.unwrap_or_else(|| panic!("{} has no `Params`", kernel.name));
+        let TypeInner::Struct { members, .. } = &params.inner else {
+            panic!("`Params` of {} is no struct", kernel.name);
+        };
+        let declared: Vec<(&str, usize)> = members
+            .iter()
+            .map(|m| (m.name.as_deref().expect("members have names"), m.offset as usize))
+            .collect();
+        assert_eq!(declared, kernel.fields, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn bindings_are_the_operands_in_their_order() {
+    for kernel in ALL {
+        let module = parsed(kernel);
+        let mut declared = BTreeMap::new();
+        for (_, variable) in module.global_variables.iter() {
+            let Some(at) = &variable.binding else { continue };
+            assert_eq!(at.group, 0, "{}", kernel.name);
+            if variable.space == AddressSpace::Uniform {
+                assert_eq!((at.binding, variable.name.as_deref()), (0, Some("params")));
+                continue;
+            }
+            let TypeInner::Array { base, .. } = module.types[variable.ty].inner else {
+                panic!("{} has an operand that is no array", kernel.name);
+            };
+            declared.insert(at.binding, (variable.space, module.types[base].inner.scalar()));
+        }
+        let expected = (1..).zip(kernel.operands).map(|(binding, access)| {
+            let (writes, scalar) = match access {
+                Access::Read => (false, naga::Scalar::F32),
+                Access::Write | Access::Update => (true, naga::Scalar::F32),
+                Access::ReadIndex => (false, naga::Scalar::U32),
+                Access::WriteIndex => (true, naga::Scalar::U32),
+            };
+            let store = if writes { StorageAccess::STORE } else { StorageAccess::empty() };
+            let space = AddressSpace::Storage { access: StorageAccess::LOAD | store };
+            (binding, (space, Some(scalar)))
+        });
+        assert_eq!(declared, expected.collect(), "{}", kernel.name);
+        assert!(declared.len() <= STORAGE_BUFFERS, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn shaders_keep_within_the_default_limits() {
+    for kernel in ALL {
+        let module = parsed(kernel);
+        let [entry] = &module.entry_points[..] else {
+            panic!("{} has not one entry point", kernel.name);
+        };
+        assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute));
+        let size = entry.workgroup_size;
+        assert!(size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.name);
+        assert!(size.iter().zip(DIMENSIONS).all(|(size, limit)| *size <= limit));
+
+        let shared = module.global_variables.iter().filter_map(|(_, variable)| {
+            let inner = &module.types[variable.ty].inner;
+            (variable.space == AddressSpace::WorkGroup).then(|| inner.size(module.to_ctx()))
+        });
+        assert!(shared.sum::<u32>() <= WORKGROUP_BYTES, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn every_file_belongs_to_a_kernel() {
+    let files = std::fs::read_dir(shaders()).expect("the repository has shaders");
+    let mut files: Vec<_> = files
+        .map(|file| file.expect("shaders can be listed").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    let mut expected: Vec<_> = ALL.iter().map(|kernel| format!("{}.wgsl", kernel.name)).collect();
+    expected.sort();
+    assert_eq!(files, expected);
+}
+
+/// The text of a function from its name to its closing brace, if the shader has it.
+fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
+    let text = &source[source.find(&format!("\nfn {name}("))?..];
+    Some(&text[..text.find("\n}\n").expect("functions end")])
+}
+
+#[test]
+fn functions_that_shaders_share_have_one_text() {
+    for name in SHARED {
+        let texts = || ALL.iter().filter_map(|kernel| function(kernel.source, name));
+        assert!(texts().count() > 1, "`{name}` is not shared");
+        assert!(texts().all(|text| Some(text) == texts().next()), "`{name}` has several texts");
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a skipped check is told")]
+fn browsers_take_every_shader() {
+    let quiet = || Stdio::null();
+    if Command::new("tint").arg("--version").stdout(quiet()).stderr(quiet()).status().is_err() {
+        println!("skipped: `tint` is not on the PATH");
+        return;
+    }
+    for kernel in ALL {
+        let file = shaders().join(kernel.name).with_extension("wgsl");
+        let output = Command::new("tint").args(["--format", "wgsl"]).arg(file).output();
+        let output = output.expect("tint was there a moment ago");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

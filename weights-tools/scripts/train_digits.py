@@ -1,0 +1,136 @@
+"""Trains the bundled network on scenes of handwritten digits.
+
+A small VGG: 3x3 convolutions, max pooling, two fully connected layers. The
+scenes come from the `clrp` command, the only generator there is; a scene has
+one to three digits, and the loss is the cross-entropy against the uniform
+distribution over them. Accuracies are of the weights as rounded to f16, on
+digits that training never saw.
+"""
+
+import argparse
+import csv
+import hashlib
+import subprocess
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+VERSION = "1"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+STAGES = [[12], [24], [48], [64, 64]]
+
+
+def digits_net(batch_norm):
+    """64x64 RGB, normalised to -1..1, to one logit a digit."""
+    features, channels = [], 3
+    for widths in STAGES:
+        for width in widths:
+            features += [nn.Conv2d(channels, width, 3, padding=1)]
+            features += [nn.BatchNorm2d(width)] if batch_norm else []
+            features += [nn.ReLU(inplace=True)]
+            channels = width
+        features += [nn.MaxPool2d(2)]
+    flat = channels * (64 >> len(STAGES)) ** 2
+    classifier = [nn.Linear(flat, 64), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(64, 10)]
+    layers = {"features": features, "flatten": [nn.Flatten()], "classifier": classifier}
+    return nn.Sequential(OrderedDict((name, nn.Sequential(*part)) for name, part in layers.items()))
+
+
+def folded(net):
+    """The same network without batch normalisation, which only speeds up training."""
+    plain = digits_net(batch_norm=False).eval()
+    pairs = zip(net.eval().features, [*net.features[1:], None])
+    convolutions = [fuse_conv_bn_eval(*pair) for pair in pairs if isinstance(pair[0], nn.Conv2d)]
+    slots = [layer for layer in plain.features if isinstance(layer, nn.Conv2d)]
+    for slot, convolution in zip(slots, convolutions, strict=True):
+        slot.load_state_dict(convolution.state_dict())
+    plain.classifier.load_state_dict(net.classifier.state_dict())
+    return plain
+
+
+def scenes(clrp, split, digits, count, seed):
+    """Normalised pictures and the (scene, digit) pairs in them."""
+    with tempfile.TemporaryDirectory() as folder:
+        npy, labels = Path(folder, "scenes.npy"), Path(folder, "scenes.csv")
+        command = f"scenes --split {split} --digits {digits} --count {count} --seed {seed}"
+        files = ["--npy", npy, "--labels", labels]
+        subprocess.run([clrp, *command.split(), *files], check=True)
+        pixels = torch.from_numpy(np.load(npy))
+        with labels.open() as file:
+            rows = [(int(row["index"]), int(row["digit"])) for row in csv.DictReader(file)]
+    present = torch.zeros(count, 10)
+    present[tuple(zip(*rows))] = 1
+    return pixels.permute(0, 3, 1, 2), present
+
+
+def normalise(pixels):
+    return pixels.float() / 127.5 - 1
+
+
+def train(net, pixels, present, epochs, batch=64, rate=4e-3):
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
+    steps = epochs * (len(pixels) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+    target = present / present.sum(1, keepdim=True)
+    for epoch in range(epochs):
+        net.train()
+        losses = []
+        for rows in torch.randperm(len(pixels))[: len(pixels) // batch * batch].split(batch):
+            loss = nn.functional.cross_entropy(net(normalise(pixels[rows])), target[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        print(f"epoch {epoch + 1}/{epochs}: loss {np.mean(losses):.4f}", flush=True)
+
+
+@torch.no_grad()
+def report(net, clrp, seed):
+    """How often the digits of a scene are exactly the highest logits."""
+    for digits in (1, 2, 3):
+        pixels, present = scenes(clrp, "test", digits, 3000, seed)
+        logits = torch.cat([net(normalise(part)) for part in pixels.split(500)])
+        top = logits.topk(digits).indices
+        hits = present.gather(1, top).all(1).float().mean().item()
+        positive = (logits[present > 0] > 0).float().mean().item()
+        print(f"{digits} digits: top {digits} right {hits:.4f}, their logits positive {positive:.4f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clrp", default="clrp", help="the clrp command")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scenes", type=int, default=60000)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("-o", "--output", type=Path, default=ASSETS / "digits.safetensors")
+    args = parser.parse_args()
+
+    torch.manual_seed(args.seed)
+    net = digits_net(batch_norm=True)
+    train(net, *scenes(args.clrp, "train", "1-3", args.scenes, args.seed), args.epochs)
+    net = folded(net).half().float()  # what is measured is what is stored
+    report(net, args.clrp, args.seed + 1)
+
+    metadata = {
+        "source": "weights-tools/scripts/train_digits.py",
+        "licence": "MIT OR Apache-2.0",
+        "seed": str(args.seed),
+        "version": VERSION,
+    }
+    content = save({k: v.half() for k, v in net.state_dict().items()}, metadata)
+    args.output.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    print(f"{args.output}: {len(content)} bytes, sha256 {digest}")
+
+
+if __name__ == "__main__":
+    main()
