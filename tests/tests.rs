@@ -1,3 +1,10 @@
 //! The library's integration tests, in one binary.
 
+mod conservation;
+mod house;
+mod models;
+mod program;
+mod rules;
 mod shaders;
+mod support;
+mod twins;

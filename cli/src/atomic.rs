@@ -17,8 +17,9 @@ pub(crate) struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Starts the file.
+    /// Starts the file. A link is followed.
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let open = || -> io::Result<(File, Option<PathBuf>)> {
             match fs::metadata(path) {
                 Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),

@@ -11,36 +11,29 @@ pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The library's error.
-    Library(Error),
-    /// The library's error, about this file.
-    About(String, Error),
-    /// Something that only the command line knows of.
+    /// One line for the user.
     Said(String),
     /// Nobody reads standard output any more.
     Closed,
 }
 
 impl Failure {
-    /// The error with the name of the file that it is about, unless its message has one.
+    /// The error with the name of the file that it is about, unless its message has that.
     pub(crate) fn about(path: &Path, error: Error) -> Self {
-        let name = path.display().to_string();
-        let message = error.to_string();
-        if message.contains(&name) { Self::Library(error) } else { Self::About(name, error) }
+        let (name, message) = (path.display().to_string(), error.to_string());
+        Self::Said(if message.contains(&name) { message } else { format!("`{name}`: {message}") })
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Library(error)
+        Self::Said(error.to_string())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Library(error) => error.fmt(f),
-            Failure::About(name, error) => write!(f, "`{name}`: {error}"),
             Failure::Said(message) => f.write_str(message),
             Failure::Closed => f.write_str("standard output is closed"),
         }

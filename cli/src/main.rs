@@ -13,6 +13,7 @@ mod pictures;
 mod report;
 mod runner;
 mod table;
+mod targets;
 
 use std::process::ExitCode;
 

@@ -44,13 +44,12 @@ pub(crate) fn load(path: &Path, preprocess: &Preprocess) -> Result<Loaded> {
     }
     let picture = Picture::open(path)?;
     let size = (picture.width(), picture.height());
-    let named = |error| match error {
-        Error::PictureSize { width, height, expected, .. } => {
-            Error::PictureSize { name: path.display().to_string(), width, height, expected }
+    let about = |mut error| {
+        if let Error::PictureSize { name, .. } = &mut error {
+            *name = path.display().to_string();
         }
-        error => error,
+        Failure::about(path, error)
     };
-    let about = |error| Failure::about(path, named(error));
     let geometry = preprocess.geometry(size.0, size.1).map_err(about)?;
     let (input, seen) = preprocess.apply(&picture).map_err(about)?;
     Ok(Loaded { path: path.to_owned(), input, seen, origin: Some((size, geometry)) })

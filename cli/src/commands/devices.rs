@@ -1,0 +1,101 @@
+//! `clrp devices`: what can run networks.
+
+use clap::Args;
+use clrp::backend::{Device, DeviceChoice};
+use serde::Serialize;
+
+use crate::console::{print, print_json, say};
+use crate::failure::Result;
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp devices
+  clrp explain cat.jpg --weights squeezenet1_1.safetensors --device llvmpipe
+
+JSON (--json), one object:
+  devices  name, backend, kind, driver, threads (of the CPU; null for GPUs), auto (whether
+           --device auto takes it)";
+
+/// Arguments of `clrp devices`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Devices {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Listing {
+    devices: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    backend: String,
+    kind: String,
+    driver: String,
+    threads: Option<usize>,
+    auto: bool,
+}
+
+impl Devices {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let mut devices = vec![Entry {
+            name: "cpu".to_owned(),
+            backend: "CPU".to_owned(),
+            kind: "cpu".to_owned(),
+            driver: String::new(),
+            threads: Some(rayon::current_num_threads()),
+            auto: false,
+        }];
+        devices.extend(gpus());
+        match Device::open(&DeviceChoice::Auto) {
+            Ok(device) => {
+                let name = device.name();
+                if let Some(entry) = devices.iter_mut().find(|entry| entry.name == name) {
+                    entry.auto = true;
+                }
+            }
+            Err(error) => say("note", &format!("--device auto fails here: {error}")),
+        }
+        if self.json {
+            return print_json(&Listing { devices });
+        }
+        let mut table = Table::new(["name", "backend", "kind", "driver", ""]);
+        for entry in devices {
+            let threads = entry.threads.map(|threads| format!("{threads} threads"));
+            let auto = if entry.auto { "<- auto" } else { "" };
+            table.row([
+                entry.name,
+                entry.backend,
+                entry.kind,
+                threads.unwrap_or(entry.driver),
+                auto.to_owned(),
+            ]);
+        }
+        print(table)
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn gpus() -> Vec<Entry> {
+    let entry = |adapter: clrp::backend::gpu::AdapterInfo| Entry {
+        name: adapter.name,
+        backend: adapter.backend,
+        kind: adapter.kind.to_string(),
+        driver: adapter.driver,
+        threads: None,
+        auto: false,
+    };
+    clrp::backend::gpu::Gpu::adapters().into_iter().map(entry).collect()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn gpus() -> Vec<Entry> {
+    say("note", &"this build runs on the CPU only: it is without the feature `gpu`");
+    Vec::new()
+}

@@ -1,0 +1,129 @@
+//! `clrp inspect`: layers, their rules, and what would run.
+
+use std::fmt::Write;
+
+use clap::Args;
+use clrp::graph::{Graph, Network};
+use clrp::program::{Program, Targets};
+use clrp::rules::{Composite, preset};
+use clrp::{Explainer, Method};
+
+use super::explain::unique_methods;
+use super::models::parameters;
+use crate::console::{print, say};
+use crate::failure::{Failure, Result};
+use crate::known::Known;
+use crate::options::{DeviceOptions, NetworkOptions, Precision};
+use crate::table::{Table, thousands};
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp inspect --model vgg16
+  clrp inspect --weights squeezenet1_1.safetensors --method clrp1 --program";
+
+/// Arguments of `clrp inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    network: NetworkOptions,
+
+    /// Ways to explain, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "lrp,clrp1,clrp2",
+        value_parser = Known::METHODS)]
+    method: Vec<String>,
+
+    /// The rules of relevance
+    #[arg(long, value_name = "NAME", default_value = "contrastive",
+        value_parser = Known::COMPOSITES)]
+    composite: String,
+
+    #[command(flatten)]
+    device: DeviceOptions,
+
+    /// List every step of the program; needs weights
+    #[arg(long)]
+    program: bool,
+}
+
+impl Inspect {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let methods = unique_methods(&self.method)?;
+        let composite = preset(&self.composite)?;
+        let model = self.network.model()?;
+        let Some(weights) = self.network.weights(model)? else {
+            if self.program {
+                return Err(Failure::Said(format!(
+                    "--program needs the weights of `{}`: give --weights FILE",
+                    model.name
+                )));
+            }
+            let graph = model.graph(model.input_shape(), model.classes())?;
+            print(layers(&graph, &composite)?)?;
+            say("note", &"what would run is shown with --weights FILE");
+            return Ok(());
+        };
+        let network = model.network(model.input_shape(), weights)?;
+        let device = self.device.open(Precision::F32)?;
+        let mut text = layers(network.graph(), &composite)?;
+        let name = device.name();
+        let explainer = Explainer::builder(network, model.preprocess())
+            .composite(composite)
+            .device(device)
+            .build()?;
+        let program = explainer.lower(&methods, Targets::Top(1))?.program;
+        text += &summary(&program, explainer.network(), &name, &methods);
+        if self.program {
+            text += &format!("\n{program}\n");
+        }
+        print(text)
+    }
+}
+
+/// The layers and the rule of each.
+fn layers(graph: &Graph, composite: &Composite) -> Result<String> {
+    let rules = composite.assign(graph)?;
+    let specs = graph.weight_specs();
+    let headings = ["layer", "kind", "inputs", "output", ">parameters", "rule"];
+    let mut table = Table::new(headings);
+    for (node, rule) in graph.nodes().iter().zip(rules) {
+        let inputs: Vec<&str> =
+            node.inputs.iter().map(|id| graph.node(*id).name.as_str()).collect();
+        let own = |name: &str| name.rsplit_once('.').is_some_and(|(layer, _)| layer == node.name);
+        let numbers: usize = specs
+            .iter()
+            .filter(|spec| own(&spec.name) && !spec.name.contains(".running_"))
+            .map(|spec| spec.shape.iter().product::<usize>())
+            .sum();
+        table.row([
+            node.name.clone(),
+            node.op.kind().to_owned(),
+            inputs.join(" "),
+            node.shape.to_string(),
+            if numbers == 0 { String::new() } else { thousands(numbers) },
+            rule.map(|rule| rule.to_string()).unwrap_or_default(),
+        ]);
+    }
+    let (name, label) = (graph.name(), composite.label());
+    let (parameters, work) = (thousands(parameters(graph)), thousands(graph.multiply_adds()));
+    let total = format!("{parameters} parameters, {work} multiply-adds");
+    Ok(format!("{name}, rules of {label}: {total}\n\n{table}"))
+}
+
+/// What would run for one picture.
+fn summary(program: &Program, network: &Network, name: &str, methods: &[Method]) -> String {
+    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+    let mut text = format!("\nprogram for one picture and its best class: {}\n", names.join(", "));
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "  device   {name}");
+    let _ = writeln!(text, "  steps    {}", thousands(program.steps.len()));
+    let (values, buffers) = (thousands(program.values.len()), thousands(program.buffers.len()));
+    let bytes = thousands(program.buffer_bytes(4));
+    let _ = writeln!(text, "  values   {values} in {buffers} buffers of {bytes} bytes");
+    let largest = thousands(program.largest_buffer() * 4);
+    let _ = writeln!(text, "  largest  {largest} bytes");
+    let stored = thousands(network.weight_bytes());
+    let _ = writeln!(text, "  weights  {stored} bytes as stored");
+    text
+}

@@ -1,0 +1,10 @@
+//! One file a subcommand: its arguments, and what it does with them.
+
+pub(crate) mod classify;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod devices;
+pub(crate) mod explain;
+pub(crate) mod inspect;
+pub(crate) mod models;
+pub(crate) mod scenes;

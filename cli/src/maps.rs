@@ -1,0 +1,171 @@
+//! Maps as files: coloured, over the picture, as numbers, and all of a picture on one sheet.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use clrp::image::{
+    Colormap, Npy, Picture, Plane, Reduction, Sheet, SheetRow, overlay, reduce, render,
+};
+use clrp::methods::MapKind;
+use clrp::{Error, Explanation};
+use serde::Serialize;
+
+use crate::failure::{Failure, Result};
+use crate::pictures::Loaded;
+use crate::report::shown;
+
+/// Share of the picture's colour that the map takes.
+const ALPHA: f32 = 0.5;
+
+/// One number for each pixel: relevance summed over channels, the largest slope.
+pub(crate) fn plane(explanation: &Explanation) -> Result<Plane> {
+    let reduction = match explanation.method.map_kind() {
+        MapKind::Relevance => Reduction::Sum,
+        MapKind::Slope => Reduction::MaxAbs,
+    };
+    Ok(reduce(&explanation.map, reduction)?)
+}
+
+/// `bwr` if some pixel is negative by more than a thousandth of the largest, else `hot`.
+pub(crate) fn palette(plane: &Plane) -> Colormap {
+    let largest = plane.values().iter().copied().fold(0.0, f32::max);
+    let smallest = plane.values().iter().copied().fold(0.0, f32::min);
+    if smallest < -1e-3 * largest { Colormap::Bwr } else { Colormap::Hot }
+}
+
+/// The files of one explanation.
+#[derive(Serialize)]
+pub(crate) struct Files {
+    /// The coloured map.
+    pub(crate) map: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlay: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    npy: Option<String>,
+}
+
+/// Writes maps to a folder.
+pub(crate) struct Writer {
+    folder: PathBuf,
+    overlay: bool,
+    npy: bool,
+    palette: Option<Colormap>,
+    /// Never to be written over.
+    inputs: Vec<PathBuf>,
+}
+
+impl Writer {
+    /// Checks that pictures of one name do not share files, and that the folder can be written.
+    pub(crate) fn new(
+        folder: &Path,
+        inputs: &[PathBuf],
+        palette: Option<Colormap>,
+        overlay: bool,
+        npy: bool,
+    ) -> Result<Self> {
+        for (i, one) in inputs.iter().enumerate() {
+            if let Some(other) = inputs[..i].iter().find(|other| stem(other) == stem(one)) {
+                return Err(Failure::Said(format!(
+                    "`{}` and `{}` would be written to the same files: explain them one by one, \
+                     with different folders (-o)",
+                    other.display(),
+                    one.display()
+                )));
+            }
+        }
+        check_folder(folder)?;
+        let inputs = inputs.iter().filter_map(|input| fs::canonicalize(input).ok()).collect();
+        Ok(Self { folder: folder.to_owned(), overlay, npy, palette, inputs })
+    }
+
+    /// Writes the files of an explanation.
+    pub(crate) fn write(&self, picture: &Loaded, explanation: &Explanation) -> Result<Files> {
+        let (method, target) = (explanation.method, explanation.target);
+        let name = |end: &str| format!("{}_{method}_{target}{end}", stem(&picture.path));
+        let plane = plane(explanation)?;
+        let palette = self.palette.unwrap_or_else(|| palette(&plane));
+        let map = self.save(&name(".png"), &render(&plane, palette))?;
+        let overlay = match self.overlay {
+            true => {
+                let mixed = overlay(&picture.seen, &plane, palette, ALPHA)?;
+                Some(self.save(&name("_overlay.png"), &mixed)?)
+            }
+            false => None,
+        };
+        let npy = match self.npy {
+            true => {
+                let path = self.path(&name(".npy"))?;
+                Npy::from(&explanation.map).write(&path)?;
+                Some(shown(&path))
+            }
+            false => None,
+        };
+        Ok(Files { map, overlay, npy })
+    }
+
+    /// Writes the sheet of a picture: a row for each target, a column for each method.
+    pub(crate) fn write_sheet(
+        &self,
+        picture: &Loaded,
+        methods: usize,
+        explanations: &[Explanation],
+        text: impl Fn(&Explanation) -> (String, String),
+    ) -> Result<String> {
+        let sheet = sheet(&picture.seen, methods, explanations, self.palette, text)?;
+        let page = sheet.render().map_err(|error| Failure::about(&picture.path, error))?;
+        self.save(&format!("{}_sheet.png", stem(&picture.path)), &page)
+    }
+
+    fn save(&self, name: &str, picture: &Picture) -> Result<String> {
+        let path = self.path(name)?;
+        picture.save_png(&path)?;
+        Ok(shown(&path))
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        if fs::canonicalize(&path).is_ok_and(|path| self.inputs.contains(&path)) {
+            let path = path.display();
+            return Err(Failure::Said(format!("`{path}` is an input and would be written over")));
+        }
+        Ok(path)
+    }
+}
+
+/// A page with a row for each target: the picture, then the map of each method.
+pub(crate) fn sheet(
+    seen: &Picture,
+    methods: usize,
+    explanations: &[Explanation],
+    chosen: Option<Colormap>,
+    text: impl Fn(&Explanation) -> (String, String),
+) -> Result<Sheet> {
+    let columns = explanations.iter().take(methods).map(|one| one.method.title().to_owned());
+    let captions = std::iter::once("Input".to_owned()).chain(columns).collect();
+    let row = |explanations: &[Explanation]| -> Result<SheetRow> {
+        let (label, detail) = text(&explanations[0]);
+        let mut pictures = vec![seen.clone()];
+        for explanation in explanations {
+            let plane = plane(explanation)?;
+            pictures.push(render(&plane, chosen.unwrap_or_else(|| palette(&plane))));
+        }
+        Ok(SheetRow { label, detail, pictures })
+    };
+    let rows = explanations.chunks(methods).map(row).collect::<Result<_>>()?;
+    Ok(Sheet { captions, rows })
+}
+
+/// Makes the folder if it is not there, and tries to write to it.
+pub(crate) fn check_folder(folder: &Path) -> Result<()> {
+    let failed = |action| {
+        move |source| Failure::from(Error::File { action, path: folder.to_owned(), source })
+    };
+    fs::create_dir_all(folder).map_err(failed("create"))?;
+    let probe = folder.join(format!(".clrp.{}.tmp", std::process::id()));
+    File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(failed("write to"))
+}
+
+/// What the names of a picture's files start with.
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,109 @@
+//! Pictures through a network, batch by batch.
+
+use std::path::PathBuf;
+
+use clrp::backend::Device;
+use clrp::graph::Network;
+use clrp::image::Preprocess;
+use clrp::labels::Labels;
+use clrp::models::Model;
+use clrp::rules::Composite;
+use clrp::{Error, Explainer, Shape};
+use indicatif::ProgressBar;
+
+use crate::failure::{Failure, Result};
+use crate::pictures::{Loaded, load};
+
+/// A network on a device, and how pictures come to it.
+pub(crate) struct Runner {
+    pub(crate) model: &'static Model,
+    pub(crate) network: Network,
+    pub(crate) device: Device,
+    pub(crate) composite: Composite,
+    pub(crate) preprocess: Preprocess,
+    pub(crate) batch: usize,
+    pub(crate) seed: u64,
+}
+
+impl Runner {
+    /// Names of the classes.
+    pub(crate) fn labels(&self) -> Labels {
+        self.model.labels(self.network.graph().output_shape().len())
+    }
+
+    /// The network for pictures of its own size.
+    pub(crate) fn explainer(&self) -> Result<Explainer> {
+        Ok(self.build(self.network.clone())?)
+    }
+
+    fn build(&self, network: Network) -> clrp::Result<Explainer> {
+        Explainer::builder(network, self.preprocess)
+            .composite(self.composite.clone())
+            .device(self.device.clone())
+            .max_batch(self.batch)
+            .seed(self.seed)
+            .build()
+    }
+
+    /// The network for the picture's size.
+    fn explainer_for(&self, picture: &Loaded) -> Result<Explainer> {
+        let (shape, own) = (picture.input.shape(), self.network.graph().input_shape());
+        if shape == own {
+            return self.explainer();
+        }
+        let about = |error| Failure::about(&picture.path, error);
+        let classes = self.network.graph().output_shape().len();
+        let graph = self.model.graph(shape, classes).map_err(about)?;
+        let list = |shape: Shape| vec![shape.channels, shape.height, shape.width];
+        let network = self.network.with_graph(graph).map_err(|mut error| {
+            // A fully connected layer counts pixels.
+            if let Error::WeightShape { .. } = error {
+                let name = picture.path.display().to_string();
+                error = Error::InputShape { name, expected: list(own), found: list(shape) };
+            }
+            about(error)
+        })?;
+        Ok(self.build(network)?)
+    }
+
+    /// Loads the pictures and gives batches of one size to `each`, in order. Where a picture
+    /// cannot be loaded, those before it are done first.
+    pub(crate) fn process(
+        &self,
+        paths: &[PathBuf],
+        bar: &ProgressBar,
+        mut each: impl FnMut(&Explainer, &[Loaded]) -> Result<()>,
+    ) -> Result<()> {
+        let mut current: Option<Explainer> = None;
+        let mut flush = |pending: &mut Vec<Loaded>| -> Result<()> {
+            let Some(first) = pending.first() else { return Ok(()) };
+            let suits = |explainer: &Explainer| {
+                explainer.network().graph().input_shape() == first.input.shape()
+            };
+            let explainer = match current.take() {
+                Some(explainer) if suits(&explainer) => explainer,
+                _ => self.explainer_for(first)?,
+            };
+            each(&explainer, pending)?;
+            bar.inc(pending.len() as u64);
+            pending.clear();
+            current = Some(explainer);
+            Ok(())
+        };
+        let mut pending: Vec<Loaded> = Vec::new();
+        for path in paths {
+            let loaded = load(path, &self.preprocess);
+            let joins = pending.len() < self.batch
+                && loaded.as_ref().is_ok_and(|loaded| {
+                    pending.iter().all(|other| other.input.shape() == loaded.input.shape())
+                });
+            if !joins {
+                flush(&mut pending)?;
+            }
+            pending.push(loaded?);
+        }
+        flush(&mut pending)?;
+        bar.finish_and_clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! CLRP in one backward pass is the difference of two.
+
+use clrp::Method;
+use clrp::graph::{AvgPool2d, Conv2d, Graph, MaxPool2d, Network, NodeId, Op};
+use clrp::rules::{Composite, PRESETS, preset};
+use clrp::tensor::Shape;
+
+use super::SEEDS;
+use super::nets::random_network;
+use crate::support::{
+    Answer, MAP_F64, Question, Random, assert_close, filled, reference, values, weights,
+};
+
+fn ask(network: &Network, rules: &Composite, method: Method, classes: &[u32], x: &[f32]) -> Answer {
+    Question::new(network, rules, &[method], classes, x).ask(&reference())
+}
+
+fn presets() -> impl Iterator<Item = Composite> {
+    PRESETS.iter().map(|name| preset(name).expect("a preset"))
+}
+
+/// `max(0, map - dual)`.
+fn contrast(map: &[f64], dual: &[f64]) -> Vec<f64> {
+    map.iter().zip(dual).map(|(r, dual)| (r - dual).max(0.0)).collect()
+}
+
+#[test]
+fn clrp1_is_lrp_less_its_dual() {
+    for seed in SEEDS {
+        let mut random = Random::new(seed);
+        let network = random_network(&mut random, true);
+        let x = random.floats(network.graph().input_shape().len());
+        let classes: Vec<u32> = (0..network.graph().output_shape().len() as u32).collect();
+        for rules in presets() {
+            let lrp = ask(&network, &rules, Method::Lrp, &classes, &x);
+            let one_pass = ask(&network, &rules, Method::Clrp1, &classes, &x);
+            let maps: Vec<&[f64]> = lrp.maps[0].chunks_exact(x.len()).collect();
+            for target in 0..classes.len() {
+                // Every other class's relevance for |S| / (n - 1), of its own |score|.
+                let mut dual = vec![0.0; x.len()];
+                for other in (0..classes.len()).filter(|other| *other != target) {
+                    let start = lrp.scores[target].abs() / (classes.len() - 1) as f64;
+                    let share = start / lrp.scores[other].abs();
+                    dual.iter_mut().zip(maps[other]).for_each(|(d, r)| *d += share * r);
+                }
+                let actual = &one_pass.maps[0][target * x.len()..][..x.len()];
+                let what = format!("{}, class {target}, seed {seed}", rules.label());
+                assert_close(actual, &contrast(maps[target], &dual), MAP_F64, what);
+            }
+        }
+    }
+}
+
+/// The network with the weight and bias of one layer negated.
+fn negated(network: &Network, layer: &str) -> Network {
+    filled(network.graph().clone(), |_, name, i| {
+        let (of, suffix) = name.rsplit_once('.').expect("weights are named layer.suffix");
+        let value = values(network, of, suffix).expect("the same weights")[i] as f32;
+        if of == layer { -value } else { value }
+    })
+}
+
+/// Holds CLRP2 against two passes for every class that both networks give a score; returns for
+/// how many that was.
+fn hold_clrp2(network: &Network, layer: &str, rules: &Composite, x: &[f32], what: &str) -> usize {
+    let classes: Vec<u32> = (0..network.graph().output_shape().len() as u32).collect();
+    let lrp = ask(network, rules, Method::Lrp, &classes, x);
+    let dual = ask(&negated(network, layer), rules, Method::Lrp, &classes, x);
+    let one_pass = ask(network, rules, Method::Clrp2, &classes, x);
+    let map = |answer: &Answer, class: usize| answer.maps[0][class * x.len()..][..x.len()].to_vec();
+    let mut held = 0;
+    for class in 0..classes.len() {
+        let (score, dual_score) = (lrp.scores[class].abs(), dual.scores[class].abs());
+        if score == 0.0 || dual_score == 0.0 {
+            continue;
+        }
+        // The dual starts with |S| too, whatever the negated network's score.
+        let dual: Vec<f64> = map(&dual, class).iter().map(|r| r * score / dual_score).collect();
+        let expected = contrast(&map(&lrp, class), &dual);
+        let what = format!("{what}, {}, class {class}", rules.label());
+        assert_close(&map(&one_pass, class), &expected, MAP_F64, what);
+        held += 1;
+    }
+    held
+}
+
+#[test]
+fn clrp2_is_lrp_less_that_of_the_negated_network() {
+    for seed in SEEDS {
+        let mut random = Random::new(seed);
+        let network = random_network(&mut random, true);
+        let x = random.floats(network.graph().input_shape().len());
+        for rules in presets() {
+            let held = hold_clrp2(&network, "top", &rules, &x, &format!("seed {seed}"));
+            assert_eq!(held, network.graph().output_shape().len());
+        }
+    }
+}
+
+/// A network that ends in a convolution for the classes and what `tail` puts above it.
+fn convolutional(seed: u64, tail: impl Fn(&mut Graph, NodeId) -> clrp::Result<NodeId>) -> Network {
+    let mut g = Graph::new("convolutional", Shape::new(2, 9, 8));
+    let build = |g: &mut Graph| {
+        let x = g.conv2d("features", g.input(), Conv2d::new(7, 3))?;
+        let x = g.relu("relu", x)?;
+        let x = g.conv2d("classes", x, Conv2d::new(5, 1))?;
+        let x = tail(g, x)?;
+        g.flatten("flatten", x)
+    };
+    build(&mut g).expect("shapes fit");
+    weights(g, seed)
+}
+
+fn hold_convolutional(tail: impl Fn(&mut Graph, NodeId) -> clrp::Result<NodeId>, what: &str) {
+    let mut held = 0;
+    for seed in SEEDS {
+        let network = convolutional(seed, &tail);
+        let x = Random::new(seed).floats(network.graph().input_shape().len());
+        for rules in presets() {
+            let what = format!("{what}, seed {seed}");
+            held += hold_clrp2(&network, "classes", &rules, &x, &what);
+        }
+    }
+    assert!(held >= 40, "{what}: only {held} classes had both scores");
+}
+
+#[test]
+fn clrp2_spreads_its_dual_by_the_negated_activations() {
+    // SqueezeNet's tail.
+    let tail = |g: &mut Graph, x: NodeId| {
+        let x = g.relu("classes relu", x)?;
+        g.adaptive_avg_pool2d("pool", x, 1)
+    };
+    hold_convolutional(tail, "ReLU and global pool");
+}
+
+#[test]
+fn clrp2_lets_the_negated_activations_win_above_its_layer() {
+    let tail = |g: &mut Graph, x: NodeId| {
+        let x = g.batch_norm2d("norm", x)?;
+        let x = g.max_pool2d("max", x, MaxPool2d::new(2, 2))?;
+        let x = g.relu("classes relu", x)?;
+        let pool = AvgPool2d {
+            kernel: [3, 3],
+            stride: [2, 2],
+            padding: [1, 1],
+            ceil_mode: false,
+            count_include_pad: false,
+        };
+        let x = g.push("avg", Op::AvgPool2d(pool), &[x])?;
+        g.adaptive_avg_pool2d("pool", x, 1)
+    };
+    hold_convolutional(tail, "pools");
+}

@@ -1,0 +1,203 @@
+//! Whole networks against PyTorch and zennit: scores and maps of every method, on every backend.
+
+mod golden;
+mod small;
+
+use std::path::{Path, PathBuf};
+
+use clrp::Method;
+use clrp::graph::{Graph, Network};
+use clrp::image::Preprocess;
+use clrp::models::Model;
+use clrp::program::Bounds;
+use clrp::rules::{Composite, LayerKind, Rule, preset};
+use clrp::tensor::Shape;
+
+use crate::support::{Backend, MAP_F32, MAP_TORCH_F64, Question, backends, distance, pictures};
+use golden::Golden;
+
+const SEED: u64 = 1;
+
+/// The methods that references hold, gradients last.
+const RELEVANCE: [Method; 4] =
+    [Method::Lrp, Method::Clrp1, Method::Clrp2, Method::Clrp1Logits];
+const GRADIENTS: [Method; 4] = [
+    Method::Gradient,
+    Method::GradientXInput,
+    Method::GuidedBackprop,
+    Method::Deconvnet,
+];
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// What the references were made with: the range of `ImageNet`'s pictures.
+fn bounds() -> Bounds {
+    let preprocess = Preprocess::imagenet();
+    Bounds { low: preprocess.low().to_vec(), high: preprocess.high().to_vec() }
+}
+
+/// A network with its references.
+struct Case {
+    name: String,
+    network: Network,
+    golden: Golden,
+    picture: Vec<f32>,
+    targets: Vec<u32>,
+}
+
+impl Case {
+    fn new(name: &str, graph: Graph, golden: Golden) -> Self {
+        let picture = pictures(graph.input_shape(), 1, SEED);
+        let network = crate::support::weights(graph, SEED);
+        let targets = golden.targets();
+        Self { name: name.to_owned(), network, golden, picture, targets }
+    }
+
+    /// A network of the registry, at the size of its references.
+    fn of_model(folder: &Path, name: &str) -> Option<Self> {
+        let golden = Golden::read(folder, name)?;
+        let [height, width] = golden.input();
+        let model = Model::find(name).expect("a known network");
+        let graph = model.graph(Shape::new(3, height, width), 1000).expect("the picture fits");
+        Some(Self::new(name, graph, golden))
+    }
+
+    /// Holds the backend's maps against the references whose names start with `prefix`.
+    fn check(&self, backend: &Backend, composite: &Composite, prefix: &str, methods: &[Method]) {
+        let question = Question {
+            bounds: bounds(),
+            ..Question::new(&self.network, composite, methods, &self.targets, &self.picture)
+        };
+        let question = Question { limits: backend.device.limits(), ..question };
+        let answer = question.ask(backend);
+        let tolerance = backend.of_precision(MAP_TORCH_F64, MAP_F32);
+        self.hold(&answer.scores, "logits", tolerance, backend);
+        for (method, maps) in methods.iter().zip(&answer.maps) {
+            let per_map = maps.len() / self.targets.len();
+            for (row, map) in maps.chunks_exact(per_map).enumerate() {
+                let key = match prefix {
+                    "" => format!("{method}.{row}"),
+                    rule if rule.starts_with("rule.") => format!("{prefix}.{row}"),
+                    preset => format!("{preset}.{method}.{row}"),
+                };
+                // A contrast can be so small a difference that f32 cannot hold it; then the
+                // bar is what PyTorch's own two passes in f32 reach on the same input.
+                let torch = self.golden.f32_error(&key).unwrap_or(0.0);
+                let tolerance = match backend.is_reference() {
+                    true => tolerance,
+                    false => tolerance.max(torch),
+                };
+                self.hold(map, &key, tolerance, backend);
+            }
+        }
+    }
+
+    fn hold(&self, actual: &[f64], key: &str, tolerance: f64, backend: &Backend) {
+        let expected = self.golden.get(key);
+        let expected = expected.unwrap_or_else(|| panic!("{}: no reference `{key}`", self.name));
+        let apart = distance(actual, expected);
+        let close = apart <= tolerance;
+        assert!(
+            close,
+            "{} on {}: `{key}` is apart by {apart:.2e}, allowed {tolerance:.1e}",
+            self.name, backend.name
+        );
+        if std::env::var_os("CLRP_PRINT_ERRORS").is_some() {
+            println!("{:<16} {:<40} {key:<28} {apart:.2e}", self.name, backend.name);
+        }
+    }
+
+    /// All presets and methods that the references hold.
+    fn check_all(&self, backend: &Backend) {
+        for name in ["gu2018", "contrastive"] {
+            if self.golden.get(&format!("{name}.lrp.0")).is_some() {
+                self.check(backend, &preset(name).expect("a preset"), name, &RELEVANCE);
+            }
+        }
+        self.check(backend, &preset("gu2018").expect("a preset"), "", &GRADIENTS);
+    }
+}
+
+/// The composites of the keys `rule.<name>`.
+fn rules() -> Vec<(&'static str, Composite)> {
+    let everywhere = |rule| {
+        Composite::new("one rule")
+            .each(LayerKind::Conv2d, rule)
+            .each(LayerKind::Linear, rule)
+            .with_bias(true)
+    };
+    let first = |rule| Composite::new("first layer").first(LayerKind::Conv2d, rule);
+    vec![
+        ("rule.epsilon-1e-6", everywhere(Rule::Epsilon { epsilon: 1e-6 })),
+        ("rule.epsilon-0.25", everywhere(Rule::Epsilon { epsilon: 0.25 })),
+        ("rule.alpha-beta-2-1", everywhere(Rule::AlphaBeta { alpha: 2.0, beta: 1.0 })),
+        ("rule.gamma-0.25", everywhere(Rule::Gamma { gamma: 0.25 })),
+        ("rule.w-square-first", first(Rule::WSquare)),
+        ("rule.flat-first", first(Rule::Flat)),
+    ]
+}
+
+#[test]
+fn small_networks_agree_with_torch_and_zennit() {
+    let backends = backends();
+    for (name, shape, build) in small::SMALL {
+        let mut graph = Graph::new(name, shape);
+        build(&mut graph).expect("the layers fit");
+        let golden = Golden::read(&committed(), name).expect("committed references");
+        let case = Case::new(name, graph, golden);
+        for backend in &backends {
+            case.check_all(backend);
+            for (key, composite) in rules() {
+                if case.golden.get(&format!("{key}.0")).is_some() {
+                    case.check(backend, &composite, key, &[Method::Lrp]);
+                }
+            }
+        }
+    }
+}
+
+fn check_model(name: &str) {
+    let case = Case::of_model(&committed(), name).expect("committed references");
+    for backend in &backends() {
+        case.check_all(backend);
+    }
+}
+
+#[test]
+fn alexnet_agrees_with_torch_and_zennit() {
+    check_model("alexnet");
+}
+
+#[test]
+fn squeezenets_agree_with_torch_and_zennit() {
+    check_model("squeezenet1_0");
+    check_model("squeezenet1_1");
+}
+
+#[test]
+fn vgg16_agrees_with_torch_and_zennit() {
+    check_model("vgg16");
+}
+
+#[test]
+fn vgg16_with_batch_norm_agrees_with_torch_and_zennit() {
+    check_model("vgg16_bn");
+}
+
+/// The sweep over pictures of 224x224, on references that `make_references.py --full` writes.
+#[test]
+fn full_size_networks_agree_with_torch_and_zennit() {
+    let Some(folder) = std::env::var_os("CLRP_REFERENCES") else {
+        println!("full-size networks left out: CLRP_REFERENCES is not set");
+        return;
+    };
+    for name in ["squeezenet1_1", "alexnet", "vgg16", "vgg16_bn"] {
+        let case = Case::of_model(Path::new(&folder), name);
+        let case = case.unwrap_or_else(|| panic!("no references of {name} in {folder:?}"));
+        for backend in &backends() {
+            case.check_all(backend);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Reads the reference maps of `golden/`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+
+/// The references of one network.
+pub(super) struct Golden {
+    tensors: HashMap<String, Vec<f64>>,
+    metadata: HashMap<String, String>,
+}
+
+impl Golden {
+    /// The file of that network in the folder, if it is there.
+    pub(super) fn read(folder: &Path, network: &str) -> Option<Self> {
+        let bytes = std::fs::read(folder.join(format!("{network}.safetensors"))).ok()?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("safetensors");
+        let metadata = header.metadata().clone().expect("the script writes metadata");
+        let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+        let read = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
+            let eights = || view.data().as_chunks::<8>().0.iter();
+            let fours = || view.data().as_chunks::<4>().0.iter();
+            let values = match view.dtype() {
+                Dtype::F64 => eights().map(|b| f64::from_le_bytes(*b)).collect(),
+                Dtype::F32 => fours().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
+                Dtype::I64 => eights().map(|b| i64::from_le_bytes(*b) as f64).collect(),
+                other => panic!("{network}: `{name}` has type {other:?}"),
+            };
+            (name.to_owned(), values)
+        };
+        Some(Self { tensors: tensors.iter().map(read).collect(), metadata })
+    }
+
+    /// The values of that name, if they are there.
+    pub(super) fn get(&self, name: &str) -> Option<&[f64]> {
+        self.tensors.get(name).map(Vec::as_slice)
+    }
+
+    /// The classes that the maps explain.
+    pub(super) fn targets(&self) -> Vec<u32> {
+        self.tensors["targets"].iter().map(|&target| target as u32).collect()
+    }
+
+    /// Height and width of the picture.
+    pub(super) fn input(&self) -> [usize; 2] {
+        let sides: Vec<usize> = self.metadata["input"]
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|side| side.parse().ok())
+            .collect();
+        [sides[sides.len() - 2], sides[sides.len() - 1]]
+    }
+
+    /// How far PyTorch's own map in f32 is from the reference.
+    pub(super) fn f32_error(&self, name: &str) -> Option<f64> {
+        self.metadata.get(&format!("f32_error.{name}"))?.parse().ok()
+    }
+}

@@ -1,0 +1,220 @@
+//! Lowered programs: their listing, and what their memory plans promise.
+
+use std::path::Path;
+
+use clrp::Method;
+use clrp::graph::{Conv2d, Graph, Linear, MaxPool2d, Network, NodeId, Op};
+use clrp::models::Model;
+use clrp::program::{Element, Operand, Program};
+use clrp::rules::preset;
+use clrp::tensor::Shape;
+
+use crate::support::{Question, filled, weights};
+
+const METHODS: [Method; 5] =
+    [Method::Lrp, Method::Clrp1, Method::Clrp2, Method::Clrp1Logits, Method::GuidedBackprop];
+
+/// A branch, a normalisation, every kind of pool and two layers with weights.
+fn toy() -> Network {
+    let mut g = Graph::new("toy", Shape::new(3, 8, 8));
+    let build = |g: &mut Graph| {
+        let x = g.conv2d("stem", g.input(), Conv2d::new(4, 3).padding(1))?;
+        let x = g.batch_norm2d("norm", x)?;
+        let x = g.relu("relu", x)?;
+        let x = g.max_pool2d("pool", x, MaxPool2d::new(2, 2))?;
+        let y = g.conv2d("branch", x, Conv2d::new(4, 1))?;
+        let sum = g.push("add", Op::Add, &[x, y])?;
+        let x = g.push("concat", Op::Concat, &[sum, x])?;
+        let x = g.adaptive_avg_pool2d("average", x, 2)?;
+        let x = g.flatten("flatten", x)?;
+        g.push("top", Op::Linear(Linear { out_features: 5, bias: true }), &[x])
+    };
+    build(&mut g).expect("shapes fit");
+    weights(g, 1)
+}
+
+/// A program for two targets of each of `batch` pictures.
+fn lowered(network: &Network, methods: &[Method], batch: usize) -> Program {
+    let rules = preset("contrastive").expect("a preset");
+    let pictures = vec![0.0; batch * network.graph().input_shape().len()];
+    let targets = vec![0; 2 * batch];
+    Question::new(network, &rules, methods, &targets, &pictures).lowered().program
+}
+
+#[test]
+fn the_toy_program_reads_as_it_did() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/toy_program.txt");
+    let listing = lowered(&toy(), &[Method::Lrp, Method::Clrp2, Method::Gradient], 2).to_string();
+    if std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {
+        std::fs::write(&file, &listing).expect("the folder can be written");
+    }
+    let golden = std::fs::read_to_string(&file).expect("UPDATE_GOLDEN=1 writes it");
+    for (i, (line, expected)) in listing.lines().zip(golden.lines()).enumerate() {
+        assert_eq!(line, expected, "line {}; after a change on purpose: UPDATE_GOLDEN=1", i + 1);
+    }
+    assert_eq!(listing.lines().count(), golden.lines().count());
+}
+
+/// Zeros, which take no memory until they are written.
+fn without_numbers(model: &str, side: usize) -> Network {
+    let model = Model::find(model).expect("a known model");
+    let graph = model.graph(Shape::new(3, side, side), 1000).expect("it is large enough");
+    filled(graph, |_, _, _| 0.0)
+}
+
+/// The programs whose plans are looked at.
+fn programs() -> Vec<(String, Program)> {
+    let networks = [
+        toy(),
+        without_numbers("squeezenet1_1", 64),
+        without_numbers("vgg11_bn", 32),
+        without_numbers("vgg16", 32),
+    ];
+    let mut programs = Vec::new();
+    for network in &networks {
+        let name = network.graph().name();
+        programs.push((format!("{name}, all methods"), lowered(network, &METHODS, 2)));
+        programs.push((format!("{name}, scores"), lowered(network, &[], 1)));
+    }
+    programs
+}
+
+/// When a value is first and last needed: steps count from 1, inputs come before them, outputs
+/// are taken after them.
+fn lives(program: &Program) -> Vec<Option<(usize, usize)>> {
+    let touched_by = |value: usize| {
+        let steps = program.steps.iter().enumerate();
+        let of_steps = steps.filter(move |(_, step)| {
+            step.operands.iter().any(|o| matches!(o, Operand::Value(slot) if slot.0 == value))
+        });
+        let is = |slots: &[clrp::program::Slot]| slots.iter().any(|slot| slot.0 == value);
+        let before = is(&program.inputs).then_some(0);
+        let after = is(&program.outputs).then_some(program.steps.len() + 1);
+        let all = before.into_iter().chain(of_steps.map(|(i, _)| i + 1)).chain(after);
+        all.collect::<Vec<_>>()
+    };
+    let life = |value| {
+        let touched = touched_by(value);
+        Some((*touched.first()?, *touched.last()?))
+    };
+    (0..program.values.len()).map(life).collect()
+}
+
+#[test]
+fn values_that_live_together_have_their_own_buffers() {
+    for (name, program) in programs() {
+        let lives = lives(&program);
+        for (a, value) in program.values.iter().enumerate() {
+            let Some((start, end)) = lives[a] else { continue };
+            let buffer = program.buffers[value.buffer];
+            assert!(buffer.element == value.element && buffer.len >= value.len, "{name}: v{a}");
+            for (b, other) in program.values.iter().enumerate().take(a) {
+                let together = lives[b].is_some_and(|(from, to)| from <= end && start <= to);
+                assert!(
+                    !together || value.buffer != other.buffer,
+                    "{name}: v{a} and v{b} live together in buffer {}",
+                    value.buffer
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_buffer_is_larger_than_its_largest_value() {
+    for (name, program) in programs() {
+        for (i, buffer) in program.buffers.iter().enumerate() {
+            let own = program.values.iter().filter(|value| value.buffer == i);
+            assert_eq!(own.map(|value| value.len).max(), Some(buffer.len), "{name}: buffer {i}");
+        }
+    }
+}
+
+/// Whether the kernel adds to what it writes.
+fn accumulates(step: &clrp::program::Step) -> bool {
+    let fields = step.call.kernel().fields;
+    let place = fields.iter().find(|(name, _)| *name == "accumulate");
+    place.is_some_and(|(_, offset)| step.call.words()[offset / 4] == 1)
+}
+
+#[test]
+fn steps_read_what_was_written_and_write_elsewhere() {
+    for (name, program) in programs() {
+        let mut written = vec![false; program.values.len()];
+        program.inputs.iter().for_each(|input| written[input.0] = true);
+        for (i, step) in program.steps.iter().enumerate() {
+            let place = format!("{name}, step {i}, {}", step.call.kernel().name);
+            let mut read_buffers = Vec::new();
+            let mut write_buffers = Vec::new();
+            assert_eq!(step.operands.len(), step.call.kernel().operands.len(), "{place}");
+            for (operand, access) in step.operands.iter().zip(step.call.kernel().operands) {
+                let Operand::Value(slot) = operand else {
+                    assert!(!access.writes(), "{place} writes a weight");
+                    continue;
+                };
+                let reads = !access.writes() || accumulates(step);
+                assert!(!reads || written[slot.0], "{place} reads v{} before its time", slot.0);
+                let buffer = program.values[slot.0].buffer;
+                if access.writes() {
+                    write_buffers.push((slot.0, buffer));
+                } else {
+                    read_buffers.push(buffer);
+                }
+            }
+            for (k, &(value, buffer)) in write_buffers.iter().enumerate() {
+                written[value] = true;
+                assert!(!read_buffers.contains(&buffer), "{place} writes what it reads");
+                let others = &write_buffers[..k];
+                assert!(others.iter().all(|(_, other)| *other != buffer), "{place} writes twice");
+            }
+        }
+        assert!(program.outputs.iter().all(|output| written[output.0]), "{name}: its outputs");
+    }
+}
+
+#[test]
+fn concatenations_write_every_channel() {
+    use clrp::kernels::Call;
+    for (name, program) in programs() {
+        let mut copied = vec![0; program.values.len()];
+        let mut whole = vec![0; program.values.len()];
+        for step in &program.steps {
+            let (Call::CopyChannels(p), Some(Operand::Value(to))) =
+                (&step.call, step.operands.last())
+            else {
+                continue;
+            };
+            copied[to.0] += p.count;
+            whole[to.0] = p.to_channels;
+        }
+        assert_eq!(copied, whole, "{name}");
+    }
+}
+
+#[test]
+fn indices_and_floats_do_not_meet() {
+    use clrp::kernels::Access;
+    for (name, program) in programs() {
+        for step in &program.steps {
+            for (operand, access) in step.operands.iter().zip(step.call.kernel().operands) {
+                let Operand::Value(slot) = operand else { continue };
+                let expected = match access {
+                    Access::Read | Access::Write | Access::Update => Element::Float,
+                    Access::ReadIndex | Access::WriteIndex => Element::Index,
+                };
+                assert_eq!(program.values[slot.0].element, expected, "{name}: {:?}", step.call);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forward_pass_keeps_a_few_activations_only() {
+    let network = without_numbers("vgg16", 32);
+    let graph = network.graph();
+    let activations = |id: usize| graph.node(NodeId(id)).shape.len();
+    let all: usize = (0..graph.nodes().len()).map(activations).sum();
+    let program = lowered(&network, &[], 1);
+    let floats: usize = program.buffers.iter().map(|buffer| buffer.len).sum();
+    assert!(floats * 2 < all, "{floats} numbers for {all} activations");
+}

@@ -1,0 +1,103 @@
+//! The backends that tests run on.
+
+use clrp::backend::{Device, DeviceChoice, Input, Output};
+use clrp::program::Program;
+
+/// A device with the name that failures tell.
+pub(crate) struct Backend {
+    pub(crate) name: String,
+    pub(crate) device: Device,
+}
+
+impl Backend {
+    fn open(choice: &DeviceChoice) -> Self {
+        let device = Device::open(choice).expect("there is always a CPU");
+        Self { name: device.name(), device }
+    }
+
+    /// Whether this is the f64 reference.
+    pub(crate) fn is_reference(&self) -> bool {
+        matches!(self.device, Device::CpuF64(_))
+    }
+
+    /// The tolerance for this backend's precision.
+    pub(crate) fn of_precision(&self, f64: f64, f32: f64) -> f64 {
+        if self.is_reference() { f64 } else { f32 }
+    }
+
+    /// Runs a program once.
+    pub(crate) fn run(&self, program: &Program, inputs: &[Input<'_>]) -> Vec<Output> {
+        let session = self.device.prepare(program);
+        let mut session = session.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        session.run(inputs).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+}
+
+/// The CPU in 64 bit, which all others are held against.
+pub(crate) fn reference() -> Backend {
+    Backend::open(&DeviceChoice::CpuF64)
+}
+
+/// Every backend, the reference first.
+///
+/// # Panics
+/// If there is no GPU, not even a software one, and `CLRP_REQUIRE_GPU` is 1.
+pub(crate) fn backends() -> Vec<Backend> {
+    let mut backends = vec![reference(), Backend::open(&DeviceChoice::Cpu)];
+    backends.extend(gpu::backends());
+    backends
+}
+
+/// Tells once that GPU tests are left out, past the harness that hides what passing tests print.
+fn leave_gpu_out(why: &str) {
+    use std::io::Write;
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    let required = std::env::var("CLRP_REQUIRE_GPU").is_ok_and(|value| value == "1");
+    assert!(!required, "CLRP_REQUIRE_GPU is 1: {why}");
+    TOLD.call_once(|| {
+        // There is nobody to tell if this fails.
+        let _ = writeln!(std::io::stderr(), "GPU tests left out: {why}");
+    });
+}
+
+#[cfg(feature = "gpu")]
+mod gpu {
+    use std::sync::OnceLock;
+
+    use clrp::Error;
+    use clrp::backend::Device;
+    use clrp::backend::gpu::{Choice, Gpu};
+
+    use super::Backend;
+
+    /// A real GPU, else Mesa's software one, with checked and unchecked kernels.
+    pub(super) fn backends() -> Vec<Backend> {
+        static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+        let Some(gpu) = GPU.get_or_init(open) else {
+            super::leave_gpu_out("no adapter");
+            return Vec::new();
+        };
+        let of = |checked: bool| Backend {
+            name: format!("{}, {}", gpu.name(), if checked { "checked" } else { "unchecked" }),
+            device: Device::Gpu(gpu.clone().checked(checked)),
+        };
+        vec![of(true), of(false)]
+    }
+
+    fn open() -> Option<Gpu> {
+        let software = || Gpu::open(&Choice::Named("llvmpipe".to_owned()));
+        match Gpu::open(&Choice::Real).or_else(|_| software()) {
+            Ok(gpu) => Some(gpu),
+            Err(Error::NoAdapter { .. }) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+mod gpu {
+    pub(super) fn backends() -> Vec<super::Backend> {
+        super::leave_gpu_out("this build is without the feature `gpu`");
+        Vec::new()
+    }
+}

@@ -1,0 +1,86 @@
+//! How far results may be apart, and why. No tolerance stands anywhere else.
+
+use std::fmt::Display;
+
+/// Kernels that only move, compare or negate numbers give the reference's bits.
+pub(crate) const EXACT: f64 = 0.0;
+
+/// A value that comes of a few f32 operations: each rounds by 2^-24 = 6e-8, and Vulkan allows a
+/// division 2.5 units of 1.2e-7. Of the value itself: nothing cancels.
+pub(crate) const ROUNDED_F32: f64 = 1e-6;
+
+/// A sum in f32 whose terms may cancel, of the largest result. Rounding walks randomly: after n
+/// terms it is about sqrt(n / 2) * 6e-8 of the sum of that many random terms, 3e-6 for the 5000
+/// terms of the longest one here; a missing term would be 1e-2.
+pub(crate) const SUMMED_F32: f64 = 5e-6;
+
+/// The same sum in f64, in another order: 2^-53 = 1.1e-16 in place of 6e-8.
+pub(crate) const SUMMED_F64: f64 = 1e-14;
+
+/// Maps against their definition in f64. Denominators that cancel, as those of LRP-0, lose three
+/// or four of the sixteen digits, and the layers' losses add up.
+pub(crate) const MAP_F64: f64 = 1e-9;
+
+/// Maps in f32 against f64: what the project promises against PyTorch, with room for the
+/// denominators of mixed sign that random layers have.
+pub(crate) const MAP_F32: f64 = 1e-3;
+
+/// Maps in f64 against PyTorch and zennit in f64: what the project promises. Both sides sum in
+/// their own order, bounds and stabilizers are rounded to f32 here, and the references of
+/// torchvision's networks are stored in f32.
+pub(crate) const MAP_TORCH_F64: f64 = 1e-6;
+
+/// One rule on one layer in f32: a few sums and one division by a stabilized denominator, which
+/// magnifies the sums' errors by at most 1 / 0.1.
+pub(crate) const RULE_F32: f64 = 1e-5;
+
+/// The same work in f32, put together in another way: sums in another order, whose rounding a
+/// contrast, a small difference of maps, magnifies by ten or so.
+pub(crate) const SAME_F32: f64 = 1e-5;
+
+/// How far apart two results are, by the norm of their difference over that of the expected one.
+pub(crate) fn distance(actual: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(actual.len(), expected.len(), "numbers of a result");
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut actual.iter().zip(expected).map(|(a, e)| a - e));
+    let size = norm(&mut expected.iter().copied());
+    if difference == 0.0 { 0.0 } else { difference / size }
+}
+
+/// Holds a result against the expected one by [`distance`].
+pub(crate) fn assert_close(actual: &[f64], expected: &[f64], tolerance: f64, what: impl Display) {
+    let distance = distance(actual, expected);
+    // Not `>`: a NaN is never close.
+    let close = distance <= tolerance;
+    note(&format!("{distance:e}\t{tolerance:e}\t{what}"));
+    assert!(close, "{what}: apart by {distance:.2e}, allowed {tolerance:.0e}");
+}
+
+/// Holds each value against the expected one, allowing `tolerance` of what `scale` says of it.
+pub(crate) fn assert_each_close(
+    actual: &[f64],
+    expected: &[f64],
+    tolerance: f64,
+    scale: impl Fn(f64) -> f64,
+    what: impl Display,
+) {
+    assert_eq!(actual.len(), expected.len(), "{what}: numbers of a result");
+    let worst = actual.iter().zip(expected).map(|(a, e)| if a == e { 0.0 } else { (a - e).abs() / scale(*e) }).fold(0.0, f64::max);
+    note(&format!("{worst:e}\t{tolerance:e}\t{what}"));
+    let close = |a: f64, e: f64| a == e || (a - e).abs() <= tolerance * scale(e);
+    if let Some(i) = actual.iter().zip(expected).position(|(&a, &e)| !close(a, e)) {
+        let (a, e) = (actual[i], expected[i]);
+        let error = (a - e).abs() / scale(e);
+        panic!(
+            "{what}: value {i} is {a}, expected {e}: off by {error:.2e}, allowed {tolerance:.0e}"
+        );
+    }
+}
+
+fn note(line: &str) {
+    use std::io::Write;
+    if let Ok(f) = std::env::var("CLRP_ERRORS") {
+        let mut f = std::fs::OpenOptions::new().append(true).create(true).open(f).unwrap();
+        f.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+}

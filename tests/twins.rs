@@ -1,0 +1,233 @@
+//! Every kernel on every backend against its f64 twin on the CPU; the twins that are not plain
+//! loops themselves against plain loops.
+
+mod linear;
+mod naive;
+mod value;
+mod window;
+
+use std::collections::BTreeSet;
+
+use clrp::backend::{Input, Output};
+use clrp::kernels::linear::Rows;
+use clrp::kernels::{ALL, Call};
+use clrp::program::{Builder, Element, Operand, Program, WeightUse};
+
+use crate::support::{
+    Backend, EXACT, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64, assert_each_close, backends,
+    reference,
+};
+
+/// One launch of a kernel.
+struct Case {
+    call: Call,
+    /// In the kernel's order; for what it writes, the content beforehand.
+    operands: Vec<Given>,
+}
+
+enum Given {
+    Float(Vec<f32>),
+    Index(Vec<u32>),
+    Weight(WeightUse),
+}
+
+impl Given {
+    /// What a kernel that writes all of its output must not look at.
+    fn junk(count: usize) -> Self {
+        Given::Float(vec![77.0; count])
+    }
+
+    fn floats(&self) -> &[f32] {
+        match self {
+            Given::Float(values) => values,
+            Given::Weight(weight) => match weight.numbers() {
+                Rows::F32(values) => values,
+                Rows::F16(_) | Rows::BF16(_) | Rows::F64(_) => panic!("cases are made in f32"),
+            },
+            Given::Index(_) => panic!("indices are no floats"),
+        }
+    }
+}
+
+/// What a kernel does to precision.
+#[derive(Clone, Copy)]
+enum Accuracy {
+    /// It moves, compares or negates.
+    Exact,
+    /// It rounds, and nothing cancels.
+    Rounded,
+    /// It sums terms that may cancel.
+    Summed,
+}
+
+/// A new kernel says here how accurate it is, and gets a case below.
+fn accuracy(call: &Call) -> Accuracy {
+    match call {
+        Call::ChannelConstant(_)
+        | Call::CopyChannels(_)
+        | Call::Gate(_)
+        | Call::MaxPool2d(_)
+        | Call::Permute(_)
+        | Call::TopK(_) => Accuracy::Exact,
+        Call::Clamp(_) | Call::Seed(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
+        Call::Add(_)
+        | Call::Attribution(_)
+        | Call::AvgPool2d(_)
+        | Call::AvgPool2dBackward(_)
+        | Call::ChannelAffine(_)
+        | Call::Conv2d(_)
+        | Call::ConvTranspose2d(_)
+        | Call::Linear(_)
+        | Call::LinearTranspose(_)
+        | Call::MaxPool2dBackward(_)
+        | Call::MultiplyAdd(_)
+        | Call::SumRows(_) => Accuracy::Summed,
+    }
+}
+
+type Cases = fn(&mut Random) -> Vec<Case>;
+
+const PRODUCTS: &[Cases] =
+    &[linear::conv2d, linear::conv_transpose2d, linear::linear, linear::linear_transpose];
+
+const POOLS: &[Cases] = &[
+    window::avg_pool2d,
+    window::avg_pool2d_backward,
+    window::max_pool2d,
+    window::max_pool2d_backward,
+];
+
+const OTHERS: &[Cases] = &[
+    value::add,
+    value::attribution,
+    value::channel_affine,
+    value::channel_constant,
+    value::clamp,
+    value::copy_channels,
+    value::gate,
+    value::multiply_add,
+    value::permute,
+    value::seed,
+    value::stabilized_ratio,
+    value::sum_rows,
+    value::top_k,
+];
+
+/// A program of the one step, and what it is given.
+fn program(case: &Case) -> (Program, Vec<Input<'_>>) {
+    let mut b = Builder::new();
+    b.at(case.call.kernel().name, "twins");
+    let (mut reads, mut outs, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
+    for (given, access) in case.operands.iter().zip(case.call.kernel().operands) {
+        let slot = match given {
+            Given::Weight(weight) => {
+                reads.push(b.weight(weight.clone()));
+                continue;
+            }
+            Given::Float(values) => {
+                inputs.push(Input::Float(values));
+                b.input(Element::Float, values.len())
+            }
+            Given::Index(values) => {
+                inputs.push(Input::Index(values));
+                b.input(Element::Index, values.len())
+            }
+        };
+        if access.writes() {
+            outs.push(slot);
+        } else {
+            reads.push(Operand::Value(slot));
+        }
+    }
+    b.emit_into(case.call, &reads, &outs);
+    for out in outs {
+        b.output(out);
+    }
+    (b.finish().expect("cases are small"), inputs)
+}
+
+fn run(backend: &Backend, case: &Case) -> Vec<Output> {
+    let (program, inputs) = program(case);
+    backend.run(&program, &inputs)
+}
+
+fn hold(case: &Case, actual: &[Output], expected: &[Output], name: &str) {
+    let what = format!("{name}: {:?}", case.call);
+    for (actual, expected) in actual.iter().zip(expected) {
+        assert_eq!(actual.indices(), expected.indices(), "{what}");
+        let (actual, expected) = (actual.to_f64(), expected.to_f64());
+        let largest = expected.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
+        let (tolerance, of_each) = match accuracy(&case.call) {
+            Accuracy::Exact => (EXACT, true),
+            Accuracy::Rounded => (ROUNDED_F32, true),
+            Accuracy::Summed => (SUMMED_F32, false),
+        };
+        let scale = |v: f64| if of_each { v.abs() } else { largest };
+        assert_each_close(&actual, &expected, tolerance, scale, &what);
+    }
+}
+
+fn hold_all(cases: &[Cases], seed: u64) {
+    let backends = backends();
+    let (reference, others) = backends.split_first().expect("the reference is always there");
+    for cases in cases {
+        let mut random = Random::new(seed);
+        for case in cases(&mut random) {
+            let expected = run(reference, &case);
+            for backend in others {
+                hold(&case, &run(backend, &case), &expected, &backend.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn products_are_their_twins_on_every_backend() {
+    hold_all(PRODUCTS, 1);
+}
+
+#[test]
+fn pools_are_their_twins_on_every_backend() {
+    hold_all(POOLS, 2);
+}
+
+#[test]
+fn other_kernels_are_their_twins_on_every_backend() {
+    hold_all(OTHERS, 3);
+}
+
+#[test]
+fn every_kernel_has_cases() {
+    let mut random = Random::new(4);
+    let mut seen = BTreeSet::new();
+    for cases in [PRODUCTS, POOLS, OTHERS].concat() {
+        seen.extend(cases(&mut random).iter().map(|case| case.call.kernel().name));
+    }
+    assert_eq!(seen, ALL.iter().map(|kernel| kernel.name).collect());
+}
+
+#[test]
+fn fast_twins_are_what_plain_loops_give() {
+    let reference = reference();
+    for cases in PRODUCTS {
+        let mut random = Random::new(5);
+        for case in cases(&mut random) {
+            let given = |i: usize| case.operands[i].floats();
+            let expected = match &case.call {
+                Call::Conv2d(p) => naive::conv2d(p, given(0), given(1), given(2), given(3)),
+                Call::ConvTranspose2d(p) => {
+                    naive::conv_transpose2d(&p.0, given(0), given(1), given(2))
+                }
+                Call::Linear(p) => naive::linear(p, given(0), given(1), given(2), given(3)),
+                Call::LinearTranspose(p) => {
+                    naive::linear_transpose(&p.0, given(0), given(1), given(2))
+                }
+                call => panic!("{call:?} has no plain loops"),
+            };
+            let actual = run(&reference, &case)[0].to_f64();
+            let largest = expected.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
+            let what = format!("{:?}", case.call);
+            assert_each_close(&actual, &expected, SUMMED_F64, |_| largest, what);
+        }
+    }
+}

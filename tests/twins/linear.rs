@@ -1,0 +1,263 @@
+//! Cases of the kernels that multiply by weights.
+
+use clrp::kernels::conv2d::{Packing, Params as Conv};
+use clrp::kernels::linear::Params as Matrix;
+use clrp::kernels::{Call, Part, conv_transpose2d, linear_transpose};
+use clrp::program::{Form, Source, WeightUse};
+use clrp::weight::Weight;
+
+use super::{Case, Given};
+use crate::support::Random;
+
+const PARTS: [Part; 8] = [
+    Part::All,
+    Part::Positive,
+    Part::Negative,
+    Part::RaisedPositive,
+    Part::RaisedNegative,
+    Part::Square,
+    Part::One,
+    Part::Nothing,
+];
+
+/// Pictures; channels in and out, groups; input, kernel, stride, padding, dilation as rows and
+/// columns.
+type Shape = (u32, [u32; 3], [[u32; 2]; 5]);
+
+const CONVOLUTIONS: &[Shape] = &[
+    // One number.
+    (1, [1, 1, 1], [[1, 1], [1, 1], [1, 1], [0, 0], [1, 1]]),
+    // VGG's kind, at odd sizes.
+    (2, [3, 5, 1], [[7, 9], [3, 3], [1, 1], [1, 1], [1, 1]]),
+    // AlexNet's first.
+    (1, [3, 64, 1], [[27, 35], [11, 11], [4, 4], [2, 2], [1, 1]]),
+    // Strides beyond the kernel: inputs that no window sees.
+    (2, [5, 7, 1], [[8, 7], [1, 1], [2, 3], [0, 0], [1, 1]]),
+    (1, [4, 3, 1], [[11, 10], [2, 2], [3, 5], [1, 0], [1, 1]]),
+    // Windows that end before the input does.
+    (1, [3, 4, 1], [[6, 8], [2, 3], [3, 2], [0, 0], [1, 1]]),
+    // Dilation.
+    (2, [6, 5, 1], [[9, 8], [3, 3], [1, 1], [2, 2], [2, 2]]),
+    (1, [2, 3, 1], [[13, 10], [3, 2], [2, 1], [1, 3], [3, 4]]),
+    // Inception's rows and columns.
+    (1, [8, 6, 1], [[5, 12], [1, 7], [1, 1], [0, 3], [1, 1]]),
+    (1, [6, 8, 1], [[12, 5], [7, 1], [1, 1], [3, 0], [1, 1]]),
+    // Groups, depthwise and with two filters a channel.
+    (2, [6, 10, 2], [[6, 5], [3, 3], [1, 1], [1, 1], [1, 1]]),
+    (1, [9, 9, 9], [[7, 7], [3, 3], [2, 2], [1, 1], [1, 1]]),
+    (1, [5, 10, 5], [[6, 9], [3, 5], [1, 2], [1, 2], [2, 1]]),
+    (1, [134, 138, 2], [[3, 5], [3, 3], [1, 1], [1, 1], [1, 1]]),
+    // Beyond one tile of 64 positions, input and output channels.
+    (2, [67, 70, 1], [[9, 9], [3, 3], [1, 1], [1, 1], [1, 1]]),
+    (1, [17, 130, 1], [[9, 8], [3, 3], [2, 2], [0, 0], [1, 1]]),
+    (3, [65, 66, 1], [[12, 11], [1, 1], [1, 1], [0, 0], [1, 1]]),
+    // Kernels larger than the input, padding beyond the kernel.
+    (2, [3, 4, 1], [[2, 2], [3, 3], [1, 1], [1, 1], [1, 1]]),
+    (1, [2, 3, 1], [[3, 4], [2, 2], [1, 1], [3, 4], [1, 1]]),
+];
+
+fn geometry((batch, [ins, outs, groups], sizes): Shape) -> Conv {
+    let [input, kernel, stride, padding, dilation] = sizes;
+    let positions = |axis: usize| {
+        let reach = dilation[axis] * (kernel[axis] - 1) + 1;
+        (input[axis] + 2 * padding[axis] - reach) / stride[axis] + 1
+    };
+    Conv {
+        batch,
+        in_height: input[0],
+        in_width: input[1],
+        in_channels: ins,
+        out_height: positions(0),
+        out_width: positions(1),
+        out_channels: outs,
+        kernel_height: kernel[0],
+        kernel_width: kernel[1],
+        stride_height: stride[0],
+        stride_width: stride[1],
+        padding_height: padding[0],
+        padding_width: padding[1],
+        dilation_height: dilation[0],
+        dilation_width: dilation[1],
+        groups,
+        part: Part::All.code(),
+        bias_part: Part::Nothing.code(),
+        gamma: 0.0,
+        accumulate: 0,
+    }
+}
+
+fn random_shape(random: &mut Random) -> Shape {
+    let mut of = |from: usize, to: usize| random.of(from..=to) as u32;
+    let groups = of(1, 3);
+    let channels = [groups * of(1, 12), groups * of(1, 12), groups];
+    let kernel = [of(1, 4), of(1, 4)];
+    let dilation = [of(1, 2), of(1, 3)];
+    let padding = [of(0, 3), of(0, 3)];
+    let input = [0, 1].map(|i| {
+        let reach = dilation[i] * (kernel[i] - 1) + 1;
+        reach.saturating_sub(2 * padding[i]).max(1) + of(0, 9)
+    });
+    (of(1, 3), channels, [input, kernel, [of(1, 4), of(1, 4)], padding, dilation])
+}
+
+/// Every shape of the table and some random ones, with changing parts; every part on one shape.
+fn convolutions(random: &mut Random) -> Vec<Conv> {
+    let drawn = (0..12).map(|_| random_shape(random)).collect::<Vec<_>>();
+    let shapes = CONVOLUTIONS.iter().copied().chain(drawn);
+    let mut cases: Vec<Conv> = shapes
+        .enumerate()
+        .map(|(i, shape)| Conv {
+            part: (i % 7) as u32,
+            bias_part: (i * 3 % 8) as u32,
+            gamma: 0.3,
+            accumulate: (i / 2 % 2) as u32,
+            ..geometry(shape)
+        })
+        .collect();
+    for (i, part) in PARTS.into_iter().enumerate() {
+        let gamma = 0.25 * i as f32;
+        let bias_part = PARTS[(i + 5) % 8].code();
+        let p = Conv { part: part.code(), bias_part, gamma, ..geometry(CONVOLUTIONS[1]) };
+        cases.extend([p, Conv { accumulate: 1, ..p }]);
+    }
+    cases
+}
+
+fn filters(random: &mut Random, p: &Conv) -> WeightUse {
+    let [outs, ins] = [p.out_channels, p.in_channels / p.groups].map(|n| n as usize);
+    let size = [p.kernel_height as usize, p.kernel_width as usize];
+    let shape = [outs, ins, size[0], size[1]];
+    let packing = Packing {
+        groups: p.groups as usize,
+        out_per_group: outs / p.groups as usize,
+        in_per_group: ins,
+        taps: size[0] * size[1],
+    };
+    let values = random.floats(shape.iter().product());
+    WeightUse {
+        source: Source::Stored(Weight::from_f32("filters", &shape, values)),
+        form: Form::Filters(packing),
+        part: (Part::from_code(p.part), p.gamma),
+    }
+}
+
+/// A bias, or the single zero that layers without one read.
+fn bias(random: &mut Random, code: u32, count: u32) -> WeightUse {
+    let values = match Part::from_code(code) {
+        Part::Nothing => vec![0.0],
+        _ => random.floats(count as usize),
+    };
+    let weight = Weight::from_f32("bias", &[values.len()], values);
+    WeightUse { source: Source::Stored(weight), form: Form::Vector, part: (Part::All, 0.0) }
+}
+
+fn in_len(p: &Conv) -> usize {
+    (p.batch * p.in_height * p.in_width * p.in_channels) as usize
+}
+
+fn out_len(p: &Conv) -> usize {
+    (p.batch * p.out_height * p.out_width * p.out_channels) as usize
+}
+
+pub(super) fn conv2d(random: &mut Random) -> Vec<Case> {
+    let cases = convolutions(random);
+    let case = |p: Conv| {
+        let a = Given::Float(random.floats(in_len(&p)));
+        let w = Given::Weight(filters(random, &p));
+        let b = Given::Weight(bias(random, p.bias_part, p.out_channels));
+        let before = Given::Float(random.floats(out_len(&p)));
+        Case { call: Call::Conv2d(p), operands: vec![a, w, b, before] }
+    };
+    cases.into_iter().map(case).collect()
+}
+
+pub(super) fn conv_transpose2d(random: &mut Random) -> Vec<Case> {
+    let cases = convolutions(random);
+    let case = |p: Conv| {
+        let s = Given::Float(random.floats(out_len(&p)));
+        let w = Given::Weight(filters(random, &p));
+        let before = Given::Float(random.floats(in_len(&p)));
+        let call = Call::ConvTranspose2d(conv_transpose2d::Params(p));
+        Case { call, operands: vec![s, w, before] }
+    };
+    cases.into_iter().map(case).collect()
+}
+
+/// Pictures, inputs, outputs, the first output of the shard and how many it has.
+const MATRICES: &[[u32; 5]] = &[
+    [1, 1, 1, 0, 1],
+    [3, 7, 5, 0, 5],
+    [1, 64, 64, 0, 64],
+    [2, 1025, 3, 0, 3],
+    [5, 130, 67, 0, 67],
+    [4, 33, 129, 0, 129],
+    [9, 5000, 6, 0, 6],
+    // Shards.
+    [2, 130, 67, 20, 30],
+    [3, 31, 40, 0, 1],
+    [6, 257, 10, 9, 1],
+];
+
+fn matrices(random: &mut Random) -> Vec<Matrix> {
+    let drawn = (0..8).map(|_| {
+        let rows = random.of(1..=90) as u32;
+        let [first, rest] = [random.of(0..=20), random.of(0..=20)].map(|n| n as u32);
+        let (batch, columns) = (random.of(1..=7) as u32, random.of(1..=700) as u32);
+        [batch, columns, first + rows + rest, first, rows]
+    });
+    let shapes = MATRICES.iter().copied().chain(drawn.collect::<Vec<_>>());
+    let of = |(i, [batch, in_features, out_features, first, rows]): (usize, [u32; 5])| Matrix {
+        batch,
+        in_features,
+        out_features,
+        first,
+        rows,
+        part: (i % 7) as u32,
+        bias_part: (i * 3 % 8) as u32,
+        gamma: 0.3,
+        accumulate: (i / 2 % 2) as u32,
+    };
+    let mut cases: Vec<Matrix> = shapes.enumerate().map(of).collect();
+    for (i, part) in PARTS.into_iter().enumerate() {
+        let bias_part = PARTS[(i + 5) % 8].code();
+        let p = Matrix { part: part.code(), bias_part, gamma: 0.25 * i as f32, ..cases[7] };
+        cases.extend([Matrix { accumulate: 0, ..p }, Matrix { accumulate: 1, ..p }]);
+    }
+    cases
+}
+
+fn rows(random: &mut Random, p: &Matrix) -> WeightUse {
+    let shape = [p.out_features as usize, p.in_features as usize];
+    let values = random.floats(shape[0] * shape[1]);
+    WeightUse {
+        source: Source::Stored(Weight::from_f32("matrix", &shape, values)),
+        form: Form::Rows { rows: p.first as usize..(p.first + p.rows) as usize, columns: shape[1] },
+        part: (Part::All, 0.0),
+    }
+}
+
+pub(super) fn linear(random: &mut Random) -> Vec<Case> {
+    let cases = matrices(random);
+    let case = |p: Matrix| {
+        let a = Given::Float(random.floats((p.batch * p.in_features) as usize));
+        let w = Given::Weight(rows(random, &p));
+        let b = Given::Weight(bias(random, p.bias_part, p.out_features));
+        let before = Given::Float(random.floats((p.batch * p.out_features) as usize));
+        Case { call: Call::Linear(p), operands: vec![a, w, b, before] }
+    };
+    cases.into_iter().map(case).collect()
+}
+
+pub(super) fn linear_transpose(random: &mut Random) -> Vec<Case> {
+    let cases = matrices(random);
+    let case = |p: Matrix| {
+        let mut s = random.floats((p.batch * p.out_features) as usize);
+        // Outputs behind a ReLU: many carry no signal.
+        s.iter_mut().step_by(3).for_each(|s| *s = 0.0);
+        let w = Given::Weight(rows(random, &p));
+        let before = Given::Float(random.floats((p.batch * p.in_features) as usize));
+        let call = Call::LinearTranspose(linear_transpose::Params(p));
+        Case { call, operands: vec![Given::Float(s), w, before] }
+    };
+    cases.into_iter().map(case).collect()
+}

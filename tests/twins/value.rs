@@ -1,0 +1,241 @@
+//! Cases of the kernels that treat values, channels or rows alike.
+
+use clrp::kernels::{
+    Call, add, attribution, channel_affine, channel_constant, clamp, copy_channels, gate,
+    multiply_add, permute, seed, stabilized_ratio, sum_rows, top_k,
+};
+use clrp::program::{Form, Source, WeightUse};
+use clrp::weight::Weight;
+
+use super::{Case, Given};
+use crate::support::Random;
+
+/// One value, less than a workgroup, more than one, beyond a piece of a CPU thread's.
+const COUNTS: [u32; 4] = [1, 255, 1003, 40_001];
+
+fn vector(values: Vec<f32>) -> Given {
+    let weight = Weight::from_f32("vector", &[values.len()], values);
+    let source = Source::Stored(weight);
+    Given::Weight(WeightUse { source, form: Form::Vector, part: (clrp::kernels::Part::All, 0.0) })
+}
+
+pub(super) fn add(random: &mut Random) -> Vec<Case> {
+    let case = |total: u32| {
+        let mut floats = || Given::Float(random.floats(total as usize));
+        let operands = vec![floats(), floats(), Given::junk(total as usize)];
+        Case { call: Call::Add(add::Params { total }), operands }
+    };
+    COUNTS.into_iter().map(case).collect()
+}
+
+pub(super) fn clamp(random: &mut Random) -> Vec<Case> {
+    let relu6 = |total| clamp::Params { total, low: 0.0, high: 6.0, scale: 1.0 };
+    let half = |total| clamp::Params { total, low: -0.5, high: 0.25, scale: -0.5 };
+    // More than 65,535 workgroups, which go into a second dimension.
+    let many = clamp::Params::relu(65_535 * 256 + 300);
+    let all = |total| {
+        let p = clamp::Params::relu(total);
+        [p, clamp::Params::negative(total), clamp::Params::negate(total), relu6(total), half(total)]
+    };
+    let case = |p: clamp::Params| {
+        let total = p.total as usize;
+        let a: Vec<f32> = random.floats(total.min(5000)).iter().map(|v| v * 8.0).collect();
+        let a = a.into_iter().cycle().take(total).collect();
+        Case { call: Call::Clamp(p), operands: vec![Given::Float(a), Given::junk(total)] }
+    };
+    COUNTS.into_iter().flat_map(all).chain([many]).map(case).collect()
+}
+
+pub(super) fn gate(random: &mut Random) -> Vec<Case> {
+    use gate::Mode as M;
+    let mut cases = Vec::new();
+    for mode in [M::Active, M::Guided, M::Deconvnet, M::Negative] {
+        for (count, batch, repeat, upper) in [(1, 1, 1, f32::MAX), (301, 2, 3, 1.5)] {
+            let total = count * batch * repeat;
+            let p = gate::Params { total, count, repeat, mode: mode as u32, upper };
+            let g = Given::Float(random.ties(total as usize));
+            let y = Given::Float(random.ties((count * batch) as usize));
+            let operands = vec![g, y, Given::junk(total as usize)];
+            cases.push(Case { call: Call::Gate(p), operands });
+        }
+    }
+    cases
+}
+
+/// Values of a row, pictures, rows of a picture, and whether all pictures share their inputs.
+const ROWS: [(u32, u32, u32, bool); 5] = [
+    (1, 1, 1, false),
+    (7, 3, 1, false),
+    (301, 2, 3, false),
+    (301, 2, 3, true),
+    (20_011, 1, 2, true),
+];
+
+pub(super) fn stabilized_ratio(random: &mut Random) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (count, batch, repeat, shared) in ROWS {
+        for epsilon in [0.0, 1e-9, 0.25] {
+            let (total, stride) = (count * batch * repeat, if shared { 0 } else { count });
+            let p = stabilized_ratio::Params { total, count, repeat, stride, epsilon };
+            let mut r = random.floats(total as usize);
+            let pictures = if shared { 1 } else { batch };
+            let mut z = random.away_from_zero((count * pictures) as usize);
+            r.iter_mut().step_by(5).for_each(|r| *r = 0.0);
+            z.iter_mut().step_by(7).for_each(|z| *z = 0.0);
+            let operands = vec![Given::Float(r), Given::Float(z), Given::junk(total as usize)];
+            cases.push(Case { call: Call::StabilizedRatio(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn multiply_add(random: &mut Random) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (count, batch, repeat, shared) in ROWS {
+        for (scale, accumulate) in [(1.0, 0), (-2.0, 1)] {
+            let (total, stride) = (count * batch * repeat, if shared { 0 } else { count });
+            let p = multiply_add::Params { total, count, repeat, stride, scale, accumulate };
+            let pictures = if shared { 1 } else { batch };
+            let a = Given::Float(random.floats((count * pictures) as usize));
+            let c = Given::Float(random.floats(total as usize));
+            let r = Given::Float(random.floats(total as usize));
+            cases.push(Case { call: Call::MultiplyAdd(p), operands: vec![a, c, r] });
+        }
+    }
+    cases
+}
+
+/// Pixels and channels.
+const PIXELS: [(u32, u32); 5] = [(1, 1), (1, 7), (50, 3), (9, 64), (700, 67)];
+
+pub(super) fn channel_affine(random: &mut Random) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (pixels, channels) in PIXELS {
+        for shifted in [0, 1] {
+            let total = pixels * channels;
+            let p = channel_affine::Params { total, channels, shifted };
+            let a = Given::Float(random.floats(total as usize));
+            let mut values = || vector(random.floats(channels as usize));
+            let operands = vec![a, values(), values(), Given::junk(total as usize)];
+            cases.push(Case { call: Call::ChannelAffine(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn channel_constant(random: &mut Random) -> Vec<Case> {
+    let case = |(pixels, channels): (u32, u32)| {
+        let total = pixels * channels;
+        let p = channel_constant::Params { total, channels };
+        let operands = vec![vector(random.floats(channels as usize)), Given::junk(total as usize)];
+        Case { call: Call::ChannelConstant(p), operands }
+    };
+    PIXELS.into_iter().map(case).collect()
+}
+
+pub(super) fn permute(random: &mut Random) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (positions, channels) in PIXELS {
+        for (batch, to_planes) in [(1, 0), (3, 1), (2, 0), (1, 1)] {
+            let total = batch * positions * channels;
+            let p = permute::Params { total, channels, positions, to_planes };
+            let from = Given::Float(random.floats(total as usize));
+            let operands = vec![from, Given::junk(total as usize)];
+            cases.push(Case { call: Call::Permute(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn copy_channels(random: &mut Random) -> Vec<Case> {
+    // Positions; channels of the source, first, channels of the destination, first, count.
+    let shapes =
+        [[1, 1, 0, 1, 0, 1], [50, 7, 0, 7, 0, 7], [33, 5, 0, 12, 7, 5], [333, 70, 3, 9, 2, 6]];
+    let case = |[positions, from_channels, from_first, to_channels, to_first, count]: [u32; 6]| {
+        let from = Given::Float(random.floats((positions * from_channels) as usize));
+        let to = Given::Float(random.floats((positions * to_channels) as usize));
+        let call = Call::CopyChannels(copy_channels::Params {
+            positions,
+            from_channels,
+            from_first,
+            to_channels,
+            to_first,
+            count,
+        });
+        Case { call, operands: vec![from, to] }
+    };
+    shapes.into_iter().map(case).collect()
+}
+
+pub(super) fn seed(random: &mut Random) -> Vec<Case> {
+    use seed::Mode as M;
+    let mut cases = Vec::new();
+    for mode in [M::Score, M::Contrast, M::OtherScores, M::One] {
+        // Pictures, classes, rows, first row, targets.
+        for [batch, classes, rows, first, targets] in
+            [[1, 1, 1, 0, 1], [1, 2, 1, 0, 1], [2, 10, 5, 1, 3], [3, 1000, 4, 2, 2]]
+        {
+            let mode = mode as u32;
+            let p = seed::Params { batch, classes, rows, first, targets, mode };
+            let scores = Given::Float(random.floats((batch * classes) as usize));
+            let target = || random.of(0..=classes as usize - 1) as u32;
+            let given = std::iter::repeat_with(target).take((batch * targets) as usize).collect();
+            let before = Given::junk((batch * rows * classes) as usize);
+            let operands = vec![scores, Given::Index(given), before];
+            cases.push(Case { call: Call::Seed(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn attribution(random: &mut Random) -> Vec<Case> {
+    use attribution::Mode as M;
+    let mut cases = Vec::new();
+    for mode in [M::Plain, M::Clamped, M::NormalizedDifference] {
+        // Pictures, rows, first row, targets, channels, positions, first row of the duals.
+        for [batch, rows, first, targets, channels, positions, dual_first] in
+            [[1, 2, 0, 1, 1, 1, 1], [2, 5, 1, 2, 3, 35, 3], [1, 6, 3, 3, 67, 40, 0]]
+        {
+            let p = attribution::Params {
+                batch,
+                rows,
+                first,
+                targets,
+                channels,
+                positions,
+                mode: mode as u32,
+                dual_first,
+            };
+            let values = random.floats((batch * rows * channels * positions) as usize);
+            let mut sums = random.away_from_zero((batch * rows) as usize);
+            // The first row's sum divides nothing.
+            sums[0] = 0.0;
+            let before = Given::junk((batch * targets * channels * positions) as usize);
+            let operands = vec![Given::Float(values), Given::Float(sums), before];
+            cases.push(Case { call: Call::Attribution(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn sum_rows(random: &mut Random) -> Vec<Case> {
+    let case = |(rows, count): (u32, u32)| {
+        let values = Given::Float(random.floats((rows * count) as usize));
+        let call = Call::SumRows(sum_rows::Params { rows, count });
+        Case { call, operands: vec![values, Given::junk(rows as usize)] }
+    };
+    [(1, 1), (3, 255), (5, 256), (2, 5000), (130, 77)].into_iter().map(case).collect()
+}
+
+pub(super) fn top_k(random: &mut Random) -> Vec<Case> {
+    let case = |[batch, classes, k]: [u32; 3]| {
+        // Equal scores and different ones.
+        let count = (batch * classes) as usize;
+        let scores = if random.yes() { random.ties(count) } else { random.floats(count) };
+        let call = Call::TopK(top_k::Params { batch, classes, k });
+        let before = Given::Index(vec![77; (batch * k) as usize]);
+        Case { call, operands: vec![Given::Float(scores), before] }
+    };
+    let shapes = [[1, 1, 1], [2, 5, 5], [3, 10, 1], [2, 1000, 5], [1, 1000, 40], [4, 257, 3]];
+    shapes.into_iter().chain(shapes).map(case).collect()
+}
