@@ -98,6 +98,19 @@ pub enum Error {
         found: f32,
     },
 
+    /// A variance of a batch normalisation below 0.
+    #[error("{file}: weight `{name}` holds {found} at element {index}, expected 0 or more")]
+    NegativeVariance {
+        /// Where the weights come from.
+        file: String,
+        /// The weight's state-dict key.
+        name: String,
+        /// The flat index of the first such element.
+        index: usize,
+        /// The value.
+        found: f32,
+    },
+
     /// A file that could not be read or written.
     #[error("cannot {action} `{}`: {source}", path.display())]
     File {
@@ -186,6 +199,17 @@ pub enum Error {
         why: String,
     },
 
+    /// A run that needs more numbers in one place than kernels can count.
+    #[error("{what} has {found} numbers, expected at most {most}")]
+    TooLarge {
+        /// The value, as `layer `features.0` for 8 pictures`.
+        what: String,
+        /// How many numbers it has.
+        found: usize,
+        /// How many it may have.
+        most: usize,
+    },
+
     /// A setting outside its range.
     #[error("{what} is {found}, expected {expected}")]
     Setting {
@@ -257,7 +281,9 @@ impl Error {
             .filter(|(score, _)| *score > 0.7)
             .collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        let suggestions = scored.iter().take(3).map(|(_, name)| (*name).to_owned()).collect();
+        let best = scored.first().map_or(0.0, |(score, _)| *score);
+        let near = scored.iter().take_while(|(score, _)| best - score < 0.15).take(3);
+        let suggestions = near.map(|(_, name)| (*name).to_owned()).collect();
         Error::UnknownName { kind, name: name.to_owned(), suggestions }
     }
 }

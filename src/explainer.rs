@@ -74,7 +74,8 @@ impl ExplainerBuilder {
         Self { device, ..self }
     }
 
-    /// Takes at most this many pictures at once (8 by default); fewer where memory is short.
+    /// Takes at most this many pictures at once (8 by default); fewer where a run's values would
+    /// take more than a few hundred MiB.
     #[must_use]
     pub fn max_batch(self, max_batch: usize) -> Self {
         Self { max_batch: max_batch.max(1), ..self }
@@ -148,8 +149,16 @@ struct Ready {
     methods: Vec<Method>,
     targets: Targets,
     batch: usize,
-    lowered: Lowered,
+    places: Places,
     session: Box<dyn Session>,
+}
+
+/// Where a run's results are among its outputs.
+#[derive(Clone, Debug)]
+struct Places {
+    scores: usize,
+    targets: usize,
+    maps: Vec<MapOutput>,
 }
 
 /// Bytes that a run's values should not exceed; a run on more is split.
@@ -237,7 +246,7 @@ impl Explainer {
             Target::Top(count) => *count,
             Target::Classes(classes) => classes.len(),
         };
-        let (batch, at_once) = self.split(&unique, count)?;
+        let (batch, at_once) = self.split(&unique, count, pictures.len())?;
         let mut explained = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(batch) {
             explained.extend(self.explain_batch(pictures, &unique, target, at_once.min(count))?);
@@ -262,7 +271,9 @@ impl Explainer {
         }
         let classes = graph.output_shape().len();
         match target {
-            Target::Top(_) => Ok(()),
+            Target::Top(count) if (1..=classes).contains(count) => Ok(()),
+            Target::Top(count) => Err(number_of_targets(*count, classes)),
+            Target::Classes(targets) if targets.is_empty() => Err(number_of_targets(0, classes)),
             Target::Classes(targets) => match targets.iter().find(|&&target| target >= classes) {
                 None => Ok(()),
                 Some(&target) => {
@@ -290,14 +301,18 @@ impl Explainer {
     }
 
     /// How many pictures and how many targets go at once.
-    fn split(&self, methods: &[Method], count: usize) -> Result<(usize, usize)> {
+    fn split(&self, methods: &[Method], count: usize, pictures: usize) -> Result<(usize, usize)> {
         let fits = |targets: usize, batch: usize| -> Result<bool> {
-            let program = self.lowered(methods, Targets::Given(targets), batch)?.program;
+            let program = match self.lowered(methods, Targets::Given(targets), batch) {
+                Ok(lowered) => lowered.program,
+                Err(Error::TooLarge { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            };
             let largest = program.largest_buffer().saturating_mul(4);
             let all = program.buffer_bytes(4);
             Ok(largest <= self.device.limits().binding_bytes && all <= VALUE_BYTES)
         };
-        let mut batch = self.max_batch;
+        let mut batch = self.max_batch.min(pictures.max(1));
         while batch > 1 && !fits(count, batch)? {
             batch = batch.div_ceil(2);
         }
@@ -345,8 +360,8 @@ impl Explainer {
 
     /// The highest classes of each picture.
     fn top(&self, batch: usize, values: &[f32], count: usize) -> Result<Vec<Vec<u32>>> {
-        let (outputs, lowered, _) = self.outputs(batch, values, &[], Targets::Top(count), None)?;
-        let classes = outputs[lowered.targets].indices();
+        let (outputs, places, _) = self.outputs(batch, values, &[], Targets::Top(count), None)?;
+        let classes = outputs[places.targets].indices();
         Ok(classes.chunks_exact(count).map(<[u32]>::to_vec).collect())
     }
 
@@ -359,47 +374,49 @@ impl Explainer {
         targets: Targets,
         given: Option<&[u32]>,
     ) -> Result<Vec<Explained>> {
-        let (outputs, lowered, seconds) =
+        let (outputs, places, seconds) =
             self.outputs(pictures.len(), values, methods, targets, given)?;
         let count = targets.count();
         let share = seconds / (pictures.len() * methods.len().max(1) * count) as f64;
-        let scores = outputs[lowered.scores].to_f32();
-        let classes = outputs[lowered.targets].indices();
+        let all_scores = outputs[places.scores].to_f64();
+        let per_picture = all_scores.len() / pictures.len();
+        let classes = outputs[places.targets].indices();
         let maps: Vec<(Method, Option<Maps>)> = methods
             .iter()
             .map(|method| {
-                let place = lowered.maps.iter().find(|place| place.method == *method);
+                let place = places.maps.iter().find(|place| place.method == *method);
                 (*method, place.map(|place| Maps::of(*place, &outputs)))
             })
             .collect();
         let mut explained = Vec::new();
         for (image, picture) in pictures.iter().enumerate() {
-            let scores =
-                &scores[image * (scores.len() / pictures.len())..][..scores.len() / pictures.len()];
+            let scores = &all_scores[image * per_picture..][..per_picture];
+            check_scores(self.network.graph().name(), scores)?;
             let mut explanations = Vec::new();
             for j in 0..count {
                 let target = classes[image * count + j] as usize;
-                let score = scores[target];
                 for (method, maps) in &maps {
-                    let (map, leak) = match maps {
-                        Some(maps) => maps.take(image, j, count, picture, score)?,
-                        None => (random(self.seed, picture, target)?, None),
+                    let (map, sum, leak) = match maps {
+                        Some(maps) => maps.take(image, j, count, picture, scores[target])?,
+                        None => {
+                            let map = random(self.seed, picture, target)?;
+                            let sum = map.values().iter().map(|&v| f64::from(v)).sum();
+                            (map, sum, None)
+                        }
                     };
-                    let sum = map.values().iter().map(|&v| f64::from(v)).sum();
-                    let method = *method;
-                    let seconds = share;
                     explanations.push(Explanation {
-                        method,
+                        method: *method,
                         target,
-                        score,
+                        score: scores[target] as f32,
                         map,
                         sum,
                         leak,
-                        seconds,
+                        seconds: share,
                     });
                 }
             }
-            explained.push(Explained { scores: scores.to_vec(), explanations });
+            let scores = scores.iter().map(|&score| score as f32).collect();
+            explained.push(Explained { scores, explanations });
         }
         Ok(explained)
     }
@@ -411,62 +428,106 @@ impl Explainer {
         methods: &[Method],
         targets: Targets,
         given: Option<&[u32]>,
-    ) -> Result<(Vec<Output>, Lowered, f64)> {
-        // A panic of another thread leaves nothing half-done that a new session would not replace.
-        let mut ready = self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    ) -> Result<(Vec<Output>, Places, f64)> {
+        // Taken out while it runs: a thread that waits for this one may run it too, and a run
+        // that ends in a panic leaves nothing behind.
+        let lock = || self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = lock().take();
         let suits = |ready: &Ready| {
             ready.methods == methods && ready.targets == targets && ready.batch == batch
         };
-        if !ready.as_ref().is_some_and(suits) {
-            *ready = None;
-            let lowered = self.lowered(methods, targets, batch)?;
-            let session = self.device.prepare(&lowered.program)?;
-            *ready = Some(Ready { methods: methods.to_vec(), targets, batch, lowered, session });
-        }
-        let ready = ready.as_mut().expect("it was made ready above");
+        let mut ready = match last {
+            Some(ready) if suits(&ready) => ready,
+            last => self.prepare(batch, methods, targets, last)?,
+        };
         let mut inputs = vec![Input::Float(values)];
         inputs.extend(given.map(Input::Index));
         let start = Instant::now();
         let outputs = ready.session.run(&inputs)?;
-        Ok((outputs, ready.lowered.clone(), start.elapsed().as_secs_f64()))
+        let seconds = start.elapsed().as_secs_f64();
+        let places = ready.places.clone();
+        *lock() = Some(ready);
+        Ok((outputs, places, seconds))
+    }
+
+    /// Makes a program ready. The last one goes as late as memory allows: while it is there, its
+    /// weights need not be brought to the device again.
+    fn prepare(
+        &self,
+        batch: usize,
+        methods: &[Method],
+        targets: Targets,
+        last: Option<Ready>,
+    ) -> Result<Ready> {
+        let Lowered { program, scores, targets: target_place, maps } =
+            self.lowered(methods, targets, batch)?;
+        let session = match self.device.prepare(&program) {
+            Err(Error::DeviceMemory { .. }) if last.is_some() => {
+                drop(last);
+                self.device.prepare(&program)?
+            }
+            other => other?,
+        };
+        let places = Places { scores, targets: target_place, maps };
+        Ok(Ready { methods: methods.to_vec(), targets, batch, places, session })
+    }
+}
+
+fn number_of_targets(found: usize, classes: usize) -> Error {
+    Error::Setting {
+        what: "number of targets",
+        found: found.to_string(),
+        expected: format!("1 to {classes}"),
+    }
+}
+
+/// Finite weights can still be so large that scores are not.
+fn check_scores(model: &str, scores: &[f64]) -> Result<()> {
+    match scores.iter().position(|score| !score.is_finite()) {
+        None => Ok(()),
+        Some(index) => {
+            let name = format!("scores of {model}");
+            Err(Error::InputValue { name, index, found: scores[index] as f32 })
+        }
     }
 }
 
 /// A method's results of one run.
 struct Maps {
     place: MapOutput,
-    maps: Vec<f32>,
+    maps: Vec<f64>,
     sums: Vec<f64>,
 }
 
 impl Maps {
     fn of(place: MapOutput, outputs: &[Output]) -> Self {
-        Self { place, maps: outputs[place.maps].to_f32(), sums: outputs[place.sums].to_f64() }
+        Self { place, maps: outputs[place.maps].to_f64(), sums: outputs[place.sums].to_f64() }
     }
 
-    /// The map of a picture's target, and what leaked.
+    /// The map of a picture's target, its sum, and what leaked.
     fn take(
         &self,
         image: usize,
         j: usize,
         count: usize,
         picture: &Tensor,
-        score: f32,
-    ) -> Result<(Tensor, Option<f64>)> {
+        score: f64,
+    ) -> Result<(Tensor, f64, Option<f64>)> {
         let len = picture.shape().len();
-        let map = self.maps[(image * count + j) * len..][..len].to_vec();
-        let sum = self.sums[image * self.place.rows + self.place.first + j];
+        let map = &self.maps[(image * count + j) * len..][..len];
+        let before = self.sums[image * self.place.rows + self.place.first + j];
         let leak = match self.place.method {
-            Method::Lrp | Method::Clrp1Logits => Some(f64::from(score.abs()) - sum),
+            Method::Lrp | Method::Clrp1Logits => Some(score.abs() - before),
             // Score less score.
-            Method::Clrp1 | Method::Clrp2 => Some(-sum),
+            Method::Clrp1 | Method::Clrp2 => Some(-before),
             Method::Gradient
             | Method::GuidedBackprop
             | Method::Deconvnet
             | Method::GradientXInput
             | Method::Random => None,
         };
-        Ok((Tensor::new(picture.shape(), map)?, leak))
+        let values = map.iter().map(|&value| value as f32).collect();
+        Ok((Tensor::new(picture.shape(), values)?, map.iter().sum(), leak))
     }
 }
 

@@ -7,8 +7,8 @@
 //! cannot tell which network or rule it runs; a rule cannot tell which backend runs it.*
 //!
 //! The floors, from the bottom; a folder uses only those below it:
-//! [`error`], [`num`] | [`tensor`], [`kernels`], [`weight`], [`scene`] | [`graph`], [`image`],
-//! [`labels`] | [`models`], [`rules`] | [`methods`] | [`program`] | [`backend`] | [`explainer`].
+//! [`error`], [`num`] | [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
+//! [`image`] | [`models`], [`rules`] | [`methods`] | [`program`] | [`backend`] | [`explainer`].
 //!
 //! Start with [`Explainer`].
 
@@ -34,3 +34,8 @@ pub use methods::Method;
 pub use tensor::{Shape, Tensor};
 #[cfg(feature = "gpu")]
 pub use wgpu;
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

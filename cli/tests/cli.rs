@@ -4,5 +4,6 @@
 mod bad_input;
 mod explain;
 mod listings;
+mod readme;
 mod real_input;
 mod support;

@@ -44,7 +44,7 @@ impl<F: Number> Cpu<F> {
             floats: floats(Element::Float).into_iter().map(|len| vec![F::ZERO; len]).collect(),
             indices: floats(Element::Index).into_iter().map(|len| vec![0; len]).collect(),
             weights,
-            program: program.clone(),
+            program: Arc::new(program.clone()),
         }
     }
 
@@ -59,12 +59,14 @@ impl<F: Number> Cpu<F> {
         };
         let (part, gamma) = weight.part;
         let key = (identity, weight.form.clone(), (part, gamma.to_bits()));
-        let mut prepared = self.prepared.lock().expect("no thread panics while holding it");
-        prepared.retain(|_, known| known.strong_count() > 0);
-        if let Some(known) = prepared.get(&key).and_then(Weak::upgrade) {
+        let lock = || self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = lock().get(&key).and_then(Weak::upgrade) {
             return Some(known);
         }
+        // Made without the lock: a thread that waits for this one may want a weight too.
         let made = Arc::new(ordered(weight));
+        let mut prepared = lock();
+        prepared.retain(|_, known| known.strong_count() > 0);
         prepared.insert(key, Arc::downgrade(&made));
         Some(made)
     }
@@ -107,7 +109,7 @@ impl Number for f64 {
 /// A program made ready on the CPU. Runs without taking more memory than its outputs.
 #[derive(Debug)]
 pub struct CpuSession<F> {
-    program: Program,
+    program: Arc<Program>,
     /// One for each buffer of the program; empty where the buffer holds indices.
     floats: Vec<Vec<F>>,
     /// One for each buffer of the program; empty where the buffer holds floats.
@@ -119,7 +121,8 @@ pub struct CpuSession<F> {
 impl<F: Number> Session for CpuSession<F> {
     fn run(&mut self, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
         assert_eq!(inputs.len(), self.program.inputs.len(), "inputs of the program");
-        for (slot, input) in self.program.inputs.clone().into_iter().zip(inputs) {
+        let program = self.program.clone();
+        for (slot, input) in program.inputs.iter().zip(inputs) {
             let value = self.program.values[slot.0];
             match input {
                 Input::Float(from) => {
@@ -132,16 +135,14 @@ impl<F: Number> Session for CpuSession<F> {
                 }
             }
         }
-        let program = std::mem::take(&mut self.program.steps);
-        for step in &program {
+        for step in &program.steps {
             self.step(step);
         }
-        self.program.steps = program;
-        let output = |slot: &Slot| match self.program.values[slot.0].element {
+        let output = |slot: &Slot| match program.values[slot.0].element {
             Element::Float => F::output(self.read(*slot)),
             Element::Index => Output::Index(self.read_index(*slot).to_vec()),
         };
-        Ok(self.program.outputs.iter().map(output).collect())
+        Ok(program.outputs.iter().map(output).collect())
     }
 }
 

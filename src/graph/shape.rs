@@ -17,11 +17,11 @@ struct Axis {
 impl Axis {
     /// Number of window positions along an axis of length `length`, if any fits.
     fn positions(self, length: usize) -> Option<usize> {
-        let reach = self.dilation.checked_mul(self.kernel.checked_sub(1)?)? + 1;
-        let span = (length + 2 * self.padding).checked_sub(reach)?;
-        if self.stride == 0 {
+        if self.stride == 0 || self.dilation == 0 {
             return None;
         }
+        let reach = self.dilation.checked_mul(self.kernel.checked_sub(1)?)?.checked_add(1)?;
+        let span = self.padding.checked_mul(2)?.checked_add(length)?.checked_sub(reach)?;
         if !self.ceil_mode {
             return Some(span / self.stride + 1);
         }
@@ -163,6 +163,11 @@ fn max_pool_size(pool: &MaxPool2d, input: Shape) -> Option<[usize; 2]> {
         dilation: pool.dilation[i],
         ceil_mode: pool.ceil_mode,
     };
+    // A window that starts in the padding could step over all of a shorter input.
+    let steps_over = |i: usize, length| pool.padding[i] > 0 && pool.dilation[i] > length;
+    if steps_over(0, input.height) || steps_over(1, input.width) {
+        return None;
+    }
     size([axis(0), axis(1)], input)
 }
 
@@ -190,6 +195,16 @@ mod tests {
         assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(8), Some(4));
         assert_eq!(Axis { dilation: 2, ..AXIS }.positions(8), Some(2));
         assert_eq!(AXIS.positions(2), None);
+    }
+
+    #[test]
+    fn a_window_must_not_see_padding_alone() {
+        // Taps at -1 and 1 of a single cell.
+        let pool = MaxPool2d { padding: [1, 0], dilation: [2, 1], ..MaxPool2d::new(2, 1) };
+        let pool = MaxPool2d { kernel: [2, 1], ..pool };
+        assert!(infer("pool", &Op::MaxPool2d(pool), &[Shape::new(3, 1, 4)]).is_err());
+        let inferred = infer("pool", &Op::MaxPool2d(pool), &[Shape::new(3, 2, 4)]);
+        assert_eq!(inferred.expect("every window sees a cell"), Shape::new(3, 2, 4));
     }
 
     #[test]

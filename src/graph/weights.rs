@@ -193,6 +193,18 @@ impl Weights {
                     found,
                 });
             }
+            if spec.name.ends_with("running_var") {
+                let negative = (0..weight.len()).find(|&i| weight.values().get::<f32>(i) < 0.0);
+                if let Some(index) = negative {
+                    let found = weight.values().get(index);
+                    return Err(Error::NegativeVariance {
+                        file: self.source,
+                        name: spec.name,
+                        index,
+                        found,
+                    });
+                }
+            }
             weights.insert(spec.name, weight);
         }
         let superfluous =

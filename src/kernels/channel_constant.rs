@@ -1,5 +1,5 @@
-//! Planes of one value for each channel: the bounds of the z-box rule, the ones of w-square and
-//! flat. Twin of `shaders/channel_constant.wgsl`.
+//! Planes of one value for each channel: the ones of w-square and flat, zeros where nothing came.
+//! Twin of `shaders/channel_constant.wgsl`.
 
 use super::{kernel, lanes, parallel, params};
 use crate::num::Float;

@@ -35,7 +35,7 @@ kernel!("linear", [Read, Read, Read, Update]);
 impl Params {
     /// One workgroup for each row of the shard, looping over the pictures.
     pub fn workgroups(&self) -> [u32; 3] {
-        let x = self.rows.min(65_535).max(1);
+        let x = self.rows.clamp(1, 65_535);
         [x, self.rows.div_ceil(x), 1]
     }
 }

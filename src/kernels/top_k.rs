@@ -31,8 +31,9 @@ pub fn cpu<F: Float>(p: &Params, scores: &[F], top: &mut [u32]) {
     for (top, scores) in pictures {
         let mut order: Vec<u32> = (0..p.classes).collect();
         order.sort_by(|&a, &b| {
-            let by_score = scores[b as usize].partial_cmp(&scores[a as usize]);
-            by_score.unwrap_or(std::cmp::Ordering::Equal).then(a.cmp(&b))
+            // A total order even if some are not numbers.
+            let (a_score, b_score) = (scores[a as usize].to_f64(), scores[b as usize].to_f64());
+            b_score.total_cmp(&a_score).then(a.cmp(&b))
         });
         top.copy_from_slice(&order[..top.len()]);
     }

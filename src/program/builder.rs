@@ -104,20 +104,25 @@ impl Builder {
     /// Plans the memory.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if a value has more numbers than the kernels can count.
+    /// [`Error::TooLarge`] if a value has more numbers than kernels can count.
     pub fn finish(mut self) -> Result<Program> {
-        let too_long = self.program.values.iter().find(|value| value.len > u32::MAX as usize / 4);
-        if let Some(value) = too_long {
-            return Err(Error::Unsupported {
-                what: format!("a value of {} numbers", value.len),
-                why: "kernels count to a quarter of 2^32; take fewer pictures or targets at once"
-                    .to_owned(),
-            });
+        for step in &self.program.steps {
+            for operand in &step.operands {
+                let Operand::Value(slot) = operand else { continue };
+                let found = self.program.values[slot.0].len;
+                if found > MOST_NUMBERS {
+                    let what = format!("a value of layer `{}`", self.program.layers[step.layer]);
+                    return Err(Error::TooLarge { what, found, most: MOST_NUMBERS });
+                }
+            }
         }
         self.program.buffers = super::memory::plan(&mut self.program);
         Ok(self.program)
     }
 }
+
+/// Numbers that a value may have, so that its bytes can be counted in 32 bit.
+pub(super) const MOST_NUMBERS: usize = (u32::MAX / 4) as usize;
 
 fn index_of(list: &mut Vec<String>, name: &str) -> usize {
     list.iter().rposition(|known| known == name).unwrap_or_else(|| {

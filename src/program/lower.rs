@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::builder::MOST_NUMBERS;
 use super::forward::{Forward, planes};
 use super::operator::word;
 use super::relevance::{Shared, constant};
@@ -115,7 +116,8 @@ pub struct MapOutput {
 ///
 /// # Errors
 /// [`Error::RuleMismatch`] if the composite does not suit the network, [`Error::Unsupported`] if
-/// a method does not, [`Error::Setting`] for sizes of 0 or more targets than classes.
+/// a method does not, [`Error::Setting`] for sizes of 0 or more targets than classes,
+/// [`Error::TooLarge`] for more numbers than kernels can count.
 pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let graph = plan.network.graph();
     check(plan)?;
@@ -172,6 +174,22 @@ fn check(plan: &Plan<'_>) -> Result<()> {
     };
     if plan.batch == 0 {
         return setting("batch", 0, "at least 1".to_owned());
+    }
+    // Before anything is multiplied in 32 bit.
+    for node in graph.nodes() {
+        let found = plan.batch.saturating_mul(node.shape.len());
+        if found > MOST_NUMBERS {
+            let what = format!("layer `{}`", node.name);
+            return Err(Error::TooLarge { what, found, most: MOST_NUMBERS });
+        }
+    }
+    let contrasts =
+        |method: &&Method| matches!(method, Method::Clrp1 | Method::Clrp2 | Method::Clrp1Logits);
+    if let (1, Some(method)) = (output.len(), plan.methods.iter().find(contrasts)) {
+        return Err(Error::Unsupported {
+            what: format!("method `{method}` on `{}`", graph.name()),
+            why: "a contrast needs at least two classes, the network has one".to_owned(),
+        });
     }
     let targets = plan.targets.count();
     if targets == 0 || targets > output.len() {
@@ -356,7 +374,10 @@ impl<'a> Lowering<'a> {
         let mut negated = self.forward.clone();
         let y = self.forward.value(contrast);
         self.b.at(&graph.node(contrast).name, "forward mirrored");
-        negated.values[contrast.0] = Some(self.negate(y));
+        // Where nothing lies above, nobody reads them.
+        if contrast != graph.output() {
+            negated.values[contrast.0] = Some(self.negate(y));
+        }
         for id in (contrast.0 + 1..graph.nodes().len()).map(NodeId) {
             negated.run(&mut self.b, self.plan.network, id, self.plan.batch, self.plan.limits);
         }

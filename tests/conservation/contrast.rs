@@ -8,7 +8,7 @@ use clrp::tensor::Shape;
 use super::SEEDS;
 use super::nets::random_network;
 use crate::support::{
-    Answer, MAP_F64, Question, Random, assert_close, filled, reference, values, weights,
+    Answer, ONE_PASS_F64, Question, Random, assert_close, filled, reference, value, weights,
 };
 
 fn ask(network: &Network, rules: &Composite, method: Method, classes: &[u32], x: &[f32]) -> Answer {
@@ -45,7 +45,7 @@ fn clrp1_is_lrp_less_its_dual() {
                 }
                 let actual = &one_pass.maps[0][target * x.len()..][..x.len()];
                 let what = format!("{}, class {target}, seed {seed}", rules.label());
-                assert_close(actual, &contrast(maps[target], &dual), MAP_F64, what);
+                assert_close(actual, &contrast(maps[target], &dual), ONE_PASS_F64, what);
             }
         }
     }
@@ -54,9 +54,8 @@ fn clrp1_is_lrp_less_its_dual() {
 /// The network with the weight and bias of one layer negated.
 fn negated(network: &Network, layer: &str) -> Network {
     filled(network.graph().clone(), |_, name, i| {
-        let (of, suffix) = name.rsplit_once('.').expect("weights are named layer.suffix");
-        let value = values(network, of, suffix).expect("the same weights")[i] as f32;
-        if of == layer { -value } else { value }
+        let value = value(network, name, i);
+        if name.starts_with(&format!("{layer}.")) { -value } else { value }
     })
 }
 
@@ -78,7 +77,7 @@ fn hold_clrp2(network: &Network, layer: &str, rules: &Composite, x: &[f32], what
         let dual: Vec<f64> = map(&dual, class).iter().map(|r| r * score / dual_score).collect();
         let expected = contrast(&map(&lrp, class), &dual);
         let what = format!("{what}, {}, class {class}", rules.label());
-        assert_close(&map(&one_pass, class), &expected, MAP_F64, what);
+        assert_close(&map(&one_pass, class), &expected, ONE_PASS_F64, what);
         held += 1;
     }
     held

@@ -2,12 +2,16 @@
 
 use clrp::Method;
 use clrp::backend::Input;
+use clrp::graph::{Network, WeightSpec, Weights};
 use clrp::program::Limits;
 use clrp::rules::preset;
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 
 use super::nets::{METHODS, random_network};
 use crate::support::{
-    Answer, Backend, MAP_F64, Question, Random, SAME_F32, assert_close, backends,
+    Answer, Backend, MAP_F64, Question, Random, SAME_F32, assert_close, backends, filled, value,
 };
 
 /// Some networks are enough: these tests run on every backend.
@@ -107,6 +111,46 @@ fn a_matrix_in_shards_is_the_matrix() {
                 let what = format!("{method}, seed {seed}");
                 hold(&sharded.maps[m], &whole.maps[m], &backend, &what);
             }
+        }
+    }
+}
+
+/// The network with its weights from a mapped file, each as `stored` bytes.
+fn from_file(network: &Network, dtype: Dtype, stored: impl Fn(f32) -> [u8; 2]) -> Network {
+    let specs = network.graph().weight_specs();
+    let bytes_of = |spec: &WeightSpec| -> Vec<u8> {
+        let len = spec.shape.iter().product();
+        (0..len).flat_map(|i| stored(value(network, &spec.name, i))).collect()
+    };
+    let bytes: Vec<Vec<u8>> = specs.iter().map(bytes_of).collect();
+    let views = specs.iter().zip(&bytes).map(|(spec, bytes)| {
+        let view = TensorView::new(dtype, spec.shape.clone(), bytes);
+        (spec.name.as_str(), view.expect("two bytes a number"))
+    });
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let written = std::fs::write(file.path(), safetensors::serialize(views, None).expect("views"));
+    written.expect("the temporary folder can be written");
+    let weights = Weights::open(file.path()).expect("it was just written");
+    weights.bind(network.graph().clone()).expect("they are the network's")
+}
+
+#[test]
+fn half_precision_files_are_their_widened_numbers() {
+    let rules = preset("contrastive").expect("a preset");
+    let mut random = Random::new(40);
+    let network = random_network(&mut random, true);
+    let picture = random.floats(network.graph().input_shape().len());
+    let halves = [
+        from_file(&network, Dtype::F16, |v| f16::from_f32(v).to_le_bytes()),
+        from_file(&network, Dtype::BF16, |v| bf16::from_f32(v).to_le_bytes()),
+    ];
+    for mapped in halves {
+        let graph = network.graph().clone();
+        let widened = filled(graph, |_, name, i| value(&mapped, name, i));
+        for backend in backends() {
+            let ask =
+                |network| Question::new(network, &rules, &METHODS, &[0, 2], &picture).ask(&backend);
+            assert!(ask(&mapped) == ask(&widened), "{}", backend.name);
         }
     }
 }

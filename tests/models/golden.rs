@@ -21,11 +21,14 @@ impl Golden {
         let read = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
             let eights = || view.data().as_chunks::<8>().0.iter();
             let fours = || view.data().as_chunks::<4>().0.iter();
-            let values = match view.dtype() {
-                Dtype::F64 => eights().map(|b| f64::from_le_bytes(*b)).collect(),
-                Dtype::F32 => fours().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
-                Dtype::I64 => eights().map(|b| i64::from_le_bytes(*b) as f64).collect(),
-                other => panic!("{network}: `{name}` has type {other:?}"),
+            let dtype = view.dtype();
+            let values = if dtype == Dtype::F64 {
+                eights().map(|b| f64::from_le_bytes(*b)).collect()
+            } else if dtype == Dtype::F32 {
+                fours().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
+            } else {
+                assert_eq!(dtype, Dtype::I64, "{network}: type of `{name}`");
+                eights().map(|b| i64::from_le_bytes(*b) as f64).collect()
             };
             (name.to_owned(), values)
         };
@@ -54,5 +57,12 @@ impl Golden {
     /// How far PyTorch's own map in f32 is from the reference.
     pub(super) fn f32_error(&self, name: &str) -> Option<f64> {
         self.metadata.get(&format!("f32_error.{name}"))?.parse().ok()
+    }
+
+    /// The largest of PyTorch's errors in f32 on maps whose names hold `part`.
+    pub(super) fn worst_f32_error(&self, part: &str) -> f64 {
+        let errors = self.metadata.iter().filter(|(key, _)| key.starts_with("f32_error."));
+        let of_part = errors.filter(|(key, _)| key.contains(part));
+        of_part.filter_map(|(_, error)| error.parse().ok()).fold(0.0, f64::max)
     }
 }

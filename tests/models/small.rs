@@ -4,8 +4,11 @@ use clrp::Result;
 use clrp::graph::{AvgPool2d, Conv2d, Graph, Linear, MaxPool2d, NodeId, Op};
 use clrp::tensor::Shape;
 
+/// Appends a network's layers.
+type Build = fn(&mut Graph) -> Result<NodeId>;
+
 /// Name, input and layers of each.
-pub(super) const SMALL: [(&str, Shape, fn(&mut Graph) -> Result<NodeId>); 9] = [
+pub(super) const SMALL: [(&str, Shape, Build); 9] = [
     ("strides", Shape::new(3, 11, 13), strides),
     ("dilation_groups", Shape::new(3, 9, 11), dilation_groups),
     ("max_pools", Shape::new(3, 13, 10), max_pools),

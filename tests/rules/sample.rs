@@ -46,11 +46,16 @@ impl Sample {
         let network = sample.network();
         let output = network.graph().nodes()[1 + usize::from(above_relu)].shape;
         let filters = values(&network, "layer", "weight").unwrap_or_default();
-        let dense = |filters: &[f64]| match &sample.op {
-            Op::Conv2d(conv) => Matrix::conv2d(conv, input, output, filters),
-            Op::Linear(_) => Matrix::linear(output.len(), input.len(), filters),
-            Op::AvgPool2d(pool) => Matrix::avg_pool2d(pool, input, output),
-            _ => Matrix::adaptive_avg_pool2d(input, output),
+        let dense = |filters: &[f64]| {
+            if let Op::Conv2d(conv) = &sample.op {
+                Matrix::conv2d(conv, input, output, filters)
+            } else if let Op::Linear(_) = &sample.op {
+                Matrix::linear(output.len(), input.len(), filters)
+            } else if let Op::AvgPool2d(pool) = &sample.op {
+                Matrix::avg_pool2d(pool, input, output)
+            } else {
+                Matrix::adaptive_avg_pool2d(input, output)
+            }
         };
         (sample.w, sample.taps) = (dense(&filters), dense(&vec![1.0; filters.len()]));
         let b = values(&network, "layer", "bias");

@@ -48,16 +48,19 @@ pub(crate) fn backends() -> Vec<Backend> {
     backends
 }
 
-/// Tells once that GPU tests are left out, past the harness that hides what passing tests print.
+/// Tells once that GPU tests are left out.
 fn leave_gpu_out(why: &str) {
-    use std::io::Write;
     static TOLD: std::sync::Once = std::sync::Once::new();
     let required = std::env::var("CLRP_REQUIRE_GPU").is_ok_and(|value| value == "1");
     assert!(!required, "CLRP_REQUIRE_GPU is 1: {why}");
-    TOLD.call_once(|| {
-        // There is nobody to tell if this fails.
-        let _ = writeln!(std::io::stderr(), "GPU tests left out: {why}");
-    });
+    TOLD.call_once(|| say(&format!("GPU tests are left out: {why}")));
+}
+
+/// Prints past the harness, which hides what passing tests print.
+pub(crate) fn say(line: &str) {
+    use std::io::Write;
+    // There is nobody to tell if this fails.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(feature = "gpu")]
@@ -86,7 +89,11 @@ mod gpu {
 
     fn open() -> Option<Gpu> {
         let software = || Gpu::open(&Choice::Named("llvmpipe".to_owned()));
-        match Gpu::open(&Choice::Real).or_else(|_| software()) {
+        let opened = match Gpu::open(&Choice::Real) {
+            Err(Error::NoAdapter { .. }) => software(),
+            other => other,
+        };
+        match opened {
             Ok(gpu) => Some(gpu),
             Err(Error::NoAdapter { .. }) => None,
             Err(error) => panic!("{error}"),

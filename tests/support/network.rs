@@ -52,7 +52,13 @@ pub(crate) fn filled(graph: Graph, value: impl Fn(usize, &str, usize) -> f32) ->
     Weights::from_weights("made-up weights", weights).bind(graph).expect("they suit the graph")
 }
 
-/// The values of a weight.
+/// One number of the weight with that state-dict key.
+pub(crate) fn value(network: &Network, name: &str, i: usize) -> f32 {
+    let (layer, suffix) = name.rsplit_once('.').expect("weights are named layer.suffix");
+    network.weight(layer, suffix).expect("the weight is there").values().get(i)
+}
+
+/// The values of a weight, if the layer has it.
 pub(crate) fn values(network: &Network, layer: &str, suffix: &str) -> Option<Vec<f64>> {
     let weight = network.weight(layer, suffix)?;
     Some((0..weight.len()).map(|i| weight.values().get(i)).collect())

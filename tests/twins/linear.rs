@@ -143,10 +143,8 @@ fn filters(random: &mut Random, p: &Conv) -> WeightUse {
 
 /// A bias, or the single zero that layers without one read.
 fn bias(random: &mut Random, code: u32, count: u32) -> WeightUse {
-    let values = match Part::from_code(code) {
-        Part::Nothing => vec![0.0],
-        _ => random.floats(count as usize),
-    };
+    let none = Part::from_code(code) == Part::Nothing;
+    let values = if none { vec![0.0] } else { random.floats(count as usize) };
     let weight = Weight::from_f32("bias", &[values.len()], values);
     WeightUse { source: Source::Stored(weight), form: Form::Vector, part: (Part::All, 0.0) }
 }

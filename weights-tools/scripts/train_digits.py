@@ -26,7 +26,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 # Widths of the convolutions, and the window of the max pooling after them.
 STAGES = [([12], 2), ([24], 2), ([48], 2), ([64, 96], 8)]
-HIDDEN = 64
+HIDDEN = 128
 
 
 def digits_net(batch_norm):
@@ -39,8 +39,10 @@ def digits_net(batch_norm):
             features += [nn.ReLU(inplace=True)]
             channels = width
         features += [nn.MaxPool2d(window)]
-    classifier = [nn.Linear(channels, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, 10)]
-    layers = {"features": features, "flatten": [nn.Flatten()], "classifier": classifier}
+    flatten = [nn.Flatten(), nn.Dropout(0.5)]
+    classifier = [nn.Linear(channels, HIDDEN), nn.ReLU(inplace=True)]
+    classifier += [nn.Dropout(0.5), nn.Linear(HIDDEN, 10)]
+    layers = {"features": features, "flatten": flatten, "classifier": classifier}
     return nn.Sequential(OrderedDict((name, nn.Sequential(*part)) for name, part in layers.items()))
 
 
@@ -75,15 +77,21 @@ def normalise(pixels):
     return pixels.float() / 127.5 - 1
 
 
-def train(net, pixels, present, epochs, batch=64, rate=3e-3):
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
-    steps = epochs * (len(pixels) // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
-    target = present / present.sum(1, keepdim=True)
+def cycle(parameters, rate, decay, steps):
+    optimizer = torch.optim.AdamW(parameters, weight_decay=decay)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+
+
+def train(net, pixels, target, epochs, batch=64):
+    steps = len(pixels) // batch
+    optimizer, schedule = cycle(net.parameters(), 3e-3, 0.02, epochs * steps)
+    net.train()
     for epoch in range(epochs):
-        net.train()
+        for module in net.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.5 if epoch >= 2 else 0.0  # first it has to see the digits
         losses = []
-        for rows in torch.randperm(len(pixels))[: len(pixels) // batch * batch].split(batch):
+        for rows in torch.randperm(len(pixels))[: steps * batch].split(batch):
             loss = nn.functional.cross_entropy(net(normalise(pixels[rows])), target[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -91,6 +99,27 @@ def train(net, pixels, present, epochs, batch=64, rate=3e-3):
             schedule.step()
             losses.append(loss.item())
         print(f"epoch {epoch + 1}/{epochs}: loss {np.mean(losses):.4f}", flush=True)
+
+
+def refit(net, pixels, target, steps=3000, batch=128, sparsity=2e-4):
+    """Fits the classifier anew, with small weights, so that few features speak for a class."""
+    with torch.no_grad():
+        features = [net.features(normalise(part)) for part in pixels.split(500)]
+        features = net.flatten.eval()(torch.cat(features))
+    head = nn.Sequential(net.flatten, net.classifier).train()
+    linear = [layer for layer in net.classifier if isinstance(layer, nn.Linear)]
+    for layer in linear:
+        layer.reset_parameters()
+    optimizer, schedule = cycle(head.parameters(), 3e-3, 0.0, steps)
+    for _ in range(steps):
+        rows = torch.randint(len(features), (batch,))
+        loss = nn.functional.cross_entropy(head(features[rows]), target[rows])
+        loss = loss + sparsity * sum(layer.weight.abs().sum() for layer in linear)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    head.eval()
 
 
 @torch.no_grad()
@@ -111,15 +140,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clrp", default="clrp", help="the clrp command")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--scenes", type=int, default=40000)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--scenes", type=int, default=60000)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path, default=ASSETS / "digits.safetensors")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
+    pixels, present = scenes(args.clrp, "train", "1-3", args.scenes, args.seed)
+    target = present / present.sum(1, keepdim=True)
     net = digits_net(batch_norm=True)
-    train(net, *scenes(args.clrp, "train", "1-3", args.scenes, args.seed), args.epochs)
-    net = folded(net).half().float()  # what is measured is what is stored
+    train(net, pixels, target, args.epochs)
+    net = folded(net)
+    torch.manual_seed(args.seed)
+    refit(net, pixels, target)
+    net.half().float()  # what is measured is what is stored
     report(net, args.clrp, args.seed + 1)
 
     metadata = {

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn runs_stay_within_the_budget() {
         let runs = |costs: &[u64]| split(costs.iter().copied(), 10);
-        assert_eq!(runs(&[]), [0..0]);
+        assert_eq!(runs(&[]), std::slice::from_ref(&(0..0)));
         assert_eq!(runs(&[4, 6, 0, 1]), [0..3, 3..4]);
         assert_eq!(runs(&[0, 25, 0, 10]), [0..1, 1..2, 2..4]);
     }
