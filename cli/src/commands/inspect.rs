@@ -3,15 +3,15 @@
 use std::fmt::Write;
 
 use clap::Args;
-use clrp::graph::{Graph, Network};
+use clrp::graph::{Graph, Network, Weights};
 use clrp::program::{Program, Targets};
 use clrp::rules::{Composite, preset};
 use clrp::{Explainer, Method};
 
 use super::explain::unique_methods;
 use super::models::parameters;
-use crate::console::{print, say};
-use crate::failure::{Failure, Result};
+use crate::console::print;
+use crate::failure::Result;
 use crate::known::Known;
 use crate::options::{DeviceOptions, NetworkOptions, Precision};
 use crate::table::{Table, thousands};
@@ -41,7 +41,7 @@ pub(crate) struct Inspect {
     #[command(flatten)]
     device: DeviceOptions,
 
-    /// List every step of the program; needs weights
+    /// List every step of the program
     #[arg(long)]
     program: bool,
 }
@@ -52,17 +52,9 @@ impl Inspect {
         let methods = unique_methods(&self.method)?;
         let composite = preset(&self.composite)?;
         let model = self.network.model()?;
-        let Some(weights) = self.network.weights(model)? else {
-            if self.program {
-                return Err(Failure::Said(format!(
-                    "--program needs the weights of `{}`: give --weights FILE",
-                    model.name
-                )));
-            }
-            let graph = model.graph(model.input_shape(), model.classes())?;
-            print(layers(&graph, &composite)?)?;
-            say("note", &"what would run is shown with --weights FILE");
-            return Ok(());
+        let weights = match self.network.weights(model)? {
+            Some(weights) => weights,
+            None => Weights::zeros(&model.graph(model.input_shape(), model.classes())?),
         };
         let network = model.network(model.input_shape(), weights)?;
         let device = self.device.open(Precision::F32)?;
