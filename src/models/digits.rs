@@ -12,7 +12,7 @@ pub(super) const WEIGHTS: &[u8] = include_bytes!("../../assets/digits.safetensor
 pub(super) const MEAN: [f32; 3] = [0.5; 3];
 pub(super) const STD: [f32; 3] = [0.5; 3];
 
-pub(super) const HEAD: &str = "classifier.3.weight";
+pub(super) const HEAD: &str = "classifier.2.weight";
 
 /// Channels of the convolutions in each stage, and the window of the max pool that ends it.
 const STAGES: [(&[usize], usize); 4] = [(&[12], 2), (&[24], 2), (&[48], 2), (&[64, 96], 8)];
@@ -33,9 +33,8 @@ pub(super) fn build(name: &'static str, input: Shape, classes: usize) -> Result<
         x = g.max_pool2d(next(), x, MaxPool2d::new(window, window))?;
     }
     let x = g.flatten("flatten", x)?;
-    let x = g.linear("classifier.0", x, 128)?;
+    let x = g.linear("classifier.0", x, 64)?;
     let x = g.relu("classifier.1", x)?;
-    let x = g.dropout("classifier.2", x)?;
-    g.linear("classifier.3", x, classes)?;
+    g.linear("classifier.2", x, classes)?;
     Ok(g)
 }
