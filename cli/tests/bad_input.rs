@@ -97,7 +97,7 @@ fn bad_arrays_are_named() {
     write("two.npy", &[2, 3, 8, 8], NpyValues::F32(vec![0.5; 2 * 3 * 64]));
     write("flat.npy", &[count], with(0.5));
     write("none.npy", &[3, 0, 5], NpyValues::F32(Vec::new()));
-    write("small.npy", &[3, 32, 32], NpyValues::F32(vec![0.5; 3 * 32 * 32]));
+    write("large.npy", &[3, 128, 128], NpyValues::F32(vec![0.5; 3 * 128 * 128]));
     write("tiny.npy", &[3, 1, 1], NpyValues::F32(vec![0.5; 3]));
     let whole = std::fs::read(place.path("double.npy")).expect("it is there");
     place.write("cut.npy", &whole[..whole.len() / 2]);
@@ -111,7 +111,7 @@ fn bad_arrays_are_named() {
         ("two.npy", "shape is [2, 3, 8, 8]"),
         ("flat.npy", "shape is [12288]"),
         ("none.npy", "shape is [3, 0, 5]"),
-        ("small.npy", "`small.npy` has shape [3, 32, 32], the network takes [3, 64, 64]"),
+        ("large.npy", "`large.npy` has shape [3, 128, 128], the network takes [3, 64, 64]"),
         ("tiny.npy", "`tiny.npy`: layer `"),
         ("cut.npy", "`cut.npy` is not a usable .npy array"),
         ("text.npy", "`text.npy` is not a usable .npy array"),
