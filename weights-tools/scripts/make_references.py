@@ -377,16 +377,21 @@ def references(net, x, by_rule):
     def keep(prefix, row, maps):
         arrays.update({f"{prefix}{name}.{row}": value for name, value in maps.items()})
 
+    def measure(prefix, row, maps32):
+        for name, value in maps32.items():
+            key = f"{prefix}{name}.{row}"
+            errors[f"f32_error.{key}"] = f"{relative_error(value, arrays[key]):.3e}"
+
     for row, target in enumerate(targets):
         for preset, choice in presets.items():
             rules = composite(torch.float64, **choice)
             keep(f"{preset}.", row, relevance_maps(net.double(), x64, logits, target, rules))
             rules = composite(torch.float32, **choice)
             maps32 = relevance_maps(net.float(), x, logits32, target, rules, logit_dual=False)
-            for name, value in maps32.items():
-                key = f"{preset}.{name}.{row}"
-                errors[f"f32_error.{key}"] = f"{relative_error(value, arrays[key]):.3e}"
+            measure(f"{preset}.", row, maps32)
         keep("", row, gradient_maps(net.double(), x64, target, logits.shape[1]))
+        measure("", row, gradient_maps(net.float(), x, target, logits.shape[1]))
+        net.double()
         if by_rule:
             keep("rule.", row, rule_maps(net, x64, logits, target))
             if any(isinstance(m, nn.BatchNorm2d) for m in net.modules()):
