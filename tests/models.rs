@@ -102,9 +102,7 @@ impl Case {
         } else if torch > NO_DIGITS_LEFT {
             None
         } else {
-            // The variant by logits is as small a difference as CLRP1.
-            let key = key.replace("clrp1-logits", "clrp1");
-            Some(tolerance.max(self.golden.f32_error(&key).unwrap_or(0.0)))
+            Some(tolerance.max(self.golden.f32_error(key).unwrap_or(0.0)))
         }
     }
 
