@@ -1,0 +1,1 @@
+//! Foreign files for clrp: PyTorch checkpoints, ONNX, downloads.
