@@ -33,6 +33,8 @@ struct Params {
 
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
+// How far sums go down before they are stored and start anew: f32 loses digits in longer ones.
+const PIECE: u32 = 256u;
 // Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
 const PITCH: u32 = 17u;
 // A coordinate that no tap brings back into the picture.
@@ -123,28 +125,46 @@ fn multiply(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32) {
     }
 }
 
-fn store(at: i32, channel: u32, end: u32, sum: f32) {
+// Stores a sum with its bias, or adds the sum to what is there.
+fn store(at: i32, channel: u32, end: u32, sum: f32, anew: bool) {
     if at < 0 || channel >= end {
         return;
     }
     let i = u32(at) + channel;
     var z = sum;
-    if params.bias_part != NOTHING {
+    if anew && params.bias_part != NOTHING {
         z += part_of(b[channel], params.bias_part);
     }
-    if params.accumulate == 1u {
+    if !anew || params.accumulate == 1u {
         z += out[i];
     }
     out[i] = z;
 }
 
 // Stores the sums of one row in columns `column` and `column + 32` and every 8th after them.
-fn store_row(row: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>) {
+fn store_row(
+    row: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, anew: bool,
+) {
     let at = tile_rows[row].w;
     for (var i = 0u; i < 4u; i += 1u) {
-        store(at, column + 8u * i, end, lower[i]);
-        store(at, column + 8u * i + 32u, end, upper[i]);
+        store(at, column + 8u * i, end, lower[i], anew);
+        store(at, column + 8u * i + 32u, end, upper[i], anew);
     }
+}
+
+// Stores the sums of every 8th row from `row` on, or adds them to what is there. No loop: arrays
+// whose indices are constants stay in registers.
+fn store_rows(
+    sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32, end: u32, anew: bool,
+) {
+    store_row(row, column, end, (*sums)[0], (*sums)[1], anew);
+    store_row(row + 8u, column, end, (*sums)[2], (*sums)[3], anew);
+    store_row(row + 16u, column, end, (*sums)[4], (*sums)[5], anew);
+    store_row(row + 24u, column, end, (*sums)[6], (*sums)[7], anew);
+    store_row(row + 32u, column, end, (*sums)[8], (*sums)[9], anew);
+    store_row(row + 40u, column, end, (*sums)[10], (*sums)[11], anew);
+    store_row(row + 48u, column, end, (*sums)[12], (*sums)[13], anew);
+    store_row(row + 56u, column, end, (*sums)[14], (*sums)[15], anew);
 }
 
 @compute @workgroup_size(64)
@@ -173,55 +193,50 @@ fn main(
     var channel = low;
     var ky = 0u;
     var kx = 0u;
-    var sums = array<vec4<f32>, 16>();
-    for (var first = 0u; first < depth; first += DEPTH) {
-        while channel >= in_count {
-            channel -= in_count;
-            kx += 1u;
-            if kx == params.kernel_width {
-                kx = 0u;
-                ky += 1u;
-            }
-        }
-        let dy = ky * params.dilation_height;
-        let dx = kx * params.dilation_width;
-        let down = select(OUTSIDE, i32(dy), first + low < depth);
-        let offset = i32((dy * params.in_width + dx) * params.in_channels + channel);
-        for (var slot = high; slot < 16u; slot += 4u) {
-            let row = first_of(slot);
-            tile_a[low * PITCH + slot] = vec4(
-                input(row, down, i32(dx), offset),
-                input(row + 8u, down, i32(dx), offset),
-                input(row + 16u, down, i32(dx), offset),
-                input(row + 24u, down, i32(dx), offset),
-            );
-        }
-        let column = first_column + first_of(low);
-        for (var k = high; k < DEPTH; k += 4u) {
-            let at = (group * depth + first + k) * out_count + column;
-            let live = first + k < depth;
-            tile_w[k * PITCH + low] = vec4(
-                weight(at, live && column < out_count),
-                weight(at + 8u, live && column + 8u < out_count),
-                weight(at + 16u, live && column + 16u < out_count),
-                weight(at + 24u, live && column + 24u < out_count),
-            );
-        }
-        channel += DEPTH;
-        workgroupBarrier();
-        multiply(&sums, lane / 8u, lane % 8u);
-        workgroupBarrier();
-    }
-
     let row = lane / 8u;
-    let column = group * out_count + first_column + lane % 8u;
+    let start = group * out_count + first_column + lane % 8u;
     let end = (group + 1u) * out_count;
-    store_row(row, column, end, sums[0], sums[1]);
-    store_row(row + 8u, column, end, sums[2], sums[3]);
-    store_row(row + 16u, column, end, sums[4], sums[5]);
-    store_row(row + 24u, column, end, sums[6], sums[7]);
-    store_row(row + 32u, column, end, sums[8], sums[9]);
-    store_row(row + 40u, column, end, sums[10], sums[11]);
-    store_row(row + 48u, column, end, sums[12], sums[13]);
-    store_row(row + 56u, column, end, sums[14], sums[15]);
+    for (var piece = 0u; piece < depth; piece += PIECE) {
+        let piece_end = min(piece + PIECE, depth);
+        var sums = array<vec4<f32>, 16>();
+        for (var first = piece; first < piece_end; first += DEPTH) {
+            while channel >= in_count {
+                channel -= in_count;
+                kx += 1u;
+                if kx == params.kernel_width {
+                    kx = 0u;
+                    ky += 1u;
+                }
+            }
+            let dy = ky * params.dilation_height;
+            let dx = kx * params.dilation_width;
+            let down = select(OUTSIDE, i32(dy), first + low < depth);
+            let offset = i32((dy * params.in_width + dx) * params.in_channels + channel);
+            for (var slot = high; slot < 16u; slot += 4u) {
+                let row = first_of(slot);
+                tile_a[low * PITCH + slot] = vec4(
+                    input(row, down, i32(dx), offset),
+                    input(row + 8u, down, i32(dx), offset),
+                    input(row + 16u, down, i32(dx), offset),
+                    input(row + 24u, down, i32(dx), offset),
+                );
+            }
+            let column = first_column + first_of(low);
+            for (var k = high; k < DEPTH; k += 4u) {
+                let at = (group * depth + first + k) * out_count + column;
+                let live = first + k < depth;
+                tile_w[k * PITCH + low] = vec4(
+                    weight(at, live && column < out_count),
+                    weight(at + 8u, live && column + 8u < out_count),
+                    weight(at + 16u, live && column + 16u < out_count),
+                    weight(at + 24u, live && column + 24u < out_count),
+                );
+            }
+            channel += DEPTH;
+            workgroupBarrier();
+            multiply(&sums, row, lane % 8u);
+            workgroupBarrier();
+        }
+        store_rows(&sums, row, start, end, piece == 0u);
+    }
 }

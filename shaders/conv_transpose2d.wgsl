@@ -32,6 +32,8 @@ struct Params {
 
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
+// How far sums go down before they are stored and start anew: f32 loses digits in longer ones.
+const PIECE: u32 = 256u;
 // Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
 const PITCH: u32 = 17u;
 // A coordinate that no tap brings back into the picture.
@@ -157,25 +159,54 @@ fn multiply_narrow(sums: ptr<function, array<vec4<f32>, 16>>, row: u32) {
     }
 }
 
-fn store(at: i32, channel: u32, end: u32, sum: f32) {
+// Stores a sum, or adds it to what is there.
+fn store(at: i32, channel: u32, end: u32, sum: f32, anew: bool) {
     if at < 0 || channel >= end {
         return;
     }
     let i = u32(at) + channel;
     var c = sum;
-    if params.accumulate == 1u {
+    if !anew || params.accumulate == 1u {
         c += out[i];
     }
     out[i] = c;
 }
 
 // Stores the sums of one row in columns `column` and `column + 32` and every 8th after them.
-fn store_row(row: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>) {
+fn store_row(
+    row: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, anew: bool,
+) {
     let at = tile_rows[row].w;
     for (var i = 0u; i < 4u; i += 1u) {
-        store(at, column + 8u * i, end, lower[i]);
-        store(at, column + 8u * i + 32u, end, upper[i]);
+        store(at, column + 8u * i, end, lower[i], anew);
+        store(at, column + 8u * i + 32u, end, upper[i], anew);
     }
+}
+
+// Stores the sums of an invocation, or adds them to what is there.
+fn store_sums(
+    sums: ptr<function, array<vec4<f32>, 16>>,
+    lane: u32, start: u32, end: u32, narrow: bool, anew: bool,
+) {
+    if narrow {
+        let at = tile_rows[lane].w;
+        store(at, start, end, (*sums)[0].x, anew);
+        store(at, start + 1u, end, (*sums)[0].y, anew);
+        store(at, start + 2u, end, (*sums)[0].z, anew);
+        store(at, start + 3u, end, (*sums)[0].w, anew);
+        return;
+    }
+    let column = start + lane % 8u;
+    let row = lane / 8u;
+    // No loop: arrays whose indices are constants stay in registers.
+    store_row(row, column, end, (*sums)[0], (*sums)[1], anew);
+    store_row(row + 8u, column, end, (*sums)[2], (*sums)[3], anew);
+    store_row(row + 16u, column, end, (*sums)[4], (*sums)[5], anew);
+    store_row(row + 24u, column, end, (*sums)[6], (*sums)[7], anew);
+    store_row(row + 32u, column, end, (*sums)[8], (*sums)[9], anew);
+    store_row(row + 40u, column, end, (*sums)[10], (*sums)[11], anew);
+    store_row(row + 48u, column, end, (*sums)[12], (*sums)[13], anew);
+    store_row(row + 56u, column, end, (*sums)[14], (*sums)[15], anew);
 }
 
 @compute @workgroup_size(64)
@@ -225,71 +256,57 @@ fn main(
     var channel = low;
     var ky = 0u;
     var kx = 0u;
-    var sums = array<vec4<f32>, 16>();
-    for (var first = 0u; first < depth; first += DEPTH) {
-        while channel >= out_count {
-            channel -= out_count;
-            kx += 1u;
-            if kx == across.count {
-                kx = 0u;
-                ky += 1u;
-            }
-        }
-        let live = first + low < depth;
-        let dy = ky * down.hop;
-        let dx = kx * across.hop;
-        // What lies outside on the other side is as far away.
-        let up = select(-OUTSIDE, i32(dy), live);
-        let offset = i32(channel) - i32((dy * params.out_width + dx) * params.out_channels);
-        for (var slot = high; slot < 16u; slot += 4u) {
-            let row = first_of(slot);
-            tile_a[low * PITCH + slot] = vec4(
-                signal(row, up, i32(dx), offset),
-                signal(row + 8u, up, i32(dx), offset),
-                signal(row + 16u, up, i32(dx), offset),
-                signal(row + 24u, up, i32(dx), offset),
-            );
-        }
-        let tap_y = group * params.kernel_height + down.first + ky * down.step;
-        let tap = tap_y * params.kernel_width + across.first + kx * across.step;
-        for (var slot = high; slot < w_slots; slot += 4u) {
-            let column = first_column + first_of(slot);
-            let at = (tap * in_count + column) * out_count + channel;
-            tile_w[low * PITCH + slot] = vec4(
-                weight(at, live && column < in_count),
-                weight(at + 8u * out_count, live && column + 8u < in_count),
-                weight(at + 16u * out_count, live && column + 16u < in_count),
-                weight(at + 24u * out_count, live && column + 24u < in_count),
-            );
-        }
-        channel += DEPTH;
-        workgroupBarrier();
-        if narrow {
-            multiply_narrow(&sums, lane);
-        } else {
-            multiply(&sums, lane / 8u, lane % 8u);
-        }
-        workgroupBarrier();
-    }
-
     let start = group * in_count + first_column;
     let end = (group + 1u) * in_count;
-    if narrow {
-        let at = tile_rows[lane].w;
-        store(at, start, end, sums[0].x);
-        store(at, start + 1u, end, sums[0].y);
-        store(at, start + 2u, end, sums[0].z);
-        store(at, start + 3u, end, sums[0].w);
-        return;
+    // At least once: without a tap there is nothing to add, but zeros to store.
+    for (var piece = 0u; piece == 0u || piece < depth; piece += PIECE) {
+        let piece_end = min(piece + PIECE, depth);
+        var sums = array<vec4<f32>, 16>();
+        for (var first = piece; first < piece_end; first += DEPTH) {
+            while channel >= out_count {
+                channel -= out_count;
+                kx += 1u;
+                if kx == across.count {
+                    kx = 0u;
+                    ky += 1u;
+                }
+            }
+            let live = first + low < depth;
+            let dy = ky * down.hop;
+            let dx = kx * across.hop;
+            // What lies outside on the other side is as far away.
+            let up = select(-OUTSIDE, i32(dy), live);
+            let offset = i32(channel) - i32((dy * params.out_width + dx) * params.out_channels);
+            for (var slot = high; slot < 16u; slot += 4u) {
+                let row = first_of(slot);
+                tile_a[low * PITCH + slot] = vec4(
+                    signal(row, up, i32(dx), offset),
+                    signal(row + 8u, up, i32(dx), offset),
+                    signal(row + 16u, up, i32(dx), offset),
+                    signal(row + 24u, up, i32(dx), offset),
+                );
+            }
+            let tap_y = group * params.kernel_height + down.first + ky * down.step;
+            let tap = tap_y * params.kernel_width + across.first + kx * across.step;
+            for (var slot = high; slot < w_slots; slot += 4u) {
+                let column = first_column + first_of(slot);
+                let at = (tap * in_count + column) * out_count + channel;
+                tile_w[low * PITCH + slot] = vec4(
+                    weight(at, live && column < in_count),
+                    weight(at + 8u * out_count, live && column + 8u < in_count),
+                    weight(at + 16u * out_count, live && column + 16u < in_count),
+                    weight(at + 24u * out_count, live && column + 24u < in_count),
+                );
+            }
+            channel += DEPTH;
+            workgroupBarrier();
+            if narrow {
+                multiply_narrow(&sums, lane);
+            } else {
+                multiply(&sums, lane / 8u, lane % 8u);
+            }
+            workgroupBarrier();
+        }
+        store_sums(&sums, lane, start, end, narrow, piece == 0u);
     }
-    let row = lane / 8u;
-    let column = start + lane % 8u;
-    store_row(row, column, end, sums[0], sums[1]);
-    store_row(row + 8u, column, end, sums[2], sums[3]);
-    store_row(row + 16u, column, end, sums[4], sums[5]);
-    store_row(row + 24u, column, end, sums[6], sums[7]);
-    store_row(row + 32u, column, end, sums[8], sums[9]);
-    store_row(row + 40u, column, end, sums[10], sums[11]);
-    store_row(row + 48u, column, end, sums[12], sums[13]);
-    store_row(row + 56u, column, end, sums[14], sums[15]);
 }

@@ -39,7 +39,8 @@ fn main(
     let label = i % params.classes;
     let image = number / params.targets;
     let row = image * params.rows + params.first + number % params.targets;
-    let own = targets[number];
+    // A number that the caller gives must not lead out of `scores`.
+    let own = min(targets[number], params.classes - 1u);
     let scores_at = image * params.classes;
     rows[row * params.classes + label] =
         seed(label == own, scores[scores_at + own], scores[scores_at + label]);

@@ -90,13 +90,14 @@ impl ExplainerBuilder {
     /// Checks that the rules suit the network.
     ///
     /// # Errors
-    /// [`Error::RuleMismatch`] if they do not.
+    /// [`Error::RuleMismatch`] if they do not, [`Error::Setting`] for numbers that make no sense.
     pub fn build(self) -> Result<Explainer> {
         let composite = match self.composite {
             Some(composite) => composite,
             None => preset("contrastive")?,
         };
         composite.assign(self.network.graph())?;
+        self.preprocess.check_normalization()?;
         let bounds =
             Bounds { low: self.preprocess.low().to_vec(), high: self.preprocess.high().to_vec() };
         Ok(Explainer {

@@ -7,7 +7,7 @@
 //! cannot tell which network or rule it runs; a rule cannot tell which backend runs it.*
 //!
 //! The floors, from the bottom; a folder uses only those below it:
-//! [`error`], [`num`] | [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
+//! [`error`], [`num`] | [`file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
 //! [`image`] | [`models`], [`rules`] | [`methods`] | [`program`] | [`backend`] | [`explainer`].
 //!
 //! Start with [`Explainer`].
@@ -15,6 +15,7 @@
 pub mod backend;
 pub mod error;
 pub mod explainer;
+pub mod file;
 pub mod graph;
 pub mod image;
 pub mod kernels;

@@ -21,6 +21,8 @@ pub trait Float:
     + Neg<Output = Self>
     + Sub<Output = Self>
 {
+    /// Whether this is the type of the reference backend, whose sums need no care.
+    const IS_REFERENCE: bool;
     /// 0.
     const ZERO: Self;
     /// 1.
@@ -52,8 +54,9 @@ pub trait Float:
 }
 
 macro_rules! float {
-    ($type:ty) => {
+    ($type:ty, $is_reference:literal) => {
         impl Float for $type {
+            const IS_REFERENCE: bool = $is_reference;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
 
@@ -73,5 +76,5 @@ macro_rules! float {
     };
 }
 
-float!(f32);
-float!(f64);
+float!(f32, false);
+float!(f64, true);

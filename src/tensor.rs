@@ -26,9 +26,9 @@ impl Shape {
         Self::new(length, 1, 1)
     }
 
-    /// How many values there are.
+    /// How many values there are; the greatest number where they are more than can be counted.
     pub const fn len(self) -> usize {
-        self.channels * self.height * self.width
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
     /// Whether there are no values.

@@ -20,8 +20,8 @@ pub(crate) enum Failure {
 impl Failure {
     /// The error with the name of the file that it is about, unless its message has that.
     pub(crate) fn about(path: &Path, error: Error) -> Self {
-        let (name, message) = (path.display().to_string(), error.to_string());
-        Self::Said(if message.contains(&name) { message } else { format!("`{name}`: {message}") })
+        let (name, message) = (format!("`{}`", path.display()), error.to_string());
+        Self::Said(if message.contains(&name) { message } else { format!("{name}: {message}") })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The `clrp` command.
 
-mod atomic;
 mod cli;
 mod commands;
 mod console;
 mod failure;
+mod folder;
 mod known;
 mod maps;
 mod network;

@@ -1,16 +1,16 @@
 //! Maps as files: coloured, over the picture, as numbers, and all of a picture on one sheet.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use clrp::Explanation;
 use clrp::image::{
     Colormap, Npy, Picture, Plane, Reduction, Sheet, SheetRow, overlay, reduce, render,
 };
 use clrp::methods::MapKind;
-use clrp::{Error, Explanation};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
+use crate::folder::{OutputFolder, spare};
 use crate::pictures::Loaded;
 use crate::report::shown;
 
@@ -46,7 +46,7 @@ pub(crate) struct Files {
 
 /// Writes maps to a folder.
 pub(crate) struct Writer {
-    folder: PathBuf,
+    folder: OutputFolder,
     overlay: bool,
     npy: bool,
     palette: Option<Colormap>,
@@ -58,13 +58,14 @@ impl Writer {
     /// Checks that pictures of one name do not share files, and that the folder can be written.
     pub(crate) fn new(
         folder: &Path,
-        inputs: &[PathBuf],
+        pictures: &[PathBuf],
+        weights: Option<&PathBuf>,
         palette: Option<Colormap>,
         overlay: bool,
         npy: bool,
     ) -> Result<Self> {
-        for (i, one) in inputs.iter().enumerate() {
-            if let Some(other) = inputs[..i].iter().find(|other| stem(other) == stem(one)) {
+        for (i, one) in pictures.iter().enumerate() {
+            if let Some(other) = pictures[..i].iter().find(|other| stem(other) == stem(one)) {
                 return Err(Failure::Said(format!(
                     "`{}` and `{}` would be written to the same files: explain them one by one, \
                      with different folders (-o)",
@@ -73,9 +74,9 @@ impl Writer {
                 )));
             }
         }
-        check_folder(folder)?;
-        let inputs = inputs.iter().filter_map(|input| fs::canonicalize(input).ok()).collect();
-        Ok(Self { folder: folder.to_owned(), overlay, npy, palette, inputs })
+        let folder = OutputFolder::open(folder)?;
+        let inputs = pictures.iter().chain(weights).cloned().collect();
+        Ok(Self { folder, overlay, npy, palette, inputs })
     }
 
     /// Writes the files of an explanation.
@@ -123,11 +124,8 @@ impl Writer {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf> {
-        let path = self.folder.join(name);
-        if fs::canonicalize(&path).is_ok_and(|path| self.inputs.contains(&path)) {
-            let path = path.display();
-            return Err(Failure::Said(format!("`{path}` is an input and would be written over")));
-        }
+        let path = self.folder.path().join(name);
+        spare(&path, &self.inputs)?;
         Ok(path)
     }
 }
@@ -153,16 +151,6 @@ pub(crate) fn sheet(
     };
     let rows = explanations.chunks(methods).map(row).collect::<Result<_>>()?;
     Ok(Sheet { captions, rows })
-}
-
-/// Makes the folder if it is not there, and tries to write to it.
-pub(crate) fn check_folder(folder: &Path) -> Result<()> {
-    let failed = |action| {
-        move |source| Failure::from(Error::File { action, path: folder.to_owned(), source })
-    };
-    fs::create_dir_all(folder).map_err(failed("create"))?;
-    let probe = folder.join(format!(".clrp.{}.tmp", std::process::id()));
-    File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(failed("write to"))
 }
 
 /// What the names of a picture's files start with.

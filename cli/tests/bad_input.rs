@@ -68,7 +68,7 @@ fn bad_pictures_are_named() {
         ("missing.npy", "cannot read `missing.npy`"),
     ] {
         let rest = format!("{image} --model digits --device cpu");
-        check(&place, &format!("explain {rest} --sheet --npy --overlay"), expected);
+        check(&place, &format!("explain {rest} --sheet --npy --overlay -o new/maps"), expected);
         check(&place, &format!("classify {rest} --npy logits.npy"), expected);
     }
     // A file that is missing is found before the work begins.
@@ -176,6 +176,16 @@ fn pictures_of_one_name_do_not_overwrite_each_other() {
     let line =
         format!("explain scene-00000.png scene-00000_lrp_3.png {rest} --target 3 --method lrp");
     check(&place, &line, "scene-00000_lrp_3.png` is an input and would be written over");
+}
+
+#[test]
+fn inputs_and_other_outputs_are_not_written_over() {
+    let place = Place::with_scenes(1);
+    std::fs::copy(place.path("scene-00000.png"), place.path("copy.npy")).expect("a copy");
+    let classify = "classify copy.npy --model digits --device cpu --npy ./copy.npy";
+    check(&place, classify, "`./copy.npy` is an input and would be written over");
+    let scenes = "scenes --split test --digits 1 --count 1 --npy new --labels ./new";
+    check(&place, scenes, "`new` is given both for --npy and --labels");
 }
 
 /// A PNG file whose header promises a size, and whose pixels are missing.

@@ -46,7 +46,7 @@ impl Place {
         Npy::read(self.path(name)).expect("it is an array")
     }
 
-    /// Every file below the folder, sorted.
+    /// Every file and folder below the folder, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         collect(self.folder.path(), self.folder.path(), &mut found);
@@ -76,7 +76,7 @@ impl Place {
         serde_json::from_str(&self.good(args).out).expect("it is one JSON object")
     }
 
-    /// A run that fails with one line, and leaves no new file.
+    /// A run that fails with one line, and leaves no new file or folder.
     pub(crate) fn bad<I: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = I>) -> String {
         let before = self.files();
         let run = self.run(args);
@@ -96,11 +96,10 @@ pub(crate) fn words(line: &str) -> Vec<&str> {
 fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("it can be listed") {
         let path = entry.expect("it can be listed").path();
+        let name = path.strip_prefix(root).expect("it lies below").to_string_lossy();
+        found.push(name.into_owned());
         if path.is_dir() {
             collect(root, &path, found);
-        } else {
-            let name = path.strip_prefix(root).expect("it lies below").to_string_lossy();
-            found.push(name.into_owned());
         }
     }
 }

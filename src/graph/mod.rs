@@ -7,7 +7,7 @@ mod weights;
 pub use op::{AvgPool2d, Conv2d, Linear, MaxPool2d, Op};
 pub use weights::{Network, WeightSpec, Weights};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::Shape;
 
 /// A node of a graph: its number, in the order of execution.
@@ -98,12 +98,26 @@ impl Graph {
     /// Appends a layer.
     ///
     /// # Errors
-    /// [`Error::LayerInput`](crate::Error::LayerInput) if the inputs do not suit the layer.
+    /// [`Error::LayerInput`] if the inputs do not suit the layer, or if its weights would have
+    /// the names of another layer's.
+    ///
+    /// # Panics
+    /// If an input is not of this graph.
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
         let name = name.into();
         let shapes: Vec<Shape> = inputs.iter().map(|id| self.node(*id).shape).collect();
         let shape = shape::infer(&name, &op, &shapes)?;
-        self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
+        let node = Node { name, op, inputs: inputs.to_vec(), shape };
+        let taken = self.nodes.iter().any(|other| other.name == node.name);
+        if taken && !weights::specs_of(self, &node).is_empty() {
+            return Err(Error::LayerInput {
+                layer: node.name,
+                op: node.op.kind(),
+                expected: "a name of its own for its weights".to_owned(),
+                found: "a second layer of that name".to_owned(),
+            });
+        }
+        self.nodes.push(node);
         Ok(self.output())
     }
 

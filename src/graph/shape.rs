@@ -4,6 +4,9 @@ use super::op::{AvgPool2d, Conv2d, MaxPool2d, Op};
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 
+/// What a window may span or step over, so that kernels can count in 32 bit.
+const MOST_CELLS: usize = 1 << 24;
+
 /// A window sliding along one axis.
 #[derive(Clone, Copy)]
 struct Axis {
@@ -17,7 +20,8 @@ struct Axis {
 impl Axis {
     /// Number of window positions along an axis of length `length`, if any fits.
     fn positions(self, length: usize) -> Option<usize> {
-        if self.stride == 0 || self.dilation == 0 {
+        let largest = self.kernel.max(self.stride).max(self.padding).max(self.dilation);
+        if self.stride == 0 || self.dilation == 0 || largest > MOST_CELLS {
             return None;
         }
         let reach = self.dilation.checked_mul(self.kernel.checked_sub(1)?)?.checked_add(1)?;
@@ -131,7 +135,7 @@ fn pool_padding_is_small(
     padding: [usize; 2],
     kernel: [usize; 2],
 ) -> Result<()> {
-    match padding.iter().zip(&kernel).all(|(p, k)| 2 * p <= *k) {
+    match padding.iter().zip(&kernel).all(|(p, k)| *p <= k / 2) {
         true => Ok(()),
         false => Err(wrong(
             "padding of at most half the window".to_owned(),

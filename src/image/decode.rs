@@ -5,8 +5,8 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::file::read_file;
 use super::picture::Picture;
+use crate::file::read_file;
 use crate::{Error, Result};
 
 /// The most bytes a picture file may have.

@@ -4,12 +4,9 @@
 //! [`Tensor`](crate::Tensor), [`reduce`] turns an attribution into a [`Plane`],
 //! [`render`] and [`overlay`] colour it with a [`Colormap`], and a [`Sheet`]
 //! puts several on one page. [`Npy`] keeps the numbers themselves.
-//!
-//! Only `file.rs` touches the file system.
 
 mod colormap;
 mod decode;
-mod file;
 mod heatmap;
 mod npy;
 mod npy_header;
@@ -20,7 +17,6 @@ mod sheet;
 mod text;
 
 pub use colormap::Colormap;
-pub use file::write_file_atomically;
 pub use heatmap::{Plane, Reduction, overlay, reduce, render};
 pub use npy::{Npy, NpyValues};
 pub use picture::Picture;

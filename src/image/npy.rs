@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::file::{read_file, write_file_atomically};
 use super::npy_header::HeaderReader;
+use crate::file::{read_file, write_file_atomically};
 use crate::{Error, Result, Shape, Tensor};
 
 const MAGIC: &[u8] = b"\x93NUMPY";

@@ -5,7 +5,7 @@ use std::path::Path;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
-use super::file::write_file_atomically;
+use crate::file::write_file_atomically;
 use crate::{Error, Result};
 
 /// An 8-bit RGB picture of at least one pixel.

@@ -127,7 +127,8 @@ impl Preprocess {
         }
     }
 
-    fn check_normalization(&self) -> Result<()> {
+    /// Whether means and deviations make sense.
+    pub(crate) fn check_normalization(&self) -> Result<()> {
         let usable = |(mean, std): (&f32, &f32)| mean.is_finite() && std.is_finite() && *std > 0.0;
         if self.mean.iter().zip(&self.std).all(usable) {
             return Ok(());

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::matmul::{Matrix, multiply};
+use super::matmul::{Matrix, Room, multiply};
 use super::{Part, kernel, params};
 use crate::num::Float;
 
@@ -145,36 +145,42 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: &[F], b: &[F], out: &mut [F]) {
     let total_rows = out.len() / row.max(1);
     let for_all_cores = total_rows.div_ceil(2 * rayon::current_num_threads());
     let block = (BLOCK_BYTES / row_bytes.max(1)).min(for_all_cores).max(1);
-    out.par_chunks_mut(block * row).enumerate().for_each_init(Vec::new, |windows, (i, out)| {
-        start(p, b, out);
-        if p.is_pointwise() {
-            let lhs = Matrix {
-                values: &a[i * block * p.out_width as usize * p.in_channels as usize..],
-                rows: out.len() / p.out_channels as usize,
-                columns: p.in_channels as usize,
-                row_stride: p.in_channels as usize,
-                column_stride: 1,
-            };
-            return multiply(out, p.out_channels as usize, lhs, filters(p, w, 0), true);
-        }
-        let positions = out.len() / p.out_channels as usize;
-        for group in 0..p.groups as usize {
-            windows.clear();
-            windows.resize(positions * depth, F::ZERO);
-            for (r, windows) in windows.chunks_exact_mut(p.out_width as usize * depth).enumerate() {
-                unroll_row(p, a, i * block + r, group, windows);
+    let scratch = || (Vec::new(), Room::default());
+    out.par_chunks_mut(block * row).enumerate().for_each_init(
+        scratch,
+        |(windows, room), (i, out)| {
+            start(p, b, out);
+            if p.is_pointwise() {
+                let lhs = Matrix {
+                    values: &a[i * block * p.out_width as usize * p.in_channels as usize..],
+                    rows: out.len() / p.out_channels as usize,
+                    columns: p.in_channels as usize,
+                    row_stride: p.in_channels as usize,
+                    column_stride: 1,
+                };
+                return multiply(out, p.out_channels as usize, lhs, filters(p, w, 0), true, room);
             }
-            let lhs = Matrix {
-                values: windows,
-                rows: positions,
-                columns: depth,
-                row_stride: depth,
-                column_stride: 1,
-            };
-            let out = &mut out[group * p.out_per_group() as usize..];
-            multiply(out, p.out_channels as usize, lhs, filters(p, w, group), true);
-        }
-    });
+            let positions = out.len() / p.out_channels as usize;
+            for group in 0..p.groups as usize {
+                windows.clear();
+                windows.resize(positions * depth, F::ZERO);
+                for (r, windows) in
+                    windows.chunks_exact_mut(p.out_width as usize * depth).enumerate()
+                {
+                    unroll_row(p, a, i * block + r, group, windows);
+                }
+                let lhs = Matrix {
+                    values: windows,
+                    rows: positions,
+                    columns: depth,
+                    row_stride: depth,
+                    column_stride: 1,
+                };
+                let out = &mut out[group * p.out_per_group() as usize..];
+                multiply(out, p.out_channels as usize, lhs, filters(p, w, group), true, room);
+            }
+        },
+    );
 }
 
 /// Fills with the bias unless the block is to be added to; adds the bias if it is.

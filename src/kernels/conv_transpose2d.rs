@@ -9,7 +9,7 @@ use rayon::prelude::*;
 pub use super::conv2d::Params as Geometry;
 use super::conv2d::{TILE, filters, inside};
 use super::kernel;
-use super::matmul::{Matrix, multiply};
+use super::matmul::{Matrix, Room, multiply};
 use crate::num::Float;
 
 /// The convolution whose transpose is taken, seen from the forward side; `batch` counts rows of
@@ -53,13 +53,15 @@ pub fn cpu<F: Float>(params: &Params, s: &[F], w: &[F], out: &mut [F]) {
     let band = (p.in_height as usize).div_ceil(bands.max(1)).max(1);
     let out_plane = (p.out_height * p.out_width * p.out_channels) as usize;
     out.par_chunks_mut(plane.max(1)).zip(s.par_chunks(out_plane.max(1))).for_each(|(out, s)| {
-        out.par_chunks_mut(band * row).enumerate().for_each_init(Vec::new, |windows, (i, out)| {
+        let scratch = || (Vec::new(), Room::default());
+        let bands = out.par_chunks_mut(band * row).enumerate();
+        bands.for_each_init(scratch, |(windows, room), (i, out)| {
             if p.accumulate == 0 {
                 out.fill(F::ZERO);
             }
             let rows = i * band..i * band + out.len() / row;
             for group in 0..p.groups as usize {
-                add_band(p, s, w, group, rows.clone(), windows, out);
+                add_band(p, s, w, group, rows.clone(), windows, room, out);
             }
         });
     });
@@ -73,6 +75,7 @@ fn add_band<F: Float>(
     group: usize,
     rows: Range<usize>,
     windows: &mut Vec<F>,
+    room: &mut Room<F>,
     out: &mut [F],
 ) {
     let out_width = p.out_width as usize;
@@ -95,7 +98,7 @@ fn add_band<F: Float>(
     };
     if p.is_pointwise() {
         let (y, count) = (rows.start, rows.len());
-        return multiply(out, p.in_channels as usize, signal(y, count), transposed, true);
+        return multiply(out, p.in_channels as usize, signal(y, count), transposed, true, room);
     }
     let reach = (p.kernel_height - 1) as usize * p.dilation_height as usize;
     let stride = p.stride_height as usize;
@@ -106,7 +109,7 @@ fn add_band<F: Float>(
     for y in (first..end).step_by(block) {
         let count = block.min(end - y);
         windows.resize(count * out_width * depth, F::ZERO);
-        multiply(windows, depth, signal(y, count), transposed, false);
+        multiply(windows, depth, signal(y, count), transposed, false, room);
         for (r, windows) in windows.chunks_exact(out_width * depth).enumerate() {
             roll_row(p, windows, y + r, group, &rows, out);
         }

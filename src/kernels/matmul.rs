@@ -1,4 +1,5 @@
-//! `out = a b` or `out += a b` for strided matrices, by the `gemm` crate, on the calling thread.
+//! `out = a b` or `out += a b` for strided matrices, by the `gemm` crate, on the calling thread;
+//! long sums are made in pieces so that f32 keeps its digits.
 
 use crate::num::Float;
 
@@ -20,9 +21,58 @@ fn extent(rows: usize, columns: usize, row_stride: usize, column_stride: usize) 
     (rows - 1) * row_stride + (columns - 1) * column_stride + 1
 }
 
+/// The longest sum made in f32 alone. Longer ones are made of pieces, added up in f64: at 128 the
+/// maps of VGG16 at 224x224 lie ten times closer to those in f64, for a few percent of the time.
+const DEPTH: usize = 128;
+
+/// Room for sums that are made in pieces, kept from product to product.
+#[derive(Debug)]
+pub(crate) struct Room<F> {
+    piece: Vec<F>,
+    sums: Vec<f64>,
+}
+
+impl<F> Default for Room<F> {
+    fn default() -> Self {
+        Self { piece: Vec::new(), sums: Vec::new() }
+    }
+}
+
 /// Multiplies into `out`, whose rows lie `out_stride` values apart.
-#[expect(unsafe_code, reason = "gemm takes raw pointers; the extents are checked here")]
 pub(crate) fn multiply<F: Float>(
+    out: &mut [F],
+    out_stride: usize,
+    a: Matrix<'_, F>,
+    b: Matrix<'_, F>,
+    accumulate: bool,
+    room: &mut Room<F>,
+) {
+    let (depth, columns) = (a.columns, b.columns);
+    if F::IS_REFERENCE || depth <= DEPTH || columns == 0 {
+        return multiply_piece(out, out_stride, a, b, accumulate);
+    }
+    room.piece.resize(a.rows * columns, F::ZERO);
+    room.sums.clear();
+    room.sums.resize(a.rows * columns, 0.0);
+    for k in (0..depth).step_by(DEPTH) {
+        let piece = DEPTH.min(depth - k);
+        let a = Matrix { values: &a.values[k * a.column_stride..], columns: piece, ..a };
+        let b = Matrix { values: &b.values[k * b.row_stride..], rows: piece, ..b };
+        multiply_piece(&mut room.piece, columns, a, b, false);
+        for (sum, piece) in room.sums.iter_mut().zip(&room.piece) {
+            *sum += piece.to_f64();
+        }
+    }
+    for (out, sums) in out.chunks_mut(out_stride).zip(room.sums.chunks_exact(columns)) {
+        for (z, sum) in out.iter_mut().zip(sums) {
+            let old = if accumulate { z.to_f64() } else { 0.0 };
+            *z = F::from_f64(old + sum);
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "gemm takes raw pointers; the extents are checked here")]
+fn multiply_piece<F: Float>(
     out: &mut [F],
     out_stride: usize,
     a: Matrix<'_, F>,

@@ -44,18 +44,19 @@ impl Params {
     }
 }
 
-/// Operands: scores, targets (`batch * targets` classes), rows.
+/// Operands: scores, targets (`batch * targets` classes; beyond the last one, the last), rows.
 pub fn cpu<F: Float>(p: &Params, scores: &[F], targets: &[u32], rows: &mut [F]) {
     let classes = p.classes as usize;
     let per_picture = p.targets as usize;
     for (i, &target) in targets.iter().enumerate() {
+        let target = (target as usize).min(classes - 1);
         let (image, j) = (i / per_picture, i % per_picture);
         let scores = &scores[image * classes..][..classes];
         let row = image * p.rows as usize + p.first as usize + j;
         let row = &mut rows[row * classes..][..classes];
-        let score = scores[target as usize].magnitude();
+        let score = scores[target].magnitude();
         for (class, r) in row.iter_mut().enumerate() {
-            let is_target = class == target as usize;
+            let is_target = class == target;
             *r = match (p.mode, is_target) {
                 (0 | 1, true) => score,
                 (1, false) => -score / F::from_f64(classes as f64 - 1.0),

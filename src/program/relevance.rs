@@ -46,7 +46,8 @@ impl Layer<'_> {
         operator: &Operator,
         r: Slot,
     ) -> Result<Slot> {
-        let fractions = self.rule.fractions(self.plan.composite.bias()).unwrap_or_default();
+        let fractions = self.rule.fractions(self.plan.composite.bias());
+        let fractions = fractions.expect("rules that apply to operators are made of fractions");
         let input = self.plan.network.graph().node(self.id).inputs[0];
         let input_len = self.plan.network.graph().node(input).shape.len();
         let rows = self.plan.batch * self.repeat;

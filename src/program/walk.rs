@@ -93,7 +93,7 @@ impl Walker<'_> {
             Op::Conv2d(_) | Op::Linear(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
                 let operator = Operator::of(network, id, self.plan.limits)
                     .expect("weights are bound, and these layers are operators");
-                let rule = self.rules[id.0].unwrap_or(Rule::Pass);
+                let rule = self.rules[id.0].expect("operators have rules");
                 if self.kind != methods::Walk::Relevance || rule == Rule::Even {
                     let parts = Parts { weight: Part::All, bias: Part::Nothing, gamma: 0.0 };
                     one(operator.transpose(b, rows, r, parts))
@@ -129,7 +129,8 @@ impl Walker<'_> {
             }),
             Op::Add => match self.kind {
                 methods::Walk::Relevance => {
-                    let layer = self.layer(forward, id, Rule::Norm, mirrored);
+                    let rule = self.rules[id.0].expect("additions have rules");
+                    let layer = self.layer(forward, id, rule, mirrored);
                     node.inputs.iter().copied().zip(layer.hand_down_sum(b, r)).collect()
                 }
                 methods::Walk::Gradient(_) => node.inputs.iter().map(|input| (*input, r)).collect(),

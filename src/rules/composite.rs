@@ -129,8 +129,15 @@ impl Composite {
     /// The rule of every layer that a rule can be chosen for.
     ///
     /// # Errors
-    /// [`Error::RuleMismatch`] if an entry gives a layer a rule that does not apply to it.
+    /// [`Error::RuleMismatch`] if an entry gives a layer a rule that does not apply to it,
+    /// [`Error::Setting`] for numbers that make no sense.
     pub fn assign(&self, graph: &Graph) -> Result<Vec<Option<Rule>>> {
+        self.entries.iter().try_for_each(|(_, rule)| rule.check())?;
+        if !(self.stabilizer.is_finite() && self.stabilizer >= 0.0) {
+            let found = self.stabilizer.to_string();
+            let expected = "a finite number, 0 or more".to_owned();
+            return Err(Error::Setting { what: "stabilizer", found, expected });
+        }
         let sees_picture = sees_picture(graph);
         let assign = |id: usize| {
             let node = graph.node(NodeId(id));

@@ -14,6 +14,7 @@ pub use composite::{Composite, LayerKind, Selector};
 pub use fraction::{Fraction, Input, Outputs};
 pub use presets::{PRESETS, preset};
 
+use crate::error::{Error, Result};
 use crate::kernels::Part;
 
 /// How one layer hands its relevance `r` to its inputs `a`.
@@ -93,6 +94,31 @@ impl Rule {
             Rule::Flat => vec![one(&[(A::One, W::One)])],
             Rule::Even | Rule::Pass => return None,
         })
+    }
+
+    /// Whether the rule's numbers make sense.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the rule.
+    pub fn check(self) -> Result<()> {
+        let is_fine = match self {
+            Rule::Epsilon { epsilon: x } | Rule::Gamma { gamma: x } => x.is_finite() && x >= 0.0,
+            Rule::AlphaBeta { alpha, beta } => {
+                alpha.is_finite() && beta >= 0.0 && (alpha - beta - 1.0).abs() <= 1e-6
+            }
+            Rule::ZPlus
+            | Rule::ZBox
+            | Rule::WSquare
+            | Rule::Flat
+            | Rule::Norm
+            | Rule::Even
+            | Rule::Pass => true,
+        };
+        if is_fine {
+            return Ok(());
+        }
+        let expected = "finite numbers, none below 0, with alpha - beta = 1".to_owned();
+        Err(Error::Setting { what: "rule", found: self.to_string(), expected })
     }
 
     /// The stabilizer of the rule's denominators, if it has one of its own.

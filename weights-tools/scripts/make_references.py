@@ -308,7 +308,7 @@ class NegatedLast:
         self.__enter__()
 
 
-def relevance_maps(net, x, logits, target, rules, logit_dual=True):
+def relevance_maps(net, x, logits, target, rules):
     """LRP and the contrastive maps of one target, each from two passes."""
     score = logits[0, target].abs()
     seed, others = torch.zeros_like(logits), torch.ones_like(logits)
@@ -318,9 +318,8 @@ def relevance_maps(net, x, logits, target, rules, logit_dual=True):
         dual2 = backward(net, x, seed, rules)
     dual1 = backward(net, x, others * score / (logits.shape[1] - 1), rules)
     maps = {"lrp": lrp, "clrp1": (lrp - dual1).clamp(min=0), "clrp2": (lrp - dual2).clamp(min=0)}
-    if logit_dual:
-        dual = backward(net, x, others * logits.abs(), rules)
-        maps["clrp1-logits"] = (lrp / lrp.sum() - dual / dual.sum()).clamp(min=0)
+    dual = backward(net, x, others * logits.abs(), rules)
+    maps["clrp1-logits"] = (lrp / lrp.sum() - dual / dual.sum()).clamp(min=0)
     return maps
 
 
@@ -387,8 +386,7 @@ def references(net, x, by_rule):
             rules = composite(torch.float64, **choice)
             keep(f"{preset}.", row, relevance_maps(net.double(), x64, logits, target, rules))
             rules = composite(torch.float32, **choice)
-            maps32 = relevance_maps(net.float(), x, logits32, target, rules, logit_dual=False)
-            measure(f"{preset}.", row, maps32)
+            measure(f"{preset}.", row, relevance_maps(net.float(), x, logits32, target, rules))
         keep("", row, gradient_maps(net.double(), x64, target, logits.shape[1]))
         measure("", row, gradient_maps(net.float(), x, target, logits.shape[1]))
         net.double()

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clrp::file::AtomicFile;
 use clrp::image::{Npy, NpyValues};
 use clrp::rules::preset;
 use serde::Serialize;
 
-use crate::atomic::AtomicFile;
 use crate::console::{print, print_json, progress};
 use crate::failure::Result;
+use crate::folder::spare;
 use crate::options::{DeviceOptions, NetworkOptions, PictureOptions, Precision};
 use crate::pictures;
 use crate::report::{Document, Prediction, Setting, prediction_table, predictions, shown};
@@ -77,6 +78,9 @@ impl Classify {
             seed: 0,
         };
         let labels = runner.labels();
+        if let Some(npy) = &self.npy {
+            spare(npy, images.iter().chain(&self.network.weights))?;
+        }
         let file = self.npy.as_deref().map(AtomicFile::create).transpose()?;
         let setting = Setting {
             model: model.name,

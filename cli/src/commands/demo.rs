@@ -11,7 +11,8 @@ use clrp::{Explained, Explainer, Explanation, Method, Target};
 
 use crate::console::{print, say};
 use crate::failure::{Failure, Result};
-use crate::maps::{check_folder, plane, sheet};
+use crate::folder::OutputFolder;
+use crate::maps::{plane, sheet};
 use crate::options::{DeviceOptions, Precision};
 use crate::table::{Table, number};
 
@@ -51,7 +52,7 @@ impl Demo {
         let weights = weights.ok_or_else(|| Failure::Said("`digits` is not bundled".to_owned()))?;
         let network = model.network(model.input_shape(), weights)?;
         let device = self.device.open(Precision::F32)?;
-        check_folder(&self.output)?;
+        let folder = OutputFolder::open(&self.output)?;
         let explainer = Explainer::builder(network, model.preprocess())
             .device(device)
             .max_batch(BATCH as usize)
@@ -70,7 +71,7 @@ impl Demo {
             (format!("Why {}?", explanation.target), detail)
         };
         let page = sheet(&seen, METHODS.len(), &explained.explanations, None, text)?.render()?;
-        let path = self.output.join("clrp-demo.png");
+        let path = folder.path().join("clrp-demo.png");
         page.save_png(&path)?;
 
         let digits: Vec<String> = scene.digits.iter().map(describe).collect();

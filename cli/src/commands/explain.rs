@@ -165,7 +165,8 @@ impl Explain {
         runner.explainer()?;
         let labels = runner.labels();
         let target = targets::parse(&self.target, &labels, model.name)?;
-        let writer = Writer::new(&self.output, images, palette, self.overlay, self.npy)?;
+        let weights = self.network.weights.as_ref();
+        let writer = Writer::new(&self.output, images, weights, palette, self.overlay, self.npy)?;
         let setting = Setting {
             model: model.name,
             weights: self.network.weights.as_deref().map(shown),

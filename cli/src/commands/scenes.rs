@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{ArgGroup, Args, ValueEnum};
+use clrp::file::{AtomicFile, write_file_atomically};
 use clrp::image::{Npy, NpyValues, Picture};
 use clrp::scene::{Scene, Split};
 use rayon::prelude::*;
 
-use crate::atomic::AtomicFile;
 use crate::console::progress;
-use crate::failure::Result;
-use crate::maps::check_folder;
+use crate::failure::{Failure, Result};
+use crate::folder::OutputFolder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -108,6 +108,10 @@ impl Scenes {
     }
 
     fn write_array(&self, npy: &Path, labels: &Path) -> Result<()> {
+        if same_file(npy, labels) {
+            let npy = npy.display();
+            return Err(Failure::Said(format!("`{npy}` is given both for --npy and --labels")));
+        }
         let mut array = AtomicFile::create(npy)?;
         let mut table = AtomicFile::create(labels)?;
         let side = Scene::render(Split::Train, 1, 0, 0).side as usize;
@@ -116,17 +120,18 @@ impl Scenes {
         self.each(
             |index, scene, _| {
                 array.write(&scene.pixels)?;
-                table.write(&rows(index, scene))
+                Ok(table.write(&rows(index, scene))?)
             },
             |_| (),
         )?;
         array.commit()?;
-        table.commit()
+        Ok(table.commit()?)
     }
 
     fn write_pictures(&self, folder: &Path) -> Result<()> {
-        check_folder(folder)?;
-        let mut table = AtomicFile::create(&folder.join("boxes.csv"))?;
+        let folder = OutputFolder::open(folder)?;
+        let folder = folder.path();
+        let mut table = AtomicFile::create(folder.join("boxes.csv"))?;
         table.write(LABELS_HEADER)?;
         let png = |scene: &Scene| {
             let picture = Picture::new(scene.side, scene.side, scene.pixels.clone());
@@ -135,12 +140,12 @@ impl Scenes {
         self.each(
             |index, scene, png| {
                 let name = format!("scene-{index:05}.png");
-                clrp::image::write_file_atomically(folder.join(name), &png?)?;
-                table.write(&rows(index, scene))
+                write_file_atomically(folder.join(name), &png?)?;
+                Ok(table.write(&rows(index, scene))?)
             },
             png,
         )?;
-        table.commit()
+        Ok(table.commit()?)
     }
 
     /// Draws the scenes and gives them to `write`, in order, with what `prepare` made of them on
@@ -195,6 +200,12 @@ fn header(count: u64, side: usize) -> Result<Vec<u8>> {
     let mut text = text.trim_end().to_owned();
     text += &" ".repeat(none.len() - 11 - text.len());
     Ok([&none[..10], text.as_bytes(), b"\n"].concat())
+}
+
+/// Whether two paths name one file, which need not be there yet.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+    real(one).is_some_and(|path| real(other) == Some(path))
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! Reading and writing whole files.
+//! Whole files: read up to a limit, written so that they appear complete or not at all.
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
 /// Reads a file of at most `limit` bytes; `expected` is what it should be.
-pub(super) fn read_file(path: &Path, limit: u64, expected: &'static str) -> Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path, limit: u64, expected: &'static str) -> Result<Vec<u8>> {
     let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
@@ -22,37 +22,97 @@ pub(super) fn read_file(path: &Path, limit: u64, expected: &'static str) -> Resu
     Ok(bytes)
 }
 
-/// Writes `bytes` to a temporary file beside `path` and renames it to `path`.
-///
-/// So `path` holds either what it held before or all of `bytes`, and nothing is
-/// left behind on failure. A link is followed, and what is not a regular file
-/// (a pipe, `/dev/stdout`) is written to directly.
+/// Writes `bytes` to `path` as an [`AtomicFile`].
 ///
 /// # Errors
 /// [`Error::File`] naming `path`.
 pub fn write_file_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
-    let path = path.as_ref();
-    write(path, bytes).map_err(|source| Error::File {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    let mut file = AtomicFile::create(path)?;
+    file.write(bytes)?;
+    file.commit()
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// A file that is written piece by piece, under another name beside its own until
+/// [`commit`](Self::commit).
+///
+/// So the path holds either what it held before or all that was written, and nothing is left
+/// behind when the value is dropped before. A link is followed, and what is not a regular file
+/// (a pipe, `/dev/stdout`) is written to directly.
+#[derive(Debug)]
+pub struct AtomicFile {
+    /// As given, for errors.
+    path: PathBuf,
+    /// None once it is closed.
+    writer: Option<BufWriter<File>>,
+    /// What is to be renamed or removed, and to what; none where `path` is a pipe or device.
+    temporary: Option<(PathBuf, PathBuf)>,
+}
+
+impl AtomicFile {
+    /// Starts the file.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming `path`.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (file, temporary) = start(path).map_err(|source| failed(path, source))?;
+        Ok(Self { path: path.to_owned(), writer: Some(BufWriter::new(file)), temporary })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming the path.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let writer = self.writer.as_mut().expect("only `commit` closes it");
+        writer.write_all(bytes).map_err(|source| failed(&self.path, source))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming the path.
+    pub fn commit(mut self) -> Result<()> {
+        let mut close = || -> io::Result<()> {
+            // Windows renames closed files only.
+            drop(self.writer.take().expect("`commit` comes once").into_inner()?);
+            if let Some((temporary, target)) = &self.temporary {
+                fs::rename(temporary, target)?;
+            }
+            Ok(())
+        };
+        close().map_err(|source| failed(&self.path, source))?;
+        self.temporary = None;
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some((temporary, _)) = &self.temporary {
+            self.writer = None;
+            // The failure that led here is the one to report.
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
+/// The open file and, if it is a temporary one, its name and the one it is to get.
+fn start(path: &Path) -> io::Result<(File, Option<(PathBuf, PathBuf)>)> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(&target) {
-        Ok(metadata) if metadata.is_dir() => return Err(ErrorKind::IsADirectory.into()),
-        Ok(metadata) if !metadata.is_file() => return fs::write(path, bytes),
+        Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => {
+            return Ok((File::options().write(true).open(path)?, None));
+        }
         Ok(_) | Err(_) => {}
     }
-    let (mut file, temporary) = create_beside(&target)?;
-    let written = file.write_all(bytes);
-    drop(file);
-    written.and_then(|()| fs::rename(&temporary, &target)).inspect_err(|_| {
-        // The first failure is the one to report.
-        let _ = fs::remove_file(&temporary);
-    })
+    let (file, temporary) = create_beside(&target)?;
+    Ok((file, Some((temporary, target))))
+}
+
+fn failed(path: &Path, source: io::Error) -> Error {
+    Error::File { action: "write", path: path.to_owned(), source }
 }
 
 /// A new file `.name.random.tmp` in the folder of `target`.
@@ -102,6 +162,15 @@ mod tests {
         assert!(write_file_atomically(folder.path().join("no/such/folder"), b"x").is_err());
         assert!(write_file_atomically("..", b"x").is_err());
         assert!(write_file_atomically("", b"x").is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_dropped_half_way_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut file = AtomicFile::create(folder.path().join("half")).expect("it can be written");
+        file.write(b"half").expect("it can be written");
+        drop(file);
+        assert!(names_in(folder.path()).is_empty());
     }
 
     #[cfg(unix)]
