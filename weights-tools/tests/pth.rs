@@ -10,6 +10,8 @@ mod archive;
 mod checkpoints;
 #[path = "pth/malformed.rs"]
 mod malformed;
+#[path = "pth/memory.rs"]
+mod memory;
 #[path = "pth/mutations.rs"]
 mod mutations;
 #[path = "pth/real.rs"]

@@ -5,6 +5,13 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+/// The most memory per byte of a file. An empty list takes one byte and 32 in memory, thrice that
+/// while the room for all values is doubled; an archive's entry some 20 times its own bytes.
+const PER_BYTE: usize = 128;
+
+/// Memory that any file takes: buffers, names and messages.
+const BASE: usize = 1 << 16;
+
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
@@ -62,4 +69,9 @@ pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
     MOST.set(0);
     let result = work();
     (result, MOST.get())
+}
+
+/// The most bytes that reading a file of that size may take.
+pub(crate) fn allowed(length: usize) -> usize {
+    PER_BYTE * length + BASE
 }

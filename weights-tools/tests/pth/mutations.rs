@@ -7,18 +7,11 @@ use std::time::{Duration, Instant};
 
 use clrp_weights::pth;
 
-use crate::allocation::measured;
+use crate::allocation::{allowed, measured};
 use crate::checkpoints;
 
 /// Mutations of each checkpoint.
 const CASES: u64 = 600;
-
-/// The most memory per byte of a file. An empty list takes one byte and 32 in memory, thrice that
-/// while the room for all values is doubled; an archive's entry some 20 times its own bytes.
-const PER_BYTE: usize = 128;
-
-/// Memory that any file takes: buffers, names and messages.
-const BASE: usize = 1 << 16;
 
 /// Far more than any case needs, on any machine.
 const TIME: Duration = Duration::from_secs(20);
@@ -86,8 +79,7 @@ fn check(what: &str, bytes: &[u8]) {
     if let Err(error) = weights {
         assert!(!error.contains('\n') && error.len() < 1000, "{what}: {error}");
     }
-    let allowed = PER_BYTE * bytes.len() + BASE;
-    assert!(most <= allowed, "{what}: {most} bytes of memory for {}", bytes.len());
+    assert!(most <= allowed(bytes.len()), "{what}: {most} bytes of memory for {}", bytes.len());
     let taken = start.elapsed();
     assert!(taken < TIME, "{what}: {taken:?}");
 }

@@ -216,9 +216,10 @@ impl Machine<'_, '_> {
             }
             Persistent::Storages => self.storage(id)?,
             Persistent::Listed(tensors) => {
-                let key = match self.get(id) {
-                    Value::Int(key) => Some(*key),
-                    value => value.text().and_then(|text| text.parse().ok()),
+                let key = if let Value::Int(key) = self.get(id) {
+                    Some(*key)
+                } else {
+                    self.get(id).text().and_then(|text| text.parse().ok())
                 };
                 let key = key.filter(|key| tensors.contains_key(key));
                 let key = key.ok_or_else(|| self.unlike("the number of a tensor", id))?;

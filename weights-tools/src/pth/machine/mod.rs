@@ -1,7 +1,7 @@
 //! The pickle machine: runs the opcodes of protocols 0 to 5 and fills an arena of plain values.
 //!
 //! No class is made and no function is called: the few that a state dict needs are known by name
-//! ([`Global`]), and what they would return is written down. Every other name is an error. Each
+//! (`Global`), and what they would return is written down. Every other name is an error. Each
 //! opcode adds at most one value, so that memory and time grow with the bytes of the pickle.
 
 mod collect;
