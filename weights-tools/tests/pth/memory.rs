@@ -16,7 +16,8 @@ fn fits(what: &str, bytes: &[u8]) -> bool {
 fn the_densest_pickles() {
     const STORAGE: &str = "(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x06tq\x00Q0";
     let rebuilt = tensor("K\x00", "K\x06\u{85}", "K\x01\u{85}");
-    let arguments = "ctorch._utils\n_rebuild_tensor\nq\x010(K\x00K\x00K\x00K\x00tq\x020";
+    let arguments = "ctorch._utils\n_rebuild_tensor\nq\x010\
+        ((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x06tQK\x00K\x06\u{85}K\x01\u{85}tq\x020";
     for (what, start, repeated) in [
         ("lists", "", "]"),
         ("tuples", "N", "\u{85}"),
@@ -29,8 +30,8 @@ fn the_densest_pickles() {
         ("lists that come and go", "", "(]l0"),
         ("deep marks", "N", "(0"),
     ] {
-        // Sizes on both sides of where the room for values is doubled.
-        for count in [1000, 4093, 4094, 40_000, 65_533, 65_534] {
+        // Sizes on both sides of where the room for values is doubled, which starts with 3.
+        for count in [1000, 3069, 3070, 40_000, 98_301, 98_302] {
             let bytes = checkpoint(&format!("{start}{}.", repeated.repeat(count)));
             fits(what, &bytes);
         }
