@@ -67,6 +67,22 @@ impl Weight {
         Self { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, storage }
     }
 
+    /// A weight of 16-bit numbers made in memory from their bits.
+    ///
+    /// # Panics
+    /// If the type has 32 bits, or the number of values is not what the shape says.
+    pub fn from_bits16(
+        name: impl Into<String>,
+        shape: &[usize],
+        dtype: Dtype,
+        bits: Vec<u16>,
+    ) -> Self {
+        assert_eq!(dtype.size(), 2, "bytes of a number");
+        assert_eq!(bits.len(), shape.iter().product::<usize>(), "values of a weight");
+        let storage = Storage::Bits16(Arc::new(bits));
+        Self { name: name.into(), shape: shape.to_vec(), dtype, storage }
+    }
+
     /// A weight in the given bytes of a mapped file, if they are as many as the shape says.
     /// Bytes that are not aligned for their type are copied.
     pub fn mapped(

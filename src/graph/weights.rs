@@ -140,6 +140,29 @@ impl Weights {
         Self { source: source.to_owned(), found: found.collect() }
     }
 
+    /// The same, and tensors whose type no weight can have, as `I64`, so that errors can name it.
+    #[must_use]
+    pub fn with_others(mut self, others: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.found.extend(others.into_iter().map(|(name, found)| (name, Found::OfType(found))));
+        self
+    }
+
+    /// All weights of a type that can be used, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Weight> {
+        self.found.values().filter_map(|found| match found {
+            Found::Usable(weight) => Some(weight),
+            Found::OfType(_) => None,
+        })
+    }
+
+    /// Names and types of the tensors whose type no weight can have.
+    pub fn others(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.found.iter().filter_map(|(name, found)| match found {
+            Found::Usable(_) => None,
+            Found::OfType(found) => Some((name.as_str(), found.as_str())),
+        })
+    }
+
     /// Zeros for every weight of a graph: enough to see what would run, which does not depend on
     /// the numbers.
     pub fn zeros(graph: &Graph) -> Self {
