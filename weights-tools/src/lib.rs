@@ -1,1 +1,3 @@
 //! Foreign files for clrp: PyTorch checkpoints, ONNX, downloads.
+
+pub mod fetch;
