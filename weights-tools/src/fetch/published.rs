@@ -22,8 +22,8 @@ const fn published(model: &'static str, file: &'static str, size: u64) -> Publis
     Published { model, file, size }
 }
 
-/// The IMAGENET1K_V1 weights of every network: those that take pictures resized to 256 and cropped
-/// to 224 pixels (`inception_v3`: 342 and 299).
+/// The `IMAGENET1K_V1` weights of every network: those that take pictures resized to 256 and
+/// cropped to 224 pixels (`inception_v3`: 342 and 299).
 pub const PUBLISHED: &[Published] = &[
     published("alexnet", "alexnet-owt-7be5be79.pth", 244_409_434),
     published("vgg11", "vgg11-8a719046.pth", 531_460_260),
