@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     classify::Classify, completions::Completions, demo::Demo, devices::Devices, explain::Explain,
-    inspect::Inspect, models::Models, scenes::Scenes,
+    fetch::Fetch, inspect::Inspect, models::Models, scenes::Scenes,
 };
 use crate::failure::Result;
 
@@ -37,6 +37,8 @@ enum Command {
     Devices(Devices),
     /// List the known networks
     Models(Models),
+    /// Download weights that torchvision publishes
+    Fetch(Fetch),
     /// Show a network's layers, their rules and what would run
     Inspect(Inspect),
     /// Write scenes of handwritten digits
@@ -53,6 +55,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
         Command::Demo(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Models(command) => command.run(),
+        Command::Fetch(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Scenes(command) => command.run(),
         Command::Completions(command) => command.run(),

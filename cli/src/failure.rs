@@ -31,6 +31,12 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<clrp_weights::fetch::Error> for Failure {
+    fn from(error: clrp_weights::fetch::Error) -> Self {
+        Self::Said(error.to_string())
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -90,15 +90,16 @@ fn wrong_usage_ends_with_code_2_and_help_with_0() {
         "scenes --split test --digits 1 --count 1",
         "scenes --split test --digits 1 --count 1 --npy a.npy",
         "completions nosuchshell",
+        "fetch",
+        "fetch --list vgg16",
         "nosuchcommand",
     ] {
         let run = place.run(words(line));
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{line}");
         assert!(run.err.starts_with("error: "), "{}", run.err);
     }
-    for command in
-        ["explain", "classify", "demo", "devices", "models", "inspect", "scenes", "completions"]
-    {
+    let commands = "explain classify demo devices models inspect scenes fetch completions";
+    for command in words(commands) {
         let help = place.good([command, "--help"]).out;
         assert!(help.contains("Examples:"), "{command}: {help}");
         assert!(!help.contains('\u{1b}'), "{command}: it is coloured");

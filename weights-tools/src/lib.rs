@@ -1,3 +1,4 @@
 //! Foreign files for clrp: PyTorch checkpoints, ONNX, downloads.
 
+pub mod fetch;
 pub mod pth;

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod explain;
+pub(crate) mod fetch;
 pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod scenes;
