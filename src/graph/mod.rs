@@ -4,7 +4,8 @@ mod op;
 mod shape;
 mod weights;
 
-pub use op::{AvgPool2d, Conv2d, Linear, MaxPool2d, Op};
+pub(crate) use op::Sign;
+pub use op::{AvgPool2d, Conv2d, Linear, LocalResponseNorm, MaxPool2d, Op};
 pub use weights::{Network, WeightSpec, Weights};
 
 use crate::error::{Error, Result};
@@ -163,6 +164,35 @@ impl Graph {
         self.push(name, Op::MaxPool2d(pool), &[x])
     }
 
+    /// Appends average pooling.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn avg_pool2d(
+        &mut self,
+        name: impl Into<String>,
+        x: NodeId,
+        pool: AvgPool2d,
+    ) -> Result<NodeId> {
+        self.push(name, Op::AvgPool2d(pool), &[x])
+    }
+
+    /// Appends the sum of two layers of equal shape.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn add(&mut self, name: impl Into<String>, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.push(name, Op::Add, &[a, b])
+    }
+
+    /// Appends the channels of several layers, one after the other.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn concat(&mut self, name: impl Into<String>, inputs: &[NodeId]) -> Result<NodeId> {
+        self.push(name, Op::Concat, inputs)
+    }
+
     /// Appends adaptive average pooling to `size` rows and columns.
     ///
     /// # Errors
@@ -205,20 +235,10 @@ impl Graph {
         let mut known = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let inputs = node.inputs.iter().all(|id| known[id.0]);
-            known.push(match node.op {
-                Op::Relu => true,
-                Op::Input
-                | Op::Conv2d(_)
-                | Op::Linear(_)
-                | Op::BatchNorm2d { .. }
-                | Op::ChannelAffine { .. } => false,
-                Op::MaxPool2d(_)
-                | Op::AvgPool2d(_)
-                | Op::AdaptiveAvgPool2d(_)
-                | Op::Add
-                | Op::Concat
-                | Op::Flatten
-                | Op::Dropout => inputs,
+            known.push(match node.op.traits().sign {
+                Sign::Any => false,
+                Sign::NonNegative => true,
+                Sign::AsInputs => inputs,
             });
         }
         known
@@ -239,15 +259,21 @@ impl Graph {
             Op::Linear(_) => node.shape.len() * self.node(node.inputs[0]).shape.len(),
             Op::Input
             | Op::Relu
+            | Op::Hardtanh { .. }
             | Op::MaxPool2d(_)
             | Op::AvgPool2d(_)
             | Op::AdaptiveAvgPool2d(_)
             | Op::BatchNorm2d { .. }
             | Op::ChannelAffine { .. }
+            | Op::LocalResponseNorm(_)
             | Op::Add
             | Op::Concat
+            | Op::Narrow { .. }
+            | Op::ChannelShuffle { .. }
+            | Op::ZeroPad2d(_)
             | Op::Flatten
-            | Op::Dropout => 0,
+            | Op::Dropout
+            | Op::Identity => 0,
         };
         self.nodes.iter().map(of).sum()
     }

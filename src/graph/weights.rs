@@ -51,14 +51,20 @@ pub(super) fn specs_of(graph: &Graph, node: &Node) -> Vec<WeightSpec> {
             .collect(),
         Op::Input
         | Op::Relu
+        | Op::Hardtanh { .. }
         | Op::MaxPool2d(_)
         | Op::AvgPool2d(_)
         | Op::AdaptiveAvgPool2d(_)
         | Op::ChannelAffine { .. }
+        | Op::LocalResponseNorm(_)
         | Op::Add
         | Op::Concat
+        | Op::Narrow { .. }
+        | Op::ChannelShuffle { .. }
+        | Op::ZeroPad2d(_)
         | Op::Flatten
-        | Op::Dropout => Vec::new(),
+        | Op::Dropout
+        | Op::Identity => Vec::new(),
     }
 }
 

@@ -450,26 +450,19 @@ fn contrast_layer(plan: &Plan<'_>) -> Result<NodeId> {
     let mut id = graph.output();
     loop {
         let node = graph.node(id);
-        match node.op {
-            Op::Conv2d(_) | Op::Linear(_) => return Ok(id),
-            Op::Relu
-            | Op::MaxPool2d(_)
-            | Op::AvgPool2d(_)
-            | Op::AdaptiveAvgPool2d(_)
-            | Op::BatchNorm2d { .. }
-            | Op::ChannelAffine { .. }
-            | Op::Flatten
-            | Op::Dropout => id = node.inputs[0],
-            Op::Input | Op::Add | Op::Concat => {
-                return Err(Error::Unsupported {
-                    what: format!("method `clrp2` on `{}`", graph.name()),
-                    why: format!(
-                        "the scores do not come from one linear layer, but from `{}`, a {}",
-                        node.name,
-                        node.op.kind()
-                    ),
-                });
-            }
+        if matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) {
+            return Ok(id);
         }
+        if !node.op.traits().keeps_channels {
+            return Err(Error::Unsupported {
+                what: format!("method `clrp2` on `{}`", graph.name()),
+                why: format!(
+                    "the scores do not come from one linear layer, but from `{}`, a {}",
+                    node.name,
+                    node.op.kind()
+                ),
+            });
+        }
+        id = node.inputs[0];
     }
 }

@@ -29,9 +29,18 @@ impl LayerKind {
             Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => Some(LayerKind::AvgPool2d),
             Op::Add => Some(LayerKind::Add),
             Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => Some(LayerKind::BatchNorm2d),
-            Op::Input | Op::Relu | Op::MaxPool2d(_) | Op::Concat | Op::Flatten | Op::Dropout => {
-                None
-            }
+            Op::Input
+            | Op::Relu
+            | Op::Hardtanh { .. }
+            | Op::MaxPool2d(_)
+            | Op::LocalResponseNorm(_)
+            | Op::Concat
+            | Op::Narrow { .. }
+            | Op::ChannelShuffle { .. }
+            | Op::ZeroPad2d(_)
+            | Op::Flatten
+            | Op::Dropout
+            | Op::Identity => None,
         }
     }
 }
@@ -170,24 +179,11 @@ fn default_rule(kind: LayerKind) -> Rule {
     }
 }
 
-/// For each node, whether its output is the picture, scaled at most.
+/// For each node, whether its output is the picture, scaled or padded at most.
 fn sees_picture(graph: &Graph) -> Vec<bool> {
     let mut known: Vec<bool> = Vec::new();
     for node in graph.nodes() {
-        known.push(match node.op {
-            Op::Input => true,
-            Op::ChannelAffine { .. } | Op::Dropout => known[node.inputs[0].0],
-            Op::Conv2d(_)
-            | Op::Linear(_)
-            | Op::Relu
-            | Op::MaxPool2d(_)
-            | Op::AvgPool2d(_)
-            | Op::AdaptiveAvgPool2d(_)
-            | Op::BatchNorm2d { .. }
-            | Op::Add
-            | Op::Concat
-            | Op::Flatten => false,
-        });
+        known.push(node.op.traits().keeps_picture && node.inputs.iter().all(|id| known[id.0]));
     }
     known
 }
