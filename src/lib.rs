@@ -7,7 +7,7 @@
 //! cannot tell which network or rule it runs; a rule cannot tell which backend runs it.*
 //!
 //! The floors, from the bottom; a folder uses only those below it:
-//! [`error`], [`num`] | [`file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
+//! [`error`], [`num`] | [`mod@file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
 //! [`image`] | [`models`], [`rules`] | [`methods`] | [`program`] | [`backend`] | [`explainer`].
 //!
 //! Start with [`Explainer`].
