@@ -14,8 +14,8 @@ use clrp::kernels::{ALL, Call};
 use clrp::program::{Builder, Element, Operand, Program, WeightUse};
 
 use crate::support::{
-    Backend, EXACT, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64, assert_each_close, backends,
-    reference,
+    Backend, EXACT, POWER_F32, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64, assert_each_close,
+    backends, reference,
 };
 
 /// One launch of a kernel.
@@ -56,6 +56,8 @@ enum Accuracy {
     Exact,
     /// It rounds, and nothing cancels.
     Rounded,
+    /// It takes a power, and nothing cancels.
+    Power,
     /// It sums terms that may cancel.
     Summed,
 }
@@ -70,6 +72,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::Permute(_)
         | Call::TopK(_) => Accuracy::Exact,
         Call::Clamp(_) | Call::Seed(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
+        Call::LocalResponseNorm(_) => Accuracy::Power,
         Call::Add(_)
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
@@ -79,6 +82,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::ConvTranspose2d(_)
         | Call::Linear(_)
         | Call::LinearTranspose(_)
+        | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
         | Call::SumRows(_) => Accuracy::Summed,
@@ -105,6 +109,8 @@ const OTHERS: &[Cases] = &[
     value::clamp,
     value::copy_channels,
     value::gate,
+    value::local_response_norm,
+    value::local_response_norm_backward,
     value::multiply_add,
     value::permute,
     value::seed,
@@ -160,6 +166,7 @@ fn hold(case: &Case, actual: &[Output], expected: &[Output], name: &str) {
         let (tolerance, of_each) = match accuracy(&case.call) {
             Accuracy::Exact => (EXACT, true),
             Accuracy::Rounded => (ROUNDED_F32, true),
+            Accuracy::Power => (POWER_F32, true),
             Accuracy::Summed => (SUMMED_F32, false),
         };
         let scale = |v: f64| if of_each { v.abs() } else { largest };
@@ -227,6 +234,8 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::Clamp(_)
         | Call::CopyChannels(_)
         | Call::Gate(_)
+        | Call::LocalResponseNorm(_)
+        | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2d(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)

@@ -9,8 +9,8 @@ use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
     channel_constant, clamp, conv_transpose2d, conv2d, copy_channels, gate, linear,
-    linear_transpose, max_pool2d, max_pool2d_backward, multiply_add, parallel, permute, seed,
-    stabilized_ratio, sum_rows, top_k,
+    linear_transpose, local_response_norm, local_response_norm_backward, max_pool2d,
+    max_pool2d_backward, multiply_add, parallel, permute, seed, stabilized_ratio, sum_rows, top_k,
 };
 use crate::num::Float;
 use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightUse};
@@ -214,6 +214,10 @@ impl<F: Number> CpuSession<F> {
             Call::Gate(p) => gate::cpu(p, float(0), float(1), out),
             Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),
             Call::LinearTranspose(p) => linear_transpose::cpu(p, float(0), rows(1), out),
+            Call::LocalResponseNorm(p) => local_response_norm::cpu(p, float(0), out),
+            Call::LocalResponseNormBackward(p) => {
+                local_response_norm_backward::cpu(p, float(0), float(1), out);
+            }
             Call::MaxPool2d(p) => max_pool2d::cpu(p, float(0), out, out_index),
             Call::MaxPool2dBackward(p) => max_pool2d_backward::cpu(p, index(0), float(1), out),
             Call::MultiplyAdd(p) => multiply_add::cpu(p, float(0), float(1), out),

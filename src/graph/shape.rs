@@ -22,7 +22,10 @@ impl Axis {
     /// Number of window positions along an axis of length `length`, if any fits.
     fn positions(self, length: usize) -> Option<usize> {
         let attributes = [self.kernel, self.stride, self.padding, self.more_padding, self.dilation];
-        if self.stride == 0 || self.dilation == 0 || attributes.iter().any(|&cells| cells > MOST_CELLS) {
+        if self.stride == 0
+            || self.dilation == 0
+            || attributes.iter().any(|&cells| cells > MOST_CELLS)
+        {
             return None;
         }
         let reach = self.dilation.checked_mul(self.kernel.checked_sub(1)?)?.checked_add(1)?;
@@ -129,9 +132,7 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
         Op::ChannelShuffle { groups } => {
             match *groups > 0 && inputs[0].channels.is_multiple_of(*groups) {
                 true => Ok(inputs[0]),
-                false => {
-                    Err(wrong(format!("channels in {groups} runs"), inputs[0].to_string()))
-                }
+                false => Err(wrong(format!("channels in {groups} runs"), inputs[0].to_string())),
             }
         }
         Op::ZeroPad2d([left, right, above, below]) => {
@@ -240,14 +241,8 @@ fn avg_pool_size(pool: &AvgPool2d, input: Shape) -> Option<[usize; 2]> {
 mod tests {
     use super::*;
 
-    const AXIS: Axis = Axis {
-        kernel: 3,
-        stride: 2,
-        padding: 0,
-        more_padding: 0,
-        dilation: 1,
-        ceil_mode: false,
-    };
+    const AXIS: Axis =
+        Axis { kernel: 3, stride: 2, padding: 0, more_padding: 0, dilation: 1, ceil_mode: false };
 
     #[test]
     fn windows_are_counted_as_torch_counts_them() {

@@ -22,6 +22,8 @@ pub mod copy_channels;
 pub mod gate;
 pub mod linear;
 pub mod linear_transpose;
+pub mod local_response_norm;
+pub mod local_response_norm_backward;
 pub(crate) mod matmul;
 pub mod max_pool2d;
 pub mod max_pool2d_backward;
@@ -196,6 +198,10 @@ calls! {
     Linear(linear),
     /// Its transpose.
     LinearTranspose(linear_transpose),
+    /// Local response normalisation.
+    LocalResponseNorm(local_response_norm),
+    /// Its gradient.
+    LocalResponseNormBackward(local_response_norm_backward),
     /// Max pooling that records its switches.
     MaxPool2d(max_pool2d),
     /// Relevance to the winners.

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::builder::MOST_NUMBERS;
-use super::forward::{Forward, planes};
+use super::forward::Forward;
+use super::moves::planes;
 use super::operator::word;
 use super::relevance::{Shared, constant};
 use super::walk::{Signals, Walker};

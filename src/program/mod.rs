@@ -8,6 +8,7 @@ mod display;
 mod forward;
 mod lower;
 mod memory;
+mod moves;
 mod operator;
 mod relevance;
 mod walk;

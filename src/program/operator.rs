@@ -66,6 +66,8 @@ impl Operator {
                 stride_width: word(pool.stride[1]),
                 padding_height: word(pool.padding[0]),
                 padding_width: word(pool.padding[1]),
+                end_height: word(pool.padding[0] + pool.more_padding[0]),
+                end_width: word(pool.padding[1] + pool.more_padding[1]),
                 count_include_pad: u32::from(pool.count_include_pad),
                 ..pool_geometry(input, node.shape)
             })),
@@ -78,15 +80,21 @@ impl Operator {
                 | Op::Conv2d(_)
                 | Op::Linear(_)
                 | Op::Relu
+                | Op::Hardtanh { .. }
                 | Op::MaxPool2d(_)
                 | Op::AvgPool2d(_)
                 | Op::AdaptiveAvgPool2d(_)
                 | Op::BatchNorm2d { .. }
                 | Op::ChannelAffine { .. }
+                | Op::LocalResponseNorm(_)
                 | Op::Add
                 | Op::Concat
+                | Op::Narrow { .. }
+                | Op::ChannelShuffle { .. }
+                | Op::ZeroPad2d(_)
                 | Op::Flatten
-                | Op::Dropout,
+                | Op::Dropout
+                | Op::Identity,
                 _,
             ) => None,
         }
@@ -283,6 +291,8 @@ fn pool_geometry(input: Shape, output: Shape) -> avg_pool2d::Params {
         stride_width: 1,
         padding_height: 0,
         padding_width: 0,
+        end_height: 0,
+        end_width: 0,
         count_include_pad: 0,
         adaptive: 0,
     }

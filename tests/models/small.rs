@@ -61,6 +61,7 @@ fn max_pools(g: &mut Graph) -> Result<NodeId> {
         kernel: [2, 3],
         stride: [1, 2],
         padding: [1; 2],
+        more_padding: [0; 2],
         dilation: [2, 1],
         ceil_mode: false,
     };
@@ -80,6 +81,7 @@ fn avg_pools(g: &mut Graph) -> Result<NodeId> {
         kernel: [3; 2],
         stride: [2; 2],
         padding: [1; 2],
+        more_padding: [0; 2],
         ceil_mode: true,
         count_include_pad: true,
     };
@@ -88,6 +90,7 @@ fn avg_pools(g: &mut Graph) -> Result<NodeId> {
         kernel: [2; 2],
         stride: [1; 2],
         padding: [0, 1],
+        more_padding: [0; 2],
         ceil_mode: false,
         count_include_pad: true,
     };
@@ -153,6 +156,7 @@ fn signed(g: &mut Graph) -> Result<NodeId> {
         kernel: [2; 2],
         stride: [1; 2],
         padding: [0; 2],
+        more_padding: [0; 2],
         ceil_mode: false,
         count_include_pad: true,
     };

@@ -119,6 +119,7 @@ pub(super) fn pools() -> Vec<Sample> {
         kernel: [2, 2],
         stride: [2, 2],
         padding: [0, 0],
+        more_padding: [0; 2],
         ceil_mode: false,
         count_include_pad: true,
     };

@@ -51,6 +51,8 @@ fn work(call: &Call) -> u64 {
         | Call::Clamp(_)
         | Call::CopyChannels(_)
         | Call::Gate(_)
+        | Call::LocalResponseNorm(_)
+        | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2d(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
