@@ -76,6 +76,14 @@ impl Graph {
         &self.nodes[id.0]
     }
 
+    /// The nodes that read a node, in order; one that reads it twice comes twice.
+    pub fn readers(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.flat_map(move |(reader, node)| {
+            node.inputs.iter().filter(move |input| **input == id).map(move |_| NodeId(reader))
+        })
+    }
+
     /// The picture's node.
     pub fn input(&self) -> NodeId {
         NodeId(0)

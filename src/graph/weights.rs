@@ -83,7 +83,7 @@ enum Found {
 }
 
 impl Weights {
-    /// Maps a safetensors file into memory; numbers of the type F32, F16 or BF16 stay there.
+    /// Maps a safetensors file into memory; numbers of the type F32, F16, BF16 or F64 stay there.
     ///
     /// The file must not change while the weights are in use.
     ///
@@ -269,6 +269,8 @@ fn usable(view: &TensorView<'_>) -> Option<Dtype> {
         Some(Dtype::F16)
     } else if view.dtype() == safetensors::Dtype::BF16 {
         Some(Dtype::BF16)
+    } else if view.dtype() == safetensors::Dtype::F64 {
+        Some(Dtype::F64)
     } else {
         None
     }
@@ -286,6 +288,10 @@ fn widened(name: &str, view: &TensorView<'_>, dtype: Dtype) -> Weight {
         }
         Dtype::F16 => pairs().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
         Dtype::BF16 => pairs().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::F64 => {
+            let eights = view.data().as_chunks::<8>().0.iter();
+            eights.map(|b| f64::from_le_bytes(*b) as f32).collect()
+        }
     };
     Weight::from_f32(name, view.shape(), values)
 }
