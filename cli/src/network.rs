@@ -39,18 +39,14 @@ impl NetworkOptions {
                 model.name
             )));
         };
-        Ok(model.network(model.input_shape(), weights)?)
+        Ok(model.network_with(model.input_shape(), weights, self.layers())?)
     }
 }
 
-/// The longest model name that the file's name starts with: `vgg16_bn-6c64b313.safetensors`.
+/// The network whose weights the file's name speaks of.
 fn guess(file: &Path) -> Result<&'static Model> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let starts = |model: &&Model| {
-        let rest = name.strip_prefix(model.name);
-        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
-    };
-    MODELS.iter().filter(starts).max_by_key(|model| model.name.len()).ok_or_else(|| {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    Model::of_file(&name).ok_or_else(|| {
         let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
         Failure::Said(format!(
             "cannot tell the network from the name of `{}`: give --model, one of {}",
@@ -58,20 +54,4 @@ fn guess(file: &Path) -> Result<&'static Model> {
             names.join(", ")
         ))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_the_weight_file_tells_the_network() {
-        let name = |file: &str| guess(Path::new(file)).map(|model| model.name).ok();
-        assert_eq!(name("/x/squeezenet1_1.safetensors"), Some("squeezenet1_1"));
-        assert_eq!(name("vgg16-397923af.safetensors"), Some("vgg16"));
-        assert_eq!(name("vgg16_bn-6c64b313.safetensors"), Some("vgg16_bn"));
-        assert_eq!(name("VGG16_mine.safetensors"), Some("vgg16"));
-        assert_eq!(name("vgg160.safetensors"), None);
-        assert_eq!(name("model.safetensors"), None);
-    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clrp::backend::{Device, DeviceChoice};
 use clrp::image::{Mode, Preprocess};
+use clrp::models::BuildOptions;
 
 use crate::failure::{Failure, Result};
 use crate::known::Known;
@@ -62,6 +63,24 @@ pub(crate) struct NetworkOptions {
     /// Its weights: safetensors under torchvision's names; `digits` needs none
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
+
+    /// GoogLeNet, Inception v3: whether the network brings normalised pictures to -1..1 first;
+    /// true unless given, as for torchvision's weights
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) transform_input: Option<bool>,
+
+    /// ResNets with bottlenecks: stride 2 stands in conv1 (v1), as weights converted from Caffe
+    /// want it, not in conv2 (torchvision)
+    #[arg(long)]
+    pub(crate) stride_in_1x1: bool,
+}
+
+impl NetworkOptions {
+    /// What is chosen about the layers.
+    pub(crate) fn layers(&self) -> BuildOptions {
+        let (transform_input, stride_in_1x1) = (self.transform_input, self.stride_in_1x1);
+        BuildOptions { transform_input, stride_in_1x1 }
+    }
 }
 
 /// Where to run.

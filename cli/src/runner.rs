@@ -52,8 +52,7 @@ impl Runner {
             return self.explainer();
         }
         let about = |error| Failure::about(&picture.path, error);
-        let classes = self.network.graph().output_shape().len();
-        let graph = self.model.graph(shape, classes).map_err(about)?;
+        let graph = self.network.graph().with_input(shape).map_err(about)?;
         let list = |shape: Shape| vec![shape.channels, shape.height, shape.width];
         let network = self.network.with_graph(graph).map_err(|mut error| {
             // A fully connected layer counts pixels.

@@ -257,6 +257,27 @@ impl Graph {
         self.nodes.iter().flat_map(|node| weights::specs_of(self, node)).collect()
     }
 
+    /// Trained numbers, as torch counts them: without batch norm's running statistics.
+    pub fn parameters(&self) -> usize {
+        let trained = |spec: &&WeightSpec| {
+            !spec.name.ends_with(".running_mean") && !spec.name.ends_with(".running_var")
+        };
+        let specs = self.weight_specs();
+        specs.iter().filter(trained).map(|spec| spec.shape.iter().product::<usize>()).sum()
+    }
+
+    /// The same layers for pictures of another shape.
+    ///
+    /// # Errors
+    /// [`Error::LayerInput`] if they do not suit a layer.
+    pub fn with_input(&self, input: Shape) -> Result<Self> {
+        let mut graph = Self::new(&self.name, input);
+        for node in &self.nodes[1..] {
+            graph.push(&node.name, node.op.clone(), &node.inputs)?;
+        }
+        Ok(graph)
+    }
+
     /// Multiply-adds of one forward pass, for one picture.
     pub fn multiply_adds(&self) -> usize {
         let of = |node: &Node| match node.op {

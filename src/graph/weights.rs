@@ -153,6 +153,31 @@ impl Weights {
         self
     }
 
+    /// The same under other names, where `renamed` knows one that is not taken.
+    #[must_use]
+    pub fn renamed(mut self, renamed: impl Fn(&str) -> Option<String>) -> Self {
+        let pairs = self.found.keys().filter_map(|old| Some((old.clone(), renamed(old)?)));
+        for (old, new) in pairs.collect::<Vec<_>>() {
+            if self.found.contains_key(&new) {
+                continue;
+            }
+            let found = match self.found.remove(&old) {
+                Some(Found::Usable(weight)) => Found::Usable(weight.renamed(&new)),
+                Some(found @ Found::OfType(_)) => found,
+                None => continue,
+            };
+            self.found.insert(new, found);
+        }
+        self
+    }
+
+    /// The same without those whose names start with one of `prefixes`.
+    #[must_use]
+    pub fn without(mut self, prefixes: &[&str]) -> Self {
+        self.found.retain(|name, _| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        self
+    }
+
     /// All weights of a type that can be used, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Weight> {
         self.found.values().filter_map(|found| match found {

@@ -9,7 +9,6 @@ use clrp::rules::{Composite, preset};
 use clrp::{Explainer, Method};
 
 use super::explain::unique_methods;
-use super::models::parameters;
 use crate::console::print;
 use crate::failure::Result;
 use crate::known::Known;
@@ -52,13 +51,17 @@ impl Inspect {
         let methods = unique_methods(&self.method)?;
         let composite = preset(&self.composite)?;
         let model = self.network.model()?;
+        let layers = self.network.layers();
         let weights = match self.network.weights(model)? {
             Some(weights) => weights,
-            None => Weights::zeros(&model.graph(model.input_shape(), model.classes())?),
+            None => {
+                let classes = model.classes();
+                Weights::zeros(&model.graph_with(model.input_shape(), classes, layers)?)
+            }
         };
-        let network = model.network(model.input_shape(), weights)?;
+        let network = model.network_with(model.input_shape(), weights, layers)?;
         let device = self.device.open(Precision::F32)?;
-        let mut text = layers(network.graph(), &composite)?;
+        let mut text = listing(network.graph(), &composite)?;
         let name = device.name();
         let explainer = Explainer::builder(network, model.preprocess())
             .composite(composite)
@@ -74,7 +77,7 @@ impl Inspect {
 }
 
 /// The layers and the rule of each.
-fn layers(graph: &Graph, composite: &Composite) -> Result<String> {
+fn listing(graph: &Graph, composite: &Composite) -> Result<String> {
     let rules = composite.assign(graph)?;
     let specs = graph.weight_specs();
     let headings = ["layer", "kind", "inputs", "output", ">parameters", "rule"];
@@ -98,7 +101,7 @@ fn layers(graph: &Graph, composite: &Composite) -> Result<String> {
         ]);
     }
     let (name, label) = (graph.name(), composite.label());
-    let (parameters, work) = (thousands(parameters(graph)), thousands(graph.multiply_adds()));
+    let (parameters, work) = (thousands(graph.parameters()), thousands(graph.multiply_adds()));
     let total = format!("{parameters} parameters, {work} multiply-adds");
     Ok(format!("{name}, rules of {label}: {total}\n\n{table}"))
 }

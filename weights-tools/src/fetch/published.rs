@@ -100,9 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn every_imagenet_model_of_the_library_is_published() {
+    fn the_library_has_every_published_model_and_knows_its_file() {
         for model in clrp::models::MODELS.iter().filter(|model| model.name != "digits") {
             assert!(Published::find(model.name).is_ok(), "{}", model.name);
+        }
+        for published in PUBLISHED {
+            let model = clrp::models::Model::of_file(published.file).expect(published.file);
+            assert_eq!(model.name, published.model);
         }
         let error = Published::find("squeezenet").expect_err("it has two");
         assert!(error.to_string().contains("`squeezenet1_1`"), "{error}");
