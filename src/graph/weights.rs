@@ -349,6 +349,11 @@ impl Network {
         self.weights.get(&format!("{layer}.{suffix}"))
     }
 
+    /// All weights, in the order of their names.
+    pub fn weights(&self) -> impl Iterator<Item = &Weight> {
+        self.weights.values()
+    }
+
     /// Bytes of all weights as they are stored.
     pub fn weight_bytes(&self) -> usize {
         self.weights.values().map(|weight| weight.len() * weight.dtype().size()).sum()

@@ -2,7 +2,7 @@
 //! see the weights that the network acts by. Folding leaves the scores as they are.
 
 use crate::error::{Error, Result};
-use crate::graph::{Conv2d, Graph, Network, Node, NodeId, Op, Weights};
+use crate::graph::{Conv2d, Graph, Linear, Network, Node, NodeId, Op, Weights};
 use crate::weight::Weight;
 
 /// What becomes of batch norm before rules apply.
@@ -31,10 +31,10 @@ pub fn fold_batch_norm(network: &Network) -> Result<Network> {
         let Some(affine) = Affine::of(network, node, epsilon) else { continue };
         let before = node.inputs[0];
         if is_linear(graph.node(before)) && graph.readers(before).count() == 1 {
-            folding.into_the_layer_before(before, &affine);
+            folding.fold_back(before, &affine);
             identities[id] = true;
         } else if let Some(after) = folding.convolution_after(NodeId(id))? {
-            folding.into_the_convolution_after(after, &affine);
+            folding.fold_ahead(after, &affine);
             identities[id] = true;
         }
     }
@@ -90,7 +90,7 @@ impl Folding<'_> {
         })
     }
 
-    fn into_the_layer_before(&mut self, id: NodeId, affine: &Affine) {
+    fn fold_back(&mut self, id: NodeId, affine: &Affine) {
         let layer = self.layer(id);
         let of_a_channel = layer.weight.len() / layer.bias.len();
         let channels = layer.weight.chunks_exact_mut(of_a_channel).zip(&mut layer.bias);
@@ -117,7 +117,7 @@ impl Folding<'_> {
         Ok(Some(after))
     }
 
-    fn into_the_convolution_after(&mut self, id: NodeId, affine: &Affine) {
+    fn fold_ahead(&mut self, id: NodeId, affine: &Affine) {
         let node = self.network.graph().node(id);
         let Op::Conv2d(Conv2d { groups, kernel, .. }) = node.op else { return };
         let taps = kernel[0] * kernel[1];
@@ -138,16 +138,12 @@ impl Folding<'_> {
         let old = self.network.graph();
         let mut graph = Graph::new(old.name(), old.input_shape());
         for (id, node) in old.nodes().iter().enumerate().skip(1) {
-            let op = match &node.op {
-                _ if identities[id] => Op::Identity,
-                Op::Conv2d(conv) if self.folded[id].is_some() => {
-                    Op::Conv2d(Conv2d { bias: true, ..*conv })
-                }
-                Op::Linear(linear) if self.folded[id].is_some() => {
-                    Op::Linear(crate::graph::Linear { bias: true, ..*linear })
-                }
-                op => op.clone(),
-            };
+            let mut op = if identities[id] { Op::Identity } else { node.op.clone() };
+            if let (Op::Conv2d(Conv2d { bias, .. }) | Op::Linear(Linear { bias, .. }), Some(_)) =
+                (&mut op, &self.folded[id])
+            {
+                *bias = true;
+            }
             graph.push(&node.name, op, &node.inputs)?;
         }
         let mut weights = Vec::new();

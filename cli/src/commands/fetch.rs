@@ -55,10 +55,8 @@ impl Fetch {
         // All names first, so that a wrong one does not cost a download.
         let found: Result<Vec<_>> =
             self.models.iter().map(|name| Ok(Published::find(name)?)).collect();
-        let mirror = env::var("CLRP_MIRROR").ok().filter(|mirror| !mirror.is_empty());
         for model in found? {
-            let Fetched { path, bytes, sha256 } =
-                fetch_shown(model, mirror.as_deref().unwrap_or(BASE), &cache)?;
+            let Fetched { path, bytes, sha256 } = fetch_shown(model, &cache)?;
             print(format!("{}\t{bytes}\t{sha256}\n", path.display()))?;
         }
         Ok(())
@@ -78,8 +76,10 @@ fn list(cache: &Cache) -> Table {
     table
 }
 
-/// Fetches a file under a progress bar.
-fn fetch_shown(model: &Published, base: &str, cache: &Cache) -> Result<Fetched> {
+/// Fetches a file under a progress bar, unless it is there as it should be.
+pub(crate) fn fetch_shown(model: &Published, cache: &Cache) -> Result<Fetched> {
+    let mirror = env::var("CLRP_MIRROR").ok().filter(|mirror| !mirror.is_empty());
+    let base = mirror.as_deref().unwrap_or(BASE);
     let bar = progress_of_bytes(model.size, model.model);
     let mut resumed_from = 0;
     let show = |progress: Progress| {

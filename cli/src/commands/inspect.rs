@@ -3,16 +3,16 @@
 use std::fmt::Write;
 
 use clap::Args;
-use clrp::graph::{Graph, Network, Weights};
+use clrp::graph::{Graph, Network};
 use clrp::program::{Program, Targets};
-use clrp::rules::{Composite, preset};
+use clrp::rules::Composite;
 use clrp::{Explainer, Method};
 
 use super::explain::unique_methods;
 use crate::console::print;
 use crate::failure::Result;
 use crate::known::Known;
-use crate::options::{DeviceOptions, NetworkOptions, Precision};
+use crate::options::{DeviceOptions, NetworkOptions, Precision, RuleOptions};
 use crate::table::{Table, thousands};
 
 const EXAMPLES: &str = "\
@@ -32,10 +32,8 @@ pub(crate) struct Inspect {
         value_parser = Known::METHODS)]
     method: Vec<String>,
 
-    /// The rules of relevance
-    #[arg(long, value_name = "NAME", default_value = "contrastive",
-        value_parser = Known::COMPOSITES)]
-    composite: String,
+    #[command(flatten)]
+    rules: RuleOptions,
 
     #[command(flatten)]
     device: DeviceOptions,
@@ -49,24 +47,15 @@ impl Inspect {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         let methods = unique_methods(&self.method)?;
-        let composite = preset(&self.composite)?;
-        let model = self.network.model()?;
-        let layers = self.network.layers();
-        let weights = match self.network.weights(model)? {
-            Some(weights) => weights,
-            None => {
-                let classes = model.classes();
-                Weights::zeros(&model.graph_with(model.input_shape(), classes, layers)?)
-            }
-        };
-        let network = model.network_with(model.input_shape(), weights, layers)?;
+        let composite = self.rules.composite()?;
+        let chosen = self.network.choose_layers()?;
         let device = self.device.open(Precision::F32)?;
-        let mut text = listing(network.graph(), &composite)?;
         let name = device.name();
-        let explainer = Explainer::builder(network, model.preprocess())
-            .composite(composite)
+        let explainer = Explainer::builder(chosen.network, chosen.preprocess)
+            .composite(composite.clone())
             .device(device)
             .build()?;
+        let mut text = listing(explainer.network().graph(), &composite)?;
         let program = explainer.lower(&methods, Targets::Top(1))?.program;
         text += &summary(&program, explainer.network(), &name, &methods);
         if self.program {

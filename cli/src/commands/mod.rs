@@ -2,6 +2,7 @@
 
 pub(crate) mod classify;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod explain;
