@@ -1,4 +1,5 @@
 //! Foreign files for clrp: PyTorch checkpoints, ONNX, downloads.
 
 pub mod fetch;
+pub mod onnx;
 pub mod pth;
