@@ -124,10 +124,10 @@ impl Weight {
         Some(Self { name: name.into(), shape: shape.to_vec(), dtype, storage })
     }
 
-    /// The same numbers under another name.
+    /// The same weight under another key; the numbers are shared.
     #[must_use]
-    pub fn renamed(self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self }
+    pub fn renamed(&self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self.clone() }
     }
 
     /// The state-dict key.

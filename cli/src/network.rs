@@ -110,7 +110,10 @@ impl NetworkOptions {
                 )));
             }
             let megabytes = published.size.div_ceil(1_000_000);
-            let line = format!("fetching the weights of `{name}` ({megabytes} MB) to `{}`", path.display());
+            let line = format!(
+                "fetching the weights of `{name}` ({megabytes} MB) to `{}`",
+                path.display()
+            );
             say("note", &line);
         } else if self.offline {
             return Ok(cache.path(published));

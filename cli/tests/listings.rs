@@ -74,7 +74,8 @@ fn inspect_shows_networks_that_branch_and_the_choices_about_them() {
         assert!(run.out.contains(kind), "{kind}: {}", run.out);
     }
     let shapes = |options: &str| -> String {
-        let out = place.good(words(&format!("inspect --model resnet50 --device cpu {options}"))).out;
+        let out =
+            place.good(words(&format!("inspect --model resnet50 --device cpu {options}"))).out;
         let line = out.lines().find(|line| line.starts_with("layer2.0.conv1"));
         line.expect("the layer is there").to_owned()
     };

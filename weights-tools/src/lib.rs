@@ -2,4 +2,5 @@
 
 pub mod convert;
 pub mod fetch;
+pub mod onnx;
 pub mod pth;
