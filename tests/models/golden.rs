@@ -54,11 +54,6 @@ impl Golden {
         [sides[sides.len() - 2], sides[sides.len() - 1]]
     }
 
-    /// How far PyTorch's own map in f32 is from the reference.
-    pub(super) fn f32_error(&self, name: &str) -> Option<f64> {
-        self.metadata.get(&format!("f32_error.{name}"))?.parse().ok()
-    }
-
     /// The largest of PyTorch's errors in f32 on maps whose names hold `part`.
     pub(super) fn worst_f32_error(&self, part: &str) -> f64 {
         let errors = self.metadata.iter().filter(|(key, _)| key.starts_with("f32_error."));
