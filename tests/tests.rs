@@ -3,6 +3,7 @@
 mod architectures;
 mod conservation;
 mod digits;
+mod folding;
 mod house;
 mod models;
 mod program;
