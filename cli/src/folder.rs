@@ -18,16 +18,15 @@ pub(crate) fn spare<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a PathBu
     Ok(())
 }
 
-/// A folder that can be written. What was made of it and stayed empty is removed at the end.
+/// A folder that could be written when the work began. It is there from the first result on, so
+/// that nothing stays behind where there is none.
 #[derive(Debug)]
 pub(crate) struct OutputFolder {
     path: PathBuf,
-    /// The folders that were not there before, the deepest first.
-    made: Vec<PathBuf>,
 }
 
 impl OutputFolder {
-    /// Makes the folder if it is not there, and tries to write to it.
+    /// Checks that the folder can be made, if it is not there, and be written to.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let failed = |action| {
             move |source| Failure::from(Error::File { action, path: path.to_owned(), source })
@@ -35,25 +34,26 @@ impl OutputFolder {
         let missing = path.ancestors().take_while(|folder| {
             !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_err()
         });
-        // Kept first: what is made before a failure is removed, too.
-        let folder = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
-        fs::create_dir_all(path).map_err(failed("create"))?;
+        let missing: Vec<&Path> = missing.collect();
         let probe = path.join(format!(".clrp.{}.tmp", std::process::id()));
-        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(failed("write to"))?;
-        Ok(folder)
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for OutputFolder {
-    fn drop(&mut self) {
-        for folder in &self.made {
-            // A folder that holds something is not removed, and that is meant.
+        let made = fs::create_dir_all(path).map_err(failed("create"));
+        let written = made.and_then(|()| {
+            let written = File::create(&probe).and_then(|_| fs::remove_file(&probe));
+            written.map_err(failed("write to"))
+        });
+        for folder in missing {
+            // What was there meanwhile, or holds something, stays.
             let _ = fs::remove_dir(folder);
         }
+        written.map(|()| Self { path: path.to_owned() })
+    }
+
+    /// The path of a file in the folder, which is made if it is not there.
+    pub(crate) fn file(&self, name: &str) -> Result<PathBuf> {
+        fs::create_dir_all(&self.path).map_err(|source| {
+            let path = self.path.clone();
+            Failure::from(Error::File { action: "create", path, source })
+        })?;
+        Ok(self.path.join(name))
     }
 }

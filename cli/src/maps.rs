@@ -124,7 +124,7 @@ impl Writer {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf> {
-        let path = self.folder.path().join(name);
+        let path = self.folder.file(name)?;
         spare(&path, &self.inputs)?;
         Ok(path)
     }

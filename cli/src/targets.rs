@@ -23,6 +23,10 @@ pub(crate) fn parse(text: &str, labels: &Labels, model: &str) -> Result<Target> 
             let found = format!("`{text}`");
             return Err(Error::Setting { what: "target", found, expected }.into());
         }
+        if name.trim().parse::<i64>().is_ok_and(|number| number < 0) {
+            let expected = format!("a class from 0 to {}", labels.len().saturating_sub(1));
+            return Err(Error::Setting { what: "target", found: name.to_owned(), expected }.into());
+        }
         let class = labels.find(name, model)?;
         if !classes.contains(&class) {
             classes.push(class);

@@ -24,6 +24,7 @@ fn unknown_names_get_the_nearest() {
         ("--model digits --cmap hott", "unknown palette `hott`; nearest: `hot`"),
         ("--model digits --target zebra", "unknown class `zebra`"),
         ("--model digits --target 10", "target 10 is out of range, `digits` has 10 classes"),
+        ("--model digits --target -1", "target is -1, expected a class from 0 to 9"),
         ("--model digits --target top0", "target is top0, expected top1 to top10"),
         ("--model digits --target top11", "target is top11, expected top1 to top10"),
         ("--model digits --target top2,3", "target is `top2,3`"),

@@ -71,7 +71,7 @@ impl Demo {
             (format!("Why {}?", explanation.target), detail)
         };
         let page = sheet(&seen, METHODS.len(), &explained.explanations, None, text)?.render()?;
-        let path = folder.path().join("clrp-demo.png");
+        let path = folder.file("clrp-demo.png")?;
         page.save_png(&path)?;
 
         let digits: Vec<String> = scene.digits.iter().map(describe).collect();

@@ -72,7 +72,7 @@ pub(crate) struct Explain {
 
     /// What to explain: top1, top3, ...; or classes by number, name or id (340, zebra, n02391049),
     /// with commas between
-    #[arg(long, value_name = "TARGET", default_value = "top1")]
+    #[arg(long, value_name = "TARGET", default_value = "top1", allow_hyphen_values = true)]
     target: String,
 
     #[command(flatten)]

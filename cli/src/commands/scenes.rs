@@ -130,8 +130,7 @@ impl Scenes {
 
     fn write_pictures(&self, folder: &Path) -> Result<()> {
         let folder = OutputFolder::open(folder)?;
-        let folder = folder.path();
-        let mut table = AtomicFile::create(folder.join("boxes.csv"))?;
+        let mut table = AtomicFile::create(folder.file("boxes.csv")?)?;
         table.write(LABELS_HEADER)?;
         let png = |scene: &Scene| {
             let picture = Picture::new(scene.side, scene.side, scene.pixels.clone());
@@ -140,7 +139,7 @@ impl Scenes {
         self.each(
             |index, scene, png| {
                 let name = format!("scene-{index:05}.png");
-                write_file_atomically(folder.join(name), &png?)?;
+                write_file_atomically(folder.file(&name)?, &png?)?;
                 Ok(table.write(&rows(index, scene))?)
             },
             png,
