@@ -2,6 +2,7 @@
 
 mod conservation;
 mod digits;
+mod halves;
 mod house;
 mod models;
 mod program;
