@@ -211,6 +211,29 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The bits of the numbers, if they have 16.
+    pub fn bits16(self) -> Option<&'a [u16]> {
+        match self {
+            Rows::F16(w) => Some(bytemuck::cast_slice(w)),
+            Rows::BF16(w) => Some(bytemuck::cast_slice(w)),
+            Rows::F32(_) | Rows::F64(_) => None,
+        }
+    }
+
+    /// Writes the numbers to as many places.
+    ///
+    /// # Panics
+    /// If there are more or fewer places than numbers.
+    pub fn widen<F: Float>(self, to: &mut [F]) {
+        assert_eq!(self.len(), to.len(), "places for numbers");
+        match self {
+            Rows::F32(w) => to.iter_mut().zip(w).for_each(|(to, &w)| *to = F::from_f32(w)),
+            Rows::F16(w) => F::widen_f16(w, to),
+            Rows::BF16(w) => F::widen_bf16(w, to),
+            Rows::F64(w) => to.iter_mut().zip(w).for_each(|(to, &w)| *to = F::from_f64(w)),
+        }
+    }
+
     /// Number `i`.
     ///
     /// # Panics

@@ -3,11 +3,4 @@
 mod architectures;
 mod conservation;
 mod digits;
-mod folding;
-mod house;
-mod models;
-mod program;
-mod rules;
-mod shaders;
-mod support;
-mod twins;
+mod halves;

@@ -19,6 +19,7 @@ pub mod clamp;
 pub mod conv2d;
 pub mod conv_transpose2d;
 pub mod copy_channels;
+mod encoding;
 pub mod gate;
 pub mod linear;
 pub mod linear_transpose;
@@ -36,6 +37,7 @@ pub mod stabilized_ratio;
 pub mod sum_rows;
 pub mod top_k;
 
+pub use encoding::Encoding;
 pub use part::Part;
 
 /// How a kernel uses an operand.
@@ -47,6 +49,8 @@ pub enum Access {
     Write,
     /// Floats of which some keep their old content or are added to.
     Update,
+    /// Weights that are read, in words whose [`Encoding`] is the parameter `stored`.
+    ReadWeight,
     /// `u32` that are read.
     ReadIndex,
     /// `u32` that are written whole.

@@ -13,7 +13,7 @@ use super::{Builder, Element, Operand, Program, Slot};
 use crate::error::{Error, Result};
 use crate::graph::{Network, NodeId, Op};
 use crate::kernels::{
-    Call, add, attribution, clamp, copy_channels, multiply_add, seed, sum_rows, top_k,
+    Call, Encoding, add, attribution, clamp, copy_channels, multiply_add, seed, sum_rows, top_k,
 };
 use crate::methods::{Method, Recipe, Start, Walk};
 use crate::rules::{Composite, Rule};
@@ -30,10 +30,11 @@ impl Limits {
     /// No limits: the CPU.
     pub const NONE: Limits = Limits { binding_bytes: usize::MAX };
 
-    /// Ranges of rows of a matrix, each within the limit (as 32 bit numbers).
+    /// Ranges of rows of a matrix, each within the limit in the words that shaders read.
     pub(super) fn shards(self, matrix: &Weight) -> Vec<Range<usize>> {
         let (rows, columns) = (matrix.shape()[0], matrix.shape()[1]);
-        let step = (self.binding_bytes / (columns * 4).max(1)).max(1);
+        let numbers = self.binding_bytes / 4 * Encoding::of(matrix.values()).per_word();
+        let step = (numbers / columns.max(1)).max(1);
         (0..rows).step_by(step).map(|first| first..(first + step).min(rows)).collect()
     }
 }

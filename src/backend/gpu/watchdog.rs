@@ -110,6 +110,7 @@ mod tests {
             bias_part: 0,
             gamma: 0.0,
             accumulate: 0,
+            stored: 0,
         };
         assert_eq!(work(&Call::Conv2d(p)), 3_699_376_128);
     }
