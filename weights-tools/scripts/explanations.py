@@ -24,25 +24,28 @@ from traced import MEAN, STD, TransformInput
 STABILIZER = 1e-9
 
 
-def z_box(net, dtype):
+def z_box(net, x):
     """z-box between the black and the white pixel, as the first convolution sees them."""
-    low, high = (
-        torch.tensor([(value - m) / s for m, s in zip(MEAN, STD)], dtype=dtype).reshape(1, 3, 1, 1)
-        for value in (0, 1)
-    )
-    for module in net.modules():
-        if isinstance(module, TransformInput):
-            low, high = module(low), module(high)
-    return ZBox(low, high, stabilizer=STABILIZER)
+    bounds = []
+    for value in (0, 1):
+        pixel = torch.tensor([(value - m) / s for m, s in zip(MEAN, STD)], dtype=x.dtype)
+        bound = pixel.reshape(1, 3, 1, 1).expand_as(x)
+        for module in net.modules():
+            if isinstance(module, (TransformInput, nn.ZeroPad2d)):
+                bound = module(bound)
+            if isinstance(module, nn.Conv2d):
+                break
+        bounds.append(bound)
+    return ZBox(*bounds, stabilizer=STABILIZER)
 
 
-def composite(net, dtype, pools="even", rule=None, first=None):
+def composite(net, x, pools="even", rule=None, first=None):
     """The paper's rules; `rule` replaces all of them, `first` only the z-box."""
     each = rule or ZPlus(stabilizer=STABILIZER, zero_params=["bias"])
     layers = [
         (types.Activation, Pass()),
         (types.BatchNorm, Pass()),
-        (TransformInput, Pass()),
+        ((TransformInput, nn.LocalResponseNorm), Pass()),
         (Sum, Norm(STABILIZER)),
         (types.Linear, each),
     ]
@@ -50,7 +53,7 @@ def composite(net, dtype, pools="even", rule=None, first=None):
         layers.append((types.AvgPool, Norm(STABILIZER)))
     return SpecialFirstLayerMapComposite(
         layer_map=layers,
-        first_map=[(types.Convolution, rule or first or z_box(net, dtype))],
+        first_map=[(types.Convolution, rule or first or z_box(net, x))],
     )
 
 
@@ -132,6 +135,6 @@ def rule_maps(net, x, logits, target, names):
     seed = torch.zeros_like(logits)
     seed[0, target] = logits[0, target].abs()
     return {
-        name: backward(net, x, seed, composite(net, x.dtype, "proportional", **choices[name]))
+        name: backward(net, x, seed, composite(net, x, "proportional", **choices[name]))
         for name in names or choices
     }

@@ -7,6 +7,7 @@ Contrastive maps are made the slow way, from two maps, in float64.
 
 import argparse
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,15 +18,15 @@ from zennit import types
 
 import torchvision_networks
 from explanations import STABILIZER, composite, gradient_maps, relevance_maps, rule_maps
-from recipe import SEED, drawn, fill, picture
+from recipe import SEED, drawn, fill, norm_weight, picture
 from reproducible import write
-from small_networks import SMALL
+from small_networks import FURTHER_SMALL, SMALL
 from torchvision_networks import FIRST, FURTHER
 from traced import MEAN, STD, folded, traced
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 SMALL_BY_RULE = ["strides", "dilation_groups", "batch_norm", "signed"]
-FURTHER_BY_RULE = ["resnet18", "densenet121"]
+FURTHER_BY_RULE = [*FURTHER_SMALL, "resnet18", "densenet121"]
 METHODS = ["lrp", "clrp1", "clrp2", "clrp1-logits"]
 FURTHER_METHODS = ["lrp", "clrp1", "clrp2"]
 FURTHER_RULES = ["epsilon-1e-6", "gamma-0.25"]
@@ -35,6 +36,10 @@ def targets_of(logits):
     """The highest logit, and the lowest, or if none is negative the second highest."""
     order = logits[0].argsort(descending=True).tolist()
     return order[0], order[-1] if logits[0, order[-1]] < 0 else order[1]
+
+
+def has_norms(net):
+    return any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
 class References:
@@ -67,7 +72,7 @@ class References:
         for preset, pools in presets.items():
 
             def maps(net, x, logits, pools=pools):
-                rules = composite(net, x.dtype, pools)
+                rules = composite(net, x, pools)
                 return relevance_maps(net, x, logits, self.targets[row], rules, methods)
 
             self.keep(f"{preset}.{folding}", row, maps, net)
@@ -86,7 +91,7 @@ class References:
             return rule_maps(net, x, logits, self.targets[row], names)
 
         self.keep("rule.", row, maps, measured=measured)
-        if any(isinstance(m, nn.BatchNorm2d) for m in self.net.modules()):
+        if has_norms(self.net):
             self.keep("fold.", row, maps, folded(self.net), measured)
 
 
@@ -131,7 +136,7 @@ def check_against_dense(name):
     logits = net(x).detach()
     for target in targets_of(logits):
         expected = dense_lrp(net, x, target)
-        rules = composite(net, x.dtype)
+        rules = composite(net, x)
         actual = relevance_maps(net, x, logits, target, rules, ["lrp"])["lrp"].flatten()
         error = relative_error(actual, expected)
         print(f"{name}, target {target}: zennit and matrices differ by {error:.1e}")
@@ -151,8 +156,8 @@ def first_references(name, net, size):
 
 def further_references(name, net, size):
     """One target, batch norm bypassed and folded."""
-    norm_weight = torchvision_networks.norm_weight(name)
-    names = drawn(fill(net, norm_weight))
+    weight = norm_weight(name)
+    names = drawn(fill(net, weight))
     x = picture(size)
     with torch.no_grad():
         logits = net.double()(x.double())
@@ -160,11 +165,12 @@ def further_references(name, net, size):
     assert torch.equal(logits, made.logits), "tracing changed the network"
     made.targets = made.targets[:1]
     made.presets(0, FURTHER_METHODS)
-    made.presets(0, FURTHER_METHODS, folded(made.net), "fold.")
+    if has_norms(made.net):
+        made.presets(0, FURTHER_METHODS, folded(made.net), "fold.")
     made.gradients(0, left_out=["gradient-x-input"])
     if name in FURTHER_BY_RULE:
         made.rules(0, FURTHER_RULES)
-    recipe = {"norm_weight": " ".join(map(str, norm_weight)), "tensors": ",".join(names)}
+    recipe = {"norm_weight": " ".join(map(str, weight)), "tensors": ",".join(names)}
     return made, recipe
 
 
@@ -182,15 +188,16 @@ def jobs_of(full, every):
     if not full:
         for name, (build, size) in SMALL.items():
             jobs[name] = Job(build, size, kind=np.float64)
+        for name, (build, size) in FURTHER_SMALL.items():
+            jobs[name] = Job(build, size, further_references, np.float64)
     for name, (size, in_full) in FIRST.items():
         if in_full or not full:
             size = torchvision_networks.full_size(name) if full else size
-            jobs[name] = Job(lambda name=name: torchvision_networks.build(name), size)
+            jobs[name] = Job(partial(torchvision_networks.build, name), size)
     for name, (size, committed) in FURTHER.items():
         if full or every or committed:
             size = torchvision_networks.full_size(name) if full else size
-            build = lambda name=name: torchvision_networks.build(name)
-            jobs[name] = Job(build, size, further_references)
+            jobs[name] = Job(partial(torchvision_networks.build, name), size, further_references)
     return jobs
 
 

@@ -30,6 +30,23 @@ def drawn(net):
     return [key for key in net.state_dict() if not key.endswith("num_batches_tracked")]
 
 
+def norm_weight(network):
+    """Offset and scale of the batch norms' weights in the further networks.
+
+    They have both signs, so that folding matters. They keep activations within
+    bounds, the contrastive maps away from zero and some of ReLU6 at its limit.
+    """
+    exceptions = {
+        "inverted_residuals": (1.5, 2.0),
+        "mnasnet": (0.5, 1.0),
+        "res": (0.5, 0.85),
+        "wide_res": (0.5, 0.85),
+        "shufflenet": (0.3, 1.6),
+    }
+    found = [weight for start, weight in exceptions.items() if network.startswith(start)]
+    return found[0] if found else (0.7, 1.2)
+
+
 def fill(net, norm_weight=(1.0, 0.3)):
     """Replaces all weights and running statistics; the network is left in f32.
 

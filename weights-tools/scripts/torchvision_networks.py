@@ -15,25 +15,25 @@ FURTHER = {
     "googlenet": ((47, 53), True),
     "googlenet_untransformed": ((47, 53), False),
     "inception_v3": ((75, 107), True),
-    "resnet18": ((33, 41), True),
-    "resnet34": ((33, 41), False),
-    "resnet50": ((33, 41), True),
-    "resnet50_v1": ((33, 41), True),
-    "resnet101": ((33, 41), False),
-    "resnet152": ((33, 41), False),
-    "resnext50_32x4d": ((33, 41), True),
-    "resnext101_32x8d": ((33, 41), False),
-    "wide_resnet50_2": ((33, 41), True),
-    "wide_resnet101_2": ((33, 41), False),
+    "resnet18": ((35, 41), True),
+    "resnet34": ((35, 41), False),
+    "resnet50": ((35, 41), True),
+    "resnet50_v1": ((35, 41), True),
+    "resnet101": ((35, 41), False),
+    "resnet152": ((35, 41), False),
+    "resnext50_32x4d": ((35, 41), True),
+    "resnext101_32x8d": ((35, 41), False),
+    "wide_resnet50_2": ((35, 41), True),
+    "wide_resnet101_2": ((35, 41), False),
     "densenet121": ((61, 65), True),
     "densenet161": ((61, 65), False),
     "densenet169": ((61, 65), False),
     "densenet201": ((61, 65), False),
-    "mobilenet_v2": ((33, 41), True),
-    "mnasnet0_5": ((33, 41), True),
-    "mnasnet1_0": ((33, 41), False),
-    "shufflenet_v2_x0_5": ((33, 41), True),
-    "shufflenet_v2_x1_0": ((33, 41), False),
+    "mobilenet_v2": ((33, 65), True),
+    "mnasnet0_5": ((33, 65), True),
+    "mnasnet1_0": ((33, 65), False),
+    "shufflenet_v2_x0_5": ((33, 65), True),
+    "shufflenet_v2_x1_0": ((33, 65), False),
 }
 
 
@@ -58,11 +58,3 @@ def build(name):
 
 def full_size(name):
     return (299, 299) if name.startswith("inception") else (224, 224)
-
-
-def norm_weight(name):
-    """Offset and scale of the batch norms' weights: both signs, so that folding matters.
-
-    Smaller where residual additions let activations grow.
-    """
-    return (0.5, 0.85) if "resne" in name else (0.7, 1.2)
