@@ -60,9 +60,10 @@ fn joined(lengths: &[usize]) -> String {
 
 /// Outputs of convolutions, batch norms and linear layers.
 fn layers(graph: &Graph) -> String {
-    let weighted = graph.nodes().iter().filter(|node| {
-        matches!(node.op, Op::Conv2d(_) | Op::BatchNorm2d { .. } | Op::Linear(_))
-    });
+    let weighted = graph
+        .nodes()
+        .iter()
+        .filter(|node| matches!(node.op, Op::Conv2d(_) | Op::BatchNorm2d { .. } | Op::Linear(_)));
     hash(weighted.map(|node| {
         let Shape { channels, height, width } = node.shape;
         format!("{} {}", node.name, joined(&[channels, height, width]))

@@ -30,11 +30,13 @@ impl Axis {
         }
         let reach = self.dilation.checked_mul(self.kernel.checked_sub(1)?)?.checked_add(1)?;
         let padding = 2 * self.padding + self.more_padding;
-        let span = padding.checked_add(length)?.checked_sub(reach)?;
+        let cells = padding.checked_add(length)?;
         if !self.ceil_mode {
-            return Some(span / self.stride + 1);
+            return Some(cells.checked_sub(reach)? / self.stride + 1);
         }
-        let positions = span.div_ceil(self.stride) + 1;
+        // In torch even the first window may reach past the end, by less than a stride.
+        let span = cells.checked_add(self.stride - 1)?.checked_sub(reach)?;
+        let positions = span / self.stride + 1;
         // torch drops a last window that would start in the right padding.
         let starts_in_padding = (positions - 1) * self.stride >= length + self.padding;
         Some(positions - usize::from(starts_in_padding))
@@ -249,6 +251,8 @@ mod tests {
         assert_eq!(AXIS.positions(7), Some(3));
         assert_eq!(AXIS.positions(8), Some(3));
         assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(8), Some(4));
+        assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(2), Some(1));
+        assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(1), None);
         assert_eq!(Axis { dilation: 2, ..AXIS }.positions(8), Some(2));
         assert_eq!(AXIS.positions(2), None);
     }

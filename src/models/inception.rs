@@ -2,7 +2,6 @@
 
 use super::basic_conv::basic_conv2d;
 use super::model::Plan;
-use super::sequential::global_average;
 use crate::error::Result;
 use crate::graph::{AvgPool2d, Conv2d, Graph, MaxPool2d, NodeId};
 
@@ -54,9 +53,9 @@ const fn halving(channels: usize) -> Conv2d {
 
 /// Convolutions one after the other, each under its name in the block.
 fn branch(g: &mut Graph, block: &str, x: NodeId, convs: &[(&str, Conv2d)]) -> Result<NodeId> {
-    convs.iter().try_fold(x, |x, (name, conv)| {
-        basic_conv2d(g, &format!("{block}.{name}"), x, *conv)
-    })
+    convs
+        .iter()
+        .try_fold(x, |x, (name, conv)| basic_conv2d(g, &format!("{block}.{name}"), x, *conv))
 }
 
 /// An average pool and a convolution.

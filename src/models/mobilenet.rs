@@ -18,18 +18,17 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
 
 pub(super) fn mobilenet_v2(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
     let stem = Conv2d::new(32, 3).stride(2).padding(1);
-    let mut features = Sequential::new(g, "features", x).block(|g, name, x| {
-        conv_norm_relu6(g, name, x, stem)
-    })?;
+    let mut features =
+        Sequential::new(g, "features", x).block(|g, name, x| conv_norm_relu6(g, name, x, stem))?;
     for (expansion, channels, blocks, stride) in STAGES {
         for number in 0..blocks {
             let stride = if number == 0 { stride } else { 1 };
-            features = features.block(|g, name, x| {
-                inverted_residual(g, name, x, expansion, channels, stride)
-            })?;
+            features = features
+                .block(|g, name, x| inverted_residual(g, name, x, expansion, channels, stride))?;
         }
     }
-    let x = features.block(|g, name, x| conv_norm_relu6(g, name, x, Conv2d::new(1280, 1)))?.output();
+    let x =
+        features.block(|g, name, x| conv_norm_relu6(g, name, x, Conv2d::new(1280, 1)))?.output();
     let x = global_average(g, x)?;
     Sequential::new(g, "classifier", x).dropout()?.linear(plan.classes)?;
     Ok(())

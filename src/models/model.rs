@@ -50,7 +50,7 @@ pub(super) enum Data {
 /// What may be chosen about a network's layers; by default they are those of the published weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BuildOptions {
-    /// Of GoogLeNet and Inception v3: whether the network starts by undoing `ImageNet`'s
+    /// Of GoogLeNet and Inception v3: whether the network starts by undoing ImageNet's
     /// normalisation in favour of -1 to 1, as torchvision's `transform_input`. The published
     /// weights want that; weights trained on pictures from -1 to 1, or from scratch on
     /// normalised ones, do not.
@@ -195,7 +195,7 @@ impl Model {
     }
 }
 
-/// torchvision's numbers: from `ImageNet`'s means and deviations to 0.5 and 0.5.
+/// torchvision's numbers: from ImageNet's means and deviations to 0.5 and 0.5.
 fn transform_input() -> Op {
     Op::ChannelAffine {
         scale: [0.229, 0.224, 0.225].map(|std: f64| std / 0.5).to_vec(),

@@ -71,7 +71,8 @@ fn build(g: &mut Graph, x: NodeId, plan: Plan, block: Block, blocks: [usize; 4])
         for number in 0..blocks {
             // A layer starts by halving the picture; the first has the max pool for that.
             let stride = if i > 0 && number == 0 { 2 } else { 1 };
-            layer = layer.block(|g, name, x| residual(g, name, x, plan, block, channels, stride))?;
+            layer =
+                layer.block(|g, name, x| residual(g, name, x, plan, block, channels, stride))?;
         }
         x = layer.output();
     }

@@ -49,13 +49,7 @@ pub(super) fn squeezenet1_1(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> 
     build(g, x, plan, Conv2d::new(64, 3).stride(2), VERSION_1_1)
 }
 
-fn build(
-    g: &mut Graph,
-    x: NodeId,
-    plan: Plan,
-    first: Conv2d,
-    stages: [Stage; 11],
-) -> Result<()> {
+fn build(g: &mut Graph, x: NodeId, plan: Plan, first: Conv2d, stages: [Stage; 11]) -> Result<()> {
     let mut features = Sequential::new(g, "features", x).conv2d(first)?.relu()?;
     for stage in stages {
         features = match stage {

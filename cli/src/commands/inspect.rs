@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
-use clrp::graph::{Graph, Network};
+use clrp::graph::{Graph, Network, Op};
 use clrp::program::{Program, Targets};
 use clrp::rules::Composite;
 use clrp::{Explainer, Method};
@@ -86,13 +86,38 @@ fn listing(graph: &Graph, composite: &Composite) -> Result<String> {
             inputs.join(" "),
             node.shape.to_string(),
             if numbers == 0 { String::new() } else { thousands(numbers) },
-            rule.map(|rule| rule.to_string()).unwrap_or_default(),
+            rule.map_or_else(|| only_way(&node.op).to_owned(), |rule| rule.to_string()),
         ]);
     }
     let (name, label) = (graph.name(), composite.label());
     let (parameters, work) = (thousands(graph.parameters()), thousands(graph.multiply_adds()));
     let total = format!("{parameters} parameters, {work} multiply-adds");
     Ok(format!("{name}, rules of {label}: {total}\n\n{table}"))
+}
+
+/// How relevance goes through a layer that no rule can be chosen for.
+fn only_way(op: &Op) -> &'static str {
+    match op {
+        Op::Input
+        | Op::Conv2d(_)
+        | Op::Linear(_)
+        | Op::AvgPool2d(_)
+        | Op::AdaptiveAvgPool2d(_)
+        | Op::BatchNorm2d { .. }
+        | Op::ChannelAffine { .. }
+        | Op::Add => "",
+        Op::Relu
+        | Op::Hardtanh { .. }
+        | Op::LocalResponseNorm(_)
+        | Op::Flatten
+        | Op::Dropout
+        | Op::Identity => "pass",
+        Op::MaxPool2d(_) => "to the winner",
+        Op::Concat => "each its slice",
+        Op::Narrow { .. } => "to the range",
+        Op::ChannelShuffle { .. } => "back in order",
+        Op::ZeroPad2d(_) => "without the zeros",
+    }
 }
 
 /// What would run for one picture.
