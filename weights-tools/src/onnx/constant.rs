@@ -165,7 +165,7 @@ impl Storage<'_> {
     /// copy. Layers that share a constant share its numbers.
     pub(super) fn weight(&mut self, constant: &Constant, name: &str) -> Option<Weight> {
         if let Some(weight) = constant.weight.get() {
-            return Some(weight.renamed(name));
+            return Some(weight.clone().renamed(name));
         }
         let weight = self.make(constant, name)?;
         Some(constant.weight.get_or_init(|| weight).clone())
