@@ -44,7 +44,8 @@ impl Float {
         match self {
             Float::F16 => Dtype::F16,
             Float::BF16 => Dtype::BF16,
-            Float::F32 | Float::F64 => Dtype::F32,
+            Float::F32 => Dtype::F32,
+            Float::F64 => Dtype::F64,
         }
     }
 }
@@ -164,7 +165,7 @@ impl Storage<'_> {
     /// copy. Layers that share a constant share its numbers.
     pub(super) fn weight(&mut self, constant: &Constant, name: &str) -> Option<Weight> {
         if let Some(weight) = constant.weight.get() {
-            return Some(weight.renamed(name));
+            return Some(weight.clone().renamed(name));
         }
         let weight = self.make(constant, name)?;
         Some(constant.weight.get_or_init(|| weight).clone())
@@ -172,9 +173,7 @@ impl Storage<'_> {
 
     fn make(&mut self, constant: &Constant, name: &str) -> Option<Weight> {
         let (dims, count) = (&constant.dims, constant.len());
-        if let Numbers::Stored(float, place) = &constant.numbers
-            && *float != Float::F64
-        {
+        if let Numbers::Stored(float, place) = &constant.numbers {
             let (dtype, size) = (float.dtype(), float.size());
             let mapped = match place {
                 Place::Model(range) => self.map.map(|map| (map, range)),
@@ -198,6 +197,10 @@ impl Storage<'_> {
                 Dtype::F16 | Dtype::BF16 => {
                     let numbers = bytes.as_chunks().0.iter().map(|x| u16::from_le_bytes(*x));
                     Weight::from_bits16(name, dims, dtype, numbers.collect())
+                }
+                Dtype::F64 => {
+                    let numbers = bytes.as_chunks().0.iter().map(|x| f64::from_le_bytes(*x));
+                    Weight::from_f64(name, dims, numbers.collect())
                 }
             });
         }

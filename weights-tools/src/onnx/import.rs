@@ -273,6 +273,9 @@ impl<'a> Importer<'a> {
 
     /// Adds a weight of a layer, as it is in the file.
     pub(super) fn weight(&mut self, node: Node<'a>, name: String, from: &Constant) -> Result<()> {
+        if from.as_ints().is_some() {
+            return Err(node.error("a weight of floats", "integers"));
+        }
         let weight = self.storage.weight(from, &name);
         self.weights.push(weight.ok_or_else(|| node.misfit(tensor::too_large()))?);
         Ok(())

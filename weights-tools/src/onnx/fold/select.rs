@@ -49,7 +49,7 @@ fn room<'a>(importer: &mut Importer<'a>, node: Node<'a>, dims: &[usize]) -> Resu
 
 /// How far apart neighbours along each axis are.
 fn strides(dims: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; dims.len()];
+    let mut strides = vec![1_usize; dims.len()];
     for axis in (1..dims.len()).rev() {
         strides[axis - 1] = strides[axis].saturating_mul(dims[axis]);
     }
