@@ -4,7 +4,8 @@
 struct Params {
     total: u32,
     channels: u32,
-    reach: u32, // channels of the sum on either side
+    before: u32, // channels of the sum below its own
+    after: u32, // and above it
     share: f32, // alpha / size
     beta: f32,
     k: f32,
@@ -24,8 +25,8 @@ fn main(
         return;
     }
     let channel = i % params.channels;
-    let first = max(channel, params.reach) - params.reach;
-    let last = min(channel + params.reach, params.channels - 1u);
+    let first = max(channel, params.before) - params.before;
+    let last = min(channel + params.after, params.channels - 1u);
     var sum = 0.0;
     for (var c = first; c <= last; c += 1u) {
         let value = a[i - channel + c];

@@ -7,7 +7,8 @@ struct Params {
     count: u32, // values of a row
     repeat: u32, // rows of a picture
     channels: u32,
-    reach: u32, // channels of a sum on either side
+    before: u32, // channels of a sum below its own
+    after: u32, // and above it
     share: f32, // alpha / size
     beta: f32,
     k: f32,
@@ -20,8 +21,8 @@ struct Params {
 
 // The denominator before its power at a channel of the position whose channels start at `start`.
 fn denominator(start: u32, channel: u32) -> f32 {
-    let first = max(channel, params.reach) - params.reach;
-    let last = min(channel + params.reach, params.channels - 1u);
+    let first = max(channel, params.before) - params.before;
+    let last = min(channel + params.after, params.channels - 1u);
     var sum = 0.0;
     for (var c = first; c <= last; c += 1u) {
         sum += a[start + c] * a[start + c];
@@ -41,8 +42,9 @@ fn main(
     let channel = i % params.channels;
     let image = i / params.count / params.repeat;
     let start = image * params.count + i % params.count - channel;
-    let first = max(channel, params.reach) - params.reach;
-    let last = min(channel + params.reach, params.channels - 1u);
+    // The channels whose sums hold this one.
+    let first = max(channel, params.after) - params.after;
+    let last = min(channel + params.before, params.channels - 1u);
     var sum = 0.0;
     for (var c = first; c <= last; c += 1u) {
         let s = denominator(start, c);

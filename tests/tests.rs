@@ -3,4 +3,12 @@
 mod architectures;
 mod conservation;
 mod digits;
+mod folding;
 mod halves;
+mod house;
+mod models;
+mod program;
+mod rules;
+mod shaders;
+mod support;
+mod twins;

@@ -282,7 +282,7 @@ impl AvgPool2d {
 /// `y = x / (k + alpha / size * sum of x^2 over size channels around it)^beta`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalResponseNorm {
-    /// Channels of the sum, an odd number.
+    /// Channels of the sum; of an even number, torch takes one more below than above.
     pub size: usize,
     /// The sum's factor.
     pub alpha: f32,

@@ -119,9 +119,9 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
             true => Ok(inputs[0]),
             false => Err(wrong("low below high".to_owned(), format!("{low} and {high}"))),
         },
-        Op::LocalResponseNorm(norm) => match norm.size % 2 {
-            1 => Ok(inputs[0]),
-            _ => Err(wrong("an odd size".to_owned(), norm.size.to_string())),
+        Op::LocalResponseNorm(norm) => match norm.size {
+            0 => Err(wrong("a size above 0".to_owned(), norm.size.to_string())),
+            _ => Ok(inputs[0]),
         },
         Op::Narrow { start, length } => {
             let end = start.checked_add(*length);

@@ -12,8 +12,10 @@ params! {
         pub total: u32,
         /// Channels.
         pub channels: u32,
-        /// Channels of the sum on either side.
-        pub reach: u32,
+        /// Channels of the sum below its own.
+        pub before: u32,
+        /// Channels of the sum above its own.
+        pub after: u32,
         /// `alpha / size`.
         pub share: f32,
         /// The power of the denominator.
@@ -33,9 +35,9 @@ impl Params {
 
     /// `s` of each channel of a position.
     pub(super) fn denominators<F: Float>(&self, a: &[F]) -> Vec<f64> {
-        let reach = self.reach as usize;
+        let (before, after) = (self.before as usize, self.after as usize);
         let of = |c: usize| {
-            let around = &a[c.saturating_sub(reach)..(c + reach + 1).min(a.len())];
+            let around = &a[c.saturating_sub(before)..(c + after + 1).min(a.len())];
             let sum: f64 = around.iter().map(|a| a.to_f64() * a.to_f64()).sum();
             f64::from(self.k) + f64::from(self.share) * sum
         };
@@ -64,7 +66,8 @@ mod tests {
     #[test]
     fn squares_of_the_neighbours_divide() {
         // s = 1 + 0.5 * (1 + 4), 1 + 0.5 * (1 + 4 + 9), 1 + 0.5 * (4 + 9).
-        let p = Params { total: 3, channels: 3, reach: 1, share: 0.5, beta: 1.0, k: 1.0 };
+        let p =
+            Params { total: 3, channels: 3, before: 1, after: 1, share: 0.5, beta: 1.0, k: 1.0 };
         let mut y = [0.0; 3];
         cpu(&p, &[1.0, -2.0, 3.0], &mut y);
         assert_eq!(y, [1.0 / 3.5, -2.0 / 8.0, 3.0 / 7.5]);

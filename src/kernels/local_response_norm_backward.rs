@@ -17,8 +17,10 @@ params! {
         pub repeat: u32,
         /// Channels.
         pub channels: u32,
-        /// Channels of a sum on either side.
-        pub reach: u32,
+        /// Channels of a sum below its own.
+        pub before: u32,
+        /// Channels of a sum above its own.
+        pub after: u32,
         /// `alpha / size`.
         pub share: f32,
         /// The power of the denominator.
@@ -37,15 +39,15 @@ impl Params {
     }
 
     fn forward(&self) -> local_response_norm::Params {
-        let Params { total, channels, reach, share, beta, k, count: _, repeat: _ } = *self;
-        local_response_norm::Params { total, channels, reach, share, beta, k }
+        let Params { total, channels, before, after, share, beta, k, count: _, repeat: _ } = *self;
+        local_response_norm::Params { total, channels, before, after, share, beta, k }
     }
 }
 
 /// Operands: inputs `a` of the layer, signal at its outputs, signal at its inputs.
 pub fn cpu<F: Float>(p: &Params, a: &[F], g: &[F], g_in: &mut [F]) {
     let (channels, count) = (p.channels as usize, p.count as usize);
-    let (reach, beta) = (p.reach as usize, f64::from(p.beta));
+    let (before, after, beta) = (p.before as usize, p.after as usize, f64::from(p.beta));
     let forward = p.forward();
     parallel::pieces(g_in, channels, |first, piece| {
         for (i, g_in) in piece.chunks_exact_mut(channels).enumerate() {
@@ -58,7 +60,7 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], g: &[F], g_in: &mut [F]) {
                 (0..channels).map(|c| g[c].to_f64() * s[c].powf(-beta)).collect();
             for c in 0..channels {
                 let sent = g[c].to_f64() * a[c].to_f64() * s[c].powf(-beta - 1.0);
-                for to in c.saturating_sub(reach)..(c + reach + 1).min(channels) {
+                for to in c.saturating_sub(before)..(c + after + 1).min(channels) {
                     sums[to] -= 2.0 * beta * f64::from(p.share) * a[to].to_f64() * sent;
                 }
             }
@@ -78,7 +80,8 @@ mod tests {
         let forward = local_response_norm::Params {
             total: 4,
             channels: 4,
-            reach: 1,
+            before: 2,
+            after: 1,
             share: 0.3,
             beta: 0.75,
             k: 2.0,
@@ -88,7 +91,8 @@ mod tests {
             count: 4,
             repeat: 1,
             channels: 4,
-            reach: 1,
+            before: 2,
+            after: 1,
             share: 0.3,
             beta: 0.75,
             k: 2.0,

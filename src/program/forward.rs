@@ -89,7 +89,8 @@ impl Forward {
                 let call = Call::LocalResponseNorm(local_response_norm::Params {
                     total: word(len),
                     channels: word(node.shape.channels),
-                    reach: word(norm.size / 2),
+                    before: word(norm.size / 2),
+                    after: word((norm.size - 1) / 2),
                     share: norm.alpha / norm.size as f32,
                     beta: norm.beta,
                     k: norm.k,

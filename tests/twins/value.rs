@@ -65,14 +65,15 @@ pub(super) fn gate(random: &mut Random) -> Vec<Case> {
     cases
 }
 
-/// Channels, channels of a sum on either side, positions.
-const NORMS: [(u32, u32, u32); 4] = [(1, 2, 3), (4, 0, 5), (7, 2, 50), (96, 2, 21)];
+/// Channels, channels of a sum below and above its own, positions.
+const NORMS: [(u32, [u32; 2], u32); 4] =
+    [(1, [2, 2], 3), (4, [0, 0], 5), (7, [2, 1], 50), (96, [2, 2], 21)];
 
 pub(super) fn local_response_norm(random: &mut Random) -> Vec<Case> {
-    let case = |(channels, reach, positions): (u32, u32, u32)| {
+    let case = |(channels, [before, after], positions): (u32, [u32; 2], u32)| {
         let total = channels * positions;
         let (share, beta, k) = (0.5, 0.75, 2.0);
-        let p = local_response_norm::Params { total, channels, reach, share, beta, k };
+        let p = local_response_norm::Params { total, channels, before, after, share, beta, k };
         let operands =
             vec![Given::Float(random.floats(total as usize)), Given::junk(total as usize)];
         Case { call: Call::LocalResponseNorm(p), operands }
@@ -81,7 +82,7 @@ pub(super) fn local_response_norm(random: &mut Random) -> Vec<Case> {
 }
 
 pub(super) fn local_response_norm_backward(random: &mut Random) -> Vec<Case> {
-    let case = |(channels, reach, positions): (u32, u32, u32)| {
+    let case = |(channels, [before, after], positions): (u32, [u32; 2], u32)| {
         let (batch, repeat, count) = (2, 3, channels * positions);
         let total = count * batch * repeat;
         let p = local_response_norm_backward::Params {
@@ -89,7 +90,8 @@ pub(super) fn local_response_norm_backward(random: &mut Random) -> Vec<Case> {
             count,
             repeat,
             channels,
-            reach,
+            before,
+            after,
             share: 0.5,
             beta: 0.75,
             k: 2.0,

@@ -153,7 +153,7 @@ fn avg_pools() -> Vec<AvgPool> {
         end_height: 2,
         end_width: 2,
         count_include_pad,
-        ..planes([2, 3], [6, 7], [3, 5])
+        ..planes([2, 3], [6, 7], [3, 4])
     });
     sliding.chain(adaptive).chain(asymmetric).collect()
 }

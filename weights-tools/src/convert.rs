@@ -100,8 +100,7 @@ pub fn convert(weights: &Weights, path: &Path, to_f16: bool) -> Result<Summary, 
             Error::Clrp(clrp::Error::File { action: "write", path: path.to_owned(), source })
         })
     })?;
-    let unreadable =
-        |source| clrp::Error::File { action: "read", path: path.to_owned(), source };
+    let unreadable = |source| clrp::Error::File { action: "read", path: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     Ok(Summary { tensors, bytes, sha256: sha256_file(path)? })
@@ -156,7 +155,8 @@ mod tests {
     use super::*;
 
     fn weights() -> Weights {
-        let matrix = Weight::from_f32("fc.weight", &[2, 3], vec![1.0, -2.5, 0.1, 3.0, 4.0, 65504.0]);
+        let matrix =
+            Weight::from_f32("fc.weight", &[2, 3], vec![1.0, -2.5, 0.1, 3.0, 4.0, 65504.0]);
         let bias = Weight::from_f32("fc.bias", &[2], vec![0.1, 1e-9]);
         Weights::from_weights("made-up weights", [matrix, bias])
     }
@@ -183,8 +183,12 @@ mod tests {
         convert(&weights(), &path, false).expect("it can be written");
         let read = Weights::open(&path).expect("it is safetensors");
         for (old, new) in weights().iter().zip(read.iter()) {
-            assert_eq!((old.name(), old.shape(), old.dtype()), (new.name(), new.shape(), new.dtype()));
-            let same = (0..old.len()).all(|i| old.values().get::<f32>(i) == new.values().get::<f32>(i));
+            assert_eq!(
+                (old.name(), old.shape(), old.dtype()),
+                (new.name(), new.shape(), new.dtype())
+            );
+            let same =
+                (0..old.len()).all(|i| old.values().get::<f32>(i) == new.values().get::<f32>(i));
             assert!(same, "{}", old.name());
         }
     }

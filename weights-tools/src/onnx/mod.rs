@@ -148,14 +148,14 @@ fn import(
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let storage = Storage { bytes, map, room: bytes.len().saturating_mul(EXPANSION) };
     let layers = Graph::new(stem.unwrap_or_default(), picture.shape);
-    let first =
-        Activation { layer: layers.input(), dims: picture.dims, form: picture.form };
+    let first = Activation { layer: layers.input(), dims: picture.dims, form: picture.form };
     let batch = first.batch();
     let files = DataFiles::new(folder);
     let mut importer = Importer::new(file, &plan, opset, layers, storage, files);
     importer.define(info.name.as_deref().unwrap_or_default(), Value::Activation(first));
     if plan.outputs.len() > 1 {
-        let text = format!("of {} outputs, `{}` is explained", plan.outputs.len(), shown(plan.output));
+        let text =
+            format!("of {} outputs, `{}` is explained", plan.outputs.len(), shown(plan.output));
         importer.notes.push(text);
     }
     if batch > 1 {

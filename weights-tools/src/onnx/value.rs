@@ -50,7 +50,9 @@ impl Form {
             Form::Padded(_) => "a padded picture".to_owned(),
             Form::Grouped(groups) => format!("channels in {groups} groups"),
             Form::Shuffled(groups) => format!("channels dealt out from {groups} groups"),
-            Form::Softmax(name) => format!("the output of softmax `{name}`, which may only be last"),
+            Form::Softmax(name) => {
+                format!("the output of softmax `{name}`, which may only be last")
+            }
         }
     }
 }

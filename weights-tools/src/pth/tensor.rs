@@ -170,7 +170,9 @@ impl<'a> Source<'a> {
             Dtype::F16 | Dtype::BF16 => {
                 Weight::from_bits16(name, shape, dtype, view.gather(self.bytes, u16::from_le_bytes))
             }
-            Dtype::F64 => Weight::from_f64(name, shape, view.gather(self.bytes, f64::from_le_bytes)),
+            Dtype::F64 => {
+                Weight::from_f64(name, shape, view.gather(self.bytes, f64::from_le_bytes))
+            }
         }))
     }
 

@@ -19,11 +19,15 @@ fn operators_that_are_not_known() {
     assert!(error.ends_with("not supported; export the network before it is quantized"), "{error}");
     assert!(refused(&plain("If")).ends_with("with a fixed input size"));
     let own = Model::new().named("", "Relu", "com.example", &["x"], &["y"], &[]);
-    let expected = "`model.onnx`: node `y`: operator `Relu` of domain `com.example` is not supported";
+    let expected =
+        "`model.onnx`: node `y`: operator `Relu` of domain `com.example` is not supported";
     assert_eq!(refused(&own), expected);
-    let unused = Model::new()
-        .node("GlobalAveragePool", &["x"], &["y"], &[])
-        .node("HardSwish", &["y"], &["z"], &[]);
+    let unused = Model::new().node("GlobalAveragePool", &["x"], &["y"], &[]).node(
+        "HardSwish",
+        &["y"],
+        &["z"],
+        &[],
+    );
     assert_eq!(imported(&unused).class_count, 3);
 }
 
@@ -45,9 +49,15 @@ fn attributes_that_do_not_suit() {
         (vec![ints("kernel_shape", &[2])], "two numbers of 0 or more as `kernel_shape`, found [2]"),
         (vec![ints("kernel_shape", &[2, -2])], "two numbers of 0 or more as `kernel_shape`, found"),
         (vec![ints("kernel_shape", &[0, 2])], "a window with numbers of 1 to 16777216, found"),
-        (vec![ints("kernel_shape", &[1 << 40, 2])], "a window with numbers of 1 to 16777216, found"),
+        (
+            vec![ints("kernel_shape", &[1 << 40, 2])],
+            "a window with numbers of 1 to 16777216, found",
+        ),
         (vec![int("kernel_shape", 2)], "attribute `kernel_shape` to be integers, found another"),
-        (vec![kernel(), ints("pads", &[1, 1])], "four numbers of 0 or more as `pads`, found [1, 1]"),
+        (
+            vec![kernel(), ints("pads", &[1, 1])],
+            "four numbers of 0 or more as `pads`, found [1, 1]",
+        ),
         (vec![kernel(), ints("pads", &[0, 0, 0, -1])], "four numbers of 0 or more as `pads`"),
         (vec![kernel(), ints("pads", &[1, 0, 0, 0])], "no more padding above and to the left than"),
         (vec![kernel(), text("auto_pad", "SOME")], "SAME_LOWER, found SOME"),
@@ -61,10 +71,16 @@ fn attributes_that_do_not_suit() {
     }
     let large = pool(&[ints("kernel_shape", &[9, 9])]);
     assert!(large.contains("layer `MaxPool_0`: MaxPool2d cannot take 3x8x6"), "{large}");
-    let indices = Model::new()
-        .node("MaxPool", &["x"], &["p", "i"], &[kernel()])
-        .node("Add", &["p", "i"], &["y"], &[]);
-    assert_eq!(misuse(&indices, "MaxPool"), "expected that only its first output is needed, found that `i` is needed");
+    let indices = Model::new().node("MaxPool", &["x"], &["p", "i"], &[kernel()]).node(
+        "Add",
+        &["p", "i"],
+        &["y"],
+        &[],
+    );
+    assert_eq!(
+        misuse(&indices, "MaxPool"),
+        "expected that only its first output is needed, found that `i` is needed"
+    );
 }
 
 #[test]
@@ -89,9 +105,7 @@ fn uses_that_are_not_known() {
         ("Conv", three().node("Conv", &["x"], &["y"], &[]), "expected an input 1, found none"),
         (
             "Conv",
-            three()
-                .weight("w", &[4, 3, 1, 1])
-                .node("Conv", &["x", "w", "c"], &["y"], &[]),
+            three().weight("w", &[4, 3, 1, 1]).node("Conv", &["x", "w", "c"], &["y"], &[]),
             "expected 4 numbers as its bias, found [3]",
         ),
         (
@@ -135,7 +149,11 @@ fn uses_that_are_not_known() {
             three().node("Div", &["zero", "x"], &["y"], &[]),
             "expected a constant as the divisor, found a layer's output",
         ),
-        ("Div", three().node("Div", &["x", "zero"], &["y"], &[]), "expected finite numbers, found inf"),
+        (
+            "Div",
+            three().node("Div", &["x", "zero"], &["y"], &[]),
+            "expected finite numbers, found inf",
+        ),
         (
             "Concat",
             three().node("Concat", &["x", "x"], &["y"], &[int("axis", 2)]),
@@ -148,11 +166,12 @@ fn uses_that_are_not_known() {
         ),
         (
             "Slice",
-            three()
-                .longs("a", &[0])
-                .longs("b", &[4])
-                .longs("axis", &[2])
-                .node("Slice", &["x", "a", "b", "axis"], &["y"], &[]),
+            three().longs("a", &[0]).longs("b", &[4]).longs("axis", &[2]).node(
+                "Slice",
+                &["x", "a", "b", "axis"],
+                &["y"],
+                &[],
+            ),
             "expected channels in a row, all rows and all columns, found Steps",
         ),
         (
@@ -162,10 +181,12 @@ fn uses_that_are_not_known() {
         ),
         (
             "Pad",
-            three()
-                .longs("p", &[0, 0, 1, 1, 0, 0, 1, 1])
-                .floats("one", &[], &[1.0])
-                .node("Pad", &["x", "p", "one"], &["y"], &[]),
+            three().longs("p", &[0, 0, 1, 1, 0, 0, 1, 1]).floats("one", &[], &[1.0]).node(
+                "Pad",
+                &["x", "p", "one"],
+                &["y"],
+                &[],
+            ),
             "expected padding by 0, found 1",
         ),
         (
@@ -221,9 +242,12 @@ fn uses_that_are_not_known() {
     ];
     for (operator, model, expected) in cases {
         // So that the input is needed where the node does not take it.
-        let model = model
-            .node("GlobalAveragePool", &["x"], &["g"], &[])
-            .node("Add", &["y", "g"], &["sum"], &[]);
+        let model = model.node("GlobalAveragePool", &["x"], &["g"], &[]).node(
+            "Add",
+            &["y", "g"],
+            &["sum"],
+            &[],
+        );
         let model = Model { outputs: vec!["sum"], ..model };
         let error = misuse(&model, operator);
         assert!(error.starts_with(expected), "{operator}: {error}");
@@ -232,9 +256,8 @@ fn uses_that_are_not_known() {
 
 #[test]
 fn values_that_are_not_there() {
-    let early = Model::new()
-        .node("Relu", &["later"], &["y"], &[])
-        .node("Relu", &["x"], &["later"], &[]);
+    let early =
+        Model::new().node("Relu", &["later"], &["y"], &[]).node("Relu", &["x"], &["later"], &[]);
     let expected = "expected input 0 to be computed before it, found `later`, which is computed \
                     behind it or from its output";
     assert_eq!(misuse(&early, "Relu"), expected);
@@ -282,7 +305,10 @@ fn the_input_and_the_output() {
     let mut two = pool(Model::new()).node("Flatten", &["y"], &["z"], &[]);
     two.outputs = vec!["y", "z"];
     let found = imported(&two);
-    assert_eq!((&*found.output, &found.notes[..]), ("y", &["of 2 outputs, `y` is explained".to_owned()][..]));
+    assert_eq!(
+        (&*found.output, &found.notes[..]),
+        ("y", &["of 2 outputs, `y` is explained".to_owned()][..])
+    );
     let named = |name: &str| {
         let options = Options { input: None, output: Some(name.to_owned()) };
         from_bytes("m", &two.bytes(), None, &options)

@@ -40,7 +40,11 @@ fn exports_score_as_in_pytorch() {
         let most = expected.iter().fold(0.0_f32, |most, logit| most.max(logit.abs()));
         for (class, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
             let off = (actual - expected).abs() / most;
-            assert!(off <= TOLERANCE, "{}, class {class}: {actual}, not {expected}", path.display());
+            assert!(
+                off <= TOLERANCE,
+                "{}, class {class}: {actual}, not {expected}",
+                path.display()
+            );
         }
     }
 }

@@ -83,9 +83,7 @@ fn folded<'a>(
             compute::reduce(importer, node, first)?
         }
         "Where" => compute::choose(importer, node, inputs)?,
-        "Neg" | "Abs" | "Floor" | "Ceil" | "Sqrt" | "Not" => {
-            compute::unary(importer, node, first)?
-        }
+        "Neg" | "Abs" | "Floor" | "Ceil" | "Sqrt" | "Not" => compute::unary(importer, node, first)?,
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Min" | "Max" | "Equal" | "Less" | "Greater" => {
             compute::binary(importer, node, inputs)?
         }

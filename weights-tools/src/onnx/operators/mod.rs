@@ -53,10 +53,8 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
         "Identity" => passing::identity(importer, node),
         "Cast" => passing::cast(importer, node),
         "Softmax" | "LogSoftmax" => passing::softmax(importer, node),
-        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger"
-        | "MatMulInteger" | "QLinearMatMul" => {
-            Err(node.unsupported("; export the network before it is quantized"))
-        }
+        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger" | "MatMulInteger"
+        | "QLinearMatMul" => Err(node.unsupported("; export the network before it is quantized")),
         "If" | "Loop" | "Scan" => {
             Err(node.unsupported("; export the network with a fixed input size"))
         }
