@@ -102,8 +102,9 @@ impl ExplainerBuilder {
         };
         composite.assign(network.graph())?;
         self.preprocess.check_normalization()?;
+        let widened = |bounds: [f32; 3]| bounds.map(f64::from).to_vec();
         let bounds =
-            Bounds { low: self.preprocess.low().to_vec(), high: self.preprocess.high().to_vec() };
+            Bounds { low: widened(self.preprocess.low()), high: widened(self.preprocess.high()) };
         Ok(Explainer {
             network,
             composite,

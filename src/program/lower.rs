@@ -43,9 +43,9 @@ impl Limits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounds {
     /// One value a channel.
-    pub low: Vec<f32>,
+    pub low: Vec<f64>,
     /// One value a channel.
-    pub high: Vec<f32>,
+    pub high: Vec<f64>,
 }
 
 /// Which scores are explained.

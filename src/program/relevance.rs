@@ -231,10 +231,7 @@ impl Layer<'_> {
         let graph = self.plan.network.graph();
         let node = graph.node(id);
         match &node.op {
-            Op::Input => {
-                let widen = |bounds: &[f32]| bounds.iter().map(|&b| f64::from(b)).collect();
-                Ok((widen(&self.plan.bounds.low), widen(&self.plan.bounds.high)))
-            }
+            Op::Input => Ok((self.plan.bounds.low.clone(), self.plan.bounds.high.clone())),
             Op::Dropout | Op::Identity | Op::ZeroPad2d(_) => self.bounds(node.inputs[0]),
             Op::ChannelAffine { .. } => {
                 let (scale, shift) = affine(self.plan.network, id).expect("it scales channels");

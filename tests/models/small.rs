@@ -1,9 +1,7 @@
 //! The small networks of `golden/README.md`, layer by layer.
 
 use clrp::Result;
-use clrp::graph::{
-    AvgPool2d, Conv2d, Graph, Linear, LocalResponseNorm, MaxPool2d, NodeId, Op,
-};
+use clrp::graph::{AvgPool2d, Conv2d, Graph, Linear, LocalResponseNorm, MaxPool2d, NodeId, Op};
 use clrp::tensor::Shape;
 
 /// Appends a network's layers.

@@ -92,7 +92,7 @@ pub(crate) fn pictures(shape: Shape, count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Bounds of the same size for every channel.
-pub(crate) fn bounds(channels: usize, low: f32, high: f32) -> Bounds {
+pub(crate) fn bounds(channels: usize, low: f64, high: f64) -> Bounds {
     Bounds { low: vec![low; channels], high: vec![high; channels] }
 }
 
