@@ -79,15 +79,18 @@ impl Input {
         Ok(Self { name, dims: shape.dim.iter().map(size).collect() })
     }
 
-    /// The picture of the file's size, or of the given one where the file leaves it open.
-    pub(super) fn picture(&self, file: &str, given: Option<[usize; 2]>) -> Result<Picture> {
+    /// The picture of the file's size, or of the given one where the file leaves it open. `last`
+    /// if the channels are its last axis.
+    pub(super) fn picture(
+        &self,
+        file: &str,
+        given: Option<[usize; 2]>,
+        last: bool,
+    ) -> Result<Picture> {
         let fixed = |i: usize| match self.dims[i] {
             Dimension::Fixed(size) => Some(size),
             Dimension::Named(_) | Dimension::Open => None,
         };
-        // TensorFlow has the channels last, and transposes the picture first.
-        let few = |i: usize| matches!(fixed(i), Some(1 | 3 | 4));
-        let last = few(3) && !few(1);
         let [channel_axis, row_axis, column_axis] = if last { [3, 1, 2] } else { [1, 2, 3] };
         let refused = |misfit| error(file, &self.name, misfit);
         let channels = fixed(channel_axis).ok_or_else(|| {

@@ -37,6 +37,8 @@ pub(super) enum Form {
     Grouped(usize),
     /// The same with groups and their channels exchanged.
     Shuffled(usize),
+    /// Layers of one shape, one after the other along that axis, which has no other size.
+    Stacked(usize, Rc<Vec<NodeId>>),
     /// Behind the softmax of that name, which is left out.
     Softmax(String),
 }
@@ -50,6 +52,9 @@ impl Form {
             Form::Padded(_) => "a padded picture".to_owned(),
             Form::Grouped(groups) => format!("channels in {groups} groups"),
             Form::Shuffled(groups) => format!("channels dealt out from {groups} groups"),
+            Form::Stacked(axis, layers) => {
+                format!("{} layers' outputs stacked along axis {axis}", layers.len())
+            }
             Form::Softmax(name) => format!("the output of softmax `{name}`, which may only be last"),
         }
     }

@@ -49,7 +49,7 @@ fn attributes_that_do_not_suit() {
         (vec![int("kernel_shape", 2)], "attribute `kernel_shape` to be integers, found another"),
         (vec![kernel(), ints("pads", &[1, 1])], "four numbers of 0 or more as `pads`, found [1, 1]"),
         (vec![kernel(), ints("pads", &[0, 0, 0, -1])], "four numbers of 0 or more as `pads`"),
-        (vec![kernel(), ints("pads", &[1, 0, 0, 0])], "no more padding above and to the left than"),
+        (vec![kernel(), ints("pads", &[1, 0, 0, 0])], "padding above and to the left of no more than"),
         (vec![kernel(), text("auto_pad", "SOME")], "SAME_LOWER, found SOME"),
         (
             vec![kernel(), text("auto_pad", "SAME_UPPER"), ints("strides", &[0, 1])],
@@ -221,10 +221,10 @@ fn uses_that_are_not_known() {
     ];
     for (operator, model, expected) in cases {
         // So that the input is needed where the node does not take it.
-        let model = model
+        let mut model = model
             .node("GlobalAveragePool", &["x"], &["g"], &[])
             .node("Add", &["y", "g"], &["sum"], &[]);
-        let model = Model { outputs: vec!["sum"], ..model };
+        model.outputs = vec!["sum"];
         let error = misuse(&model, operator);
         assert!(error.starts_with(expected), "{operator}: {error}");
     }
@@ -296,10 +296,10 @@ fn the_input_and_the_output() {
 fn bytes_that_are_no_model() {
     for (bytes, expected) in [
         (&b""[..], "it: expected an ONNX model with a graph of nodes, found none in 0 bytes"),
-        (b"PK\x03\x04", "byte 0: expected a field of protobuf"),
+        (b"PK\x03\x04", "byte 2: expected a field of protobuf"),
         (b"\x3a\x05\x0a", "byte 2: expected 5 more bytes, found 1"),
         (b"\x3a\x04\x0a\x02\x22\x00", "a version of ONNX's operators, found none"),
-        (b"\x3a\x05\x0a\x03\x22\x01\xff", "NodeProto: expected an ONNX message, found"),
+        (b"\x3a\x05\x0a\x03\x22\x01\xff", "the model: expected an ONNX message, found invalid UTF-8 in string"),
     ] {
         let found = from_bytes("m", bytes, None, &Options::default());
         let error = found.expect_err("it is none").to_string();

@@ -187,6 +187,28 @@ fn single_channels_are_put_together() {
 }
 
 #[test]
+fn sums_of_stacks_are_additions() {
+    let stacked = |axis: i64, keep: i64| {
+        Model::new()
+            .longs("axis", &[axis])
+            .node("Relu", &["x"], &["r"], &[])
+            .node("Unsqueeze", &["x", "axis"], &["a"], &[])
+            .node("Unsqueeze", &["r", "axis"], &["b"], &[])
+            .node("Concat", &["a", "b", "a"], &["s"], &[int("axis", axis)])
+            .node("ReduceSum", &["s", "axis"], &["y"], &[int("keepdims", keep)])
+    };
+    for axis in [-1, 1, 2] {
+        assert_eq!(of_planes(stacked(axis, 0)), [Op::Relu, Op::Add, Op::Add]);
+    }
+    let kept = stacked(4, 1).node("Squeeze", &["y", "axis"], &["z"], &[]);
+    let mut kept = kept.node("GlobalAveragePool", &["z"], &["w"], &[]);
+    kept.outputs = vec!["w"];
+    assert_eq!(kinds(&kept).len(), 4);
+    let open = stacked(-1, 0).node("Relu", &["s"], &["z"], &[]).ends();
+    assert!(refused(&open).contains("found 3 layers' outputs stacked along axis 4"));
+}
+
+#[test]
 fn what_does_nothing_is_passed_over() {
     let model = Model::new()
         .node("Identity", &["x"], &["i"], &[])
@@ -208,8 +230,9 @@ fn pictures_with_the_channels_last_are_transposed_first() {
     let shape = found.network.graph().input_shape();
     assert_eq!((shape.channels, shape.height, shape.width), (3, 8, 6));
     assert_eq!(layers(&found), [("GlobalAveragePool_1", &Op::AdaptiveAvgPool2d([1, 1]))]);
-    let error = refused(&model.node("Relu", &["x"], &["y"], &[]));
-    assert!(error.contains("found channels behind rows and columns"), "{error}");
+    let pool = [ints("kernel_shape", &[2, 2])];
+    let error = refused(&model.node("MaxPool", &["x"], &["y"], &pool));
+    assert!(error.ends_with("expected a score for each class, found 8x5x2"), "{error}");
     let back = transposed.node("Transpose", &["y"], &["z"], &[ints("perm", &[0, 2, 3, 1])]).ends();
     let error = refused(&back);
     assert!(error.contains("`Transpose_1` (Transpose)"), "{error}");

@@ -50,11 +50,10 @@ pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()
 
     let name = importer.names.layer(node, Some(&weight.name));
     let mut input = x.layer;
+    window.settle([shape.height, shape.width]);
     if window.more().is_none() {
         // Convolutions have more zeros at the end only.
-        let ahead = |i: usize| window.begin[i].saturating_sub(window.end[i]);
-        let op = Op::ZeroPad2d([ahead(1), 0, ahead(0), 0]);
-        window.begin = [window.begin[0] - ahead(0), window.begin[1] - ahead(1)];
+        let op = Op::ZeroPad2d(window.take_ahead());
         let pad = importer.names.unique(format!("{name}.pad"));
         input = importer.push(node, pad, op, &[input])?;
     }

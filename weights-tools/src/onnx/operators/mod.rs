@@ -8,6 +8,7 @@ mod normalization;
 mod passing;
 mod pooling;
 pub(super) mod reshape;
+mod stack;
 mod window;
 
 use super::error::Result;
@@ -34,6 +35,7 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
         "Min" | "Max" => arithmetic::bound(importer, node),
         "Add" | "Sub" | "Mul" | "Div" => arithmetic::binary(importer, node),
         "Sum" => arithmetic::sum(importer, node),
+        "ReduceSum" => stack::reduce_sum(importer, node),
         "MaxPool" => pooling::max_pool(importer, node),
         "AveragePool" => pooling::average_pool(importer, node),
         "GlobalAveragePool" => pooling::global_average_pool(importer, node),
