@@ -114,9 +114,10 @@ impl Input {
         let shape = Shape::new(channels, size[0], size[1]);
         let batch = fixed(0).unwrap_or(1);
         const MOST: usize = 1 << 28;
-        if shape.is_empty() || shape.len() > MOST || batch > MOST {
-            let expected = format!("a picture of 1 to {MOST} numbers");
-            return Err(refused(Misfit::new(expected, format!("{shape}"))));
+        const BATCH: usize = 1 << 16;
+        if shape.is_empty() || shape.len() > MOST || batch > BATCH {
+            let expected = format!("at most {BATCH} pictures of 1 to {MOST} numbers");
+            return Err(refused(Misfit::new(expected, format!("{batch} of {shape}"))));
         }
         let mut dims = vec![batch, channels, size[0], size[1]];
         if last {

@@ -138,6 +138,11 @@ impl<'a> Node<'a> {
         self.attribute(name)?.t.as_ref()
     }
 
+    /// The graph that the attribute holds.
+    pub(super) fn graph(&self, name: &str) -> Option<&'a rten_onnx::onnx::GraphProto> {
+        self.attribute(name)?.g.as_ref()
+    }
+
     /// Whether a flag is set; `default` if it is left out.
     pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool> {
         Ok(self.int(name)?.map_or(default, |value| value != 0))

@@ -170,6 +170,29 @@ fn normalization() {
     let lrn = plain("LRN", &[int("size", 5), attribute("bias", &Value::Float(2.0))]);
     let expected = LocalResponseNorm { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0 };
     assert_eq!(one(lrn), Op::LocalResponseNorm(expected));
+    let apart = |square: &str| {
+        let model = Model::new().floats("two", &[], &[2.0]);
+        let model = match square {
+            "Mul" => model.node("Mul", &["x", "x"], &["s"], &[]),
+            _ => model.node("Pow", &["x", "two"], &["s"], &[]),
+        };
+        model
+            .longs("deep", &[1, 1, 3, 8, 6])
+            .longs("pads", &[0, 0, 2, 0, 0, 0, 0, 2, 0, 0])
+            .longs("one", &[1])
+            .floats("alpha", &[], &[1e-4])
+            .floats("beta", &[], &[0.75])
+            .node("Reshape", &["s", "deep"], &["d"], &[])
+            .node("Pad", &["d", "pads"], &["p"], &[])
+            .node("AveragePool", &["p"], &["m"], &[ints("kernel_shape", &[5, 1, 1])])
+            .node("Squeeze", &["m", "one"], &["q"], &[])
+            .node("Mul", &["q", "alpha"], &["t"], &[])
+            .node("Add", &["two", "t"], &["k"], &[])
+            .node("Pow", &["k", "beta"], &["e"], &[])
+            .node("Div", &["x", "e"], &["y"], &[])
+    };
+    assert_eq!(one(apart("Mul")), Op::LocalResponseNorm(expected));
+    assert_eq!(one(apart("Pow")), Op::LocalResponseNorm(expected));
 }
 
 #[test]

@@ -209,6 +209,32 @@ fn sums_of_stacks_are_additions() {
 }
 
 #[test]
+fn a_choice_that_is_known_is_made() {
+    // `squeeze` as PyTorch's first exporter writes it.
+    let pooled = Model::new().node("GlobalAveragePool", &["x"], &["p"], &[]);
+    let mut squeeze = Model::new().longs("axes", &[2, 3]);
+    squeeze = squeeze.node("Squeeze", &["p", "axes"], &["inner"], &[]);
+    squeeze.outputs = vec!["inner"];
+    let mut same = Model::new().node("HardSwish", &["p"], &["other"], &[]);
+    same.outputs = vec!["other"];
+    let branch = |name, model: &Model| attribute(name, &Value::Graph(model.graph()));
+    let chosen = |value: i64| {
+        pooled
+            .clone()
+            .node("Shape", &["p"], &["sizes"], &[])
+            .longs("two", &[2])
+            .longs("value", &[value])
+            .node("Gather", &["sizes", "two"], &["size"], &[])
+            .node("Equal", &["size", "value"], &["is"], &[])
+            .node("If", &["is"], &["y"], &[branch("then_branch", &squeeze), branch("else_branch", &same)])
+    };
+    assert_eq!(kinds(&chosen(1)), [Op::AdaptiveAvgPool2d([1, 1]), Op::Flatten]);
+    assert!(refused(&chosen(2)).contains("node `HardSwish_0`: operator `HardSwish`"));
+    let open = Model::new().node("If", &["x"], &["y"], &[branch("then_branch", &squeeze)]);
+    assert!(refused(&open).ends_with("export the network with a fixed input size"));
+}
+
+#[test]
 fn what_does_nothing_is_passed_over() {
     let model = Model::new()
         .node("Identity", &["x"], &["i"], &[])

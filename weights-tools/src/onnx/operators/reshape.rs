@@ -98,7 +98,9 @@ fn reshaped<'a>(
         Form::Shuffled(groups) if dims == planes => {
             importer.with_planes(node, Op::ChannelShuffle { groups }, &x)
         }
-        Form::Plain | Form::Softmax(_) if without_ones(&dims) == without_ones(&x.dims) => {
+        Form::Plain | Form::Softmax(_) | Form::Response(_)
+            if without_ones(&dims) == without_ones(&x.dims) =>
+        {
             // Two dimensions are a vector for each picture.
             if dims.len() == 2 && x.form == Form::Plain {
                 return flat(importer, node, &x, dims);
