@@ -42,8 +42,8 @@ impl DataFiles {
             let entry = entries.iter().find(|entry| entry.key.as_deref() == Some(key));
             entry.and_then(|entry| entry.value.as_deref())
         };
-        let location = entry("location")
-            .ok_or_else(|| Misfit::new("the `location` of its data", "none"))?;
+        let location =
+            entry("location").ok_or_else(|| Misfit::new("the `location` of its data", "none"))?;
         let number = |key: &str| match entry(key) {
             None => Ok(None),
             Some(text) => text

@@ -93,9 +93,8 @@ impl Input {
         };
         let [channel_axis, row_axis, column_axis] = if last { [3, 1, 2] } else { [1, 2, 3] };
         let refused = |misfit| error(file, &self.name, misfit);
-        let channels = fixed(channel_axis).ok_or_else(|| {
-            refused(Misfit::new("a fixed number of channels", self.to_string()))
-        })?;
+        let channels = fixed(channel_axis)
+            .ok_or_else(|| refused(Misfit::new("a fixed number of channels", self.to_string())))?;
         let mut size = [0; 2];
         for (i, axis) in [row_axis, column_axis].into_iter().enumerate() {
             size[i] = match (fixed(axis), given) {

@@ -149,14 +149,14 @@ fn import(
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let storage = Storage { bytes, map, room: bytes.len().saturating_mul(EXPANSION) };
     let layers = Graph::new(stem.unwrap_or_default(), picture.shape);
-    let first =
-        Activation { layer: layers.input(), dims: picture.dims, form: picture.form };
+    let first = Activation { layer: layers.input(), dims: picture.dims, form: picture.form };
     let batch = first.batch();
     let files = DataFiles::new(folder);
     let mut importer = Importer::new(file, &plan, opset, layers, storage, files);
     importer.define(name, Value::Activation(first));
     if plan.outputs.len() > 1 {
-        let text = format!("of {} outputs, `{}` is explained", plan.outputs.len(), shown(plan.output));
+        let text =
+            format!("of {} outputs, `{}` is explained", plan.outputs.len(), shown(plan.output));
         importer.notes.push(text);
     }
     if batch > 1 {
@@ -227,7 +227,12 @@ fn scores(importer: &mut Importer<'_>) -> Result<usize> {
                 "the trailing softmax `{name}` is left out: its input, the logits, is explained"
             ));
         }
-        other => return Err(wrong(importer, other.described())),
+        other @ (Form::ChannelsLast
+        | Form::Padded(_)
+        | Form::Grouped(_)
+        | Form::Shuffled(_)
+        | Form::Stacked(..)
+        | Form::Response(_)) => return Err(wrong(importer, other.described())),
     }
     let shape = importer.graph.node(last.layer).shape;
     if !shape.is_vector() || last.layer == importer.graph.input() {

@@ -64,7 +64,7 @@ impl<'a> Node<'a> {
     /// That its layer does not fit.
     pub(super) fn layer_error(&self, source: clrp::Error) -> Error {
         let (node, operator) = (shown(self.name()), shown(self.operator()));
-        Error::Layer { file: self.file.to_owned(), node, operator, source }
+        Error::Layer { file: self.file.to_owned(), node, operator, source: Box::new(source) }
     }
 
     /// That there is no such operator.

@@ -74,7 +74,9 @@ impl Form {
                 format!("{} layers' outputs stacked along axis {axis}", layers.len())
             }
             Form::Response(_) => "a part of a normalisation across channels".to_owned(),
-            Form::Softmax(name) => format!("the output of softmax `{name}`, which may only be last"),
+            Form::Softmax(name) => {
+                format!("the output of softmax `{name}`, which may only be last")
+            }
         }
     }
 }

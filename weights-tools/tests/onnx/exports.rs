@@ -17,14 +17,18 @@ const TOLERANCE: f64 = 1e-5;
 
 /// Exports with a normalisation over four channels, and what is said of them.
 const REFUSED: [(&str, &str); 2] = [
-    ("local_response.onnx", "`node_avg_pool3d_1` (AveragePool): expected an odd number of channels"),
+    (
+        "local_response.onnx",
+        "`node_avg_pool3d_1` (AveragePool): expected an odd number of channels",
+    ),
     ("local_response.legacy.onnx", "(AveragePool): expected an odd number of channels around each"),
 ];
 
 /// The picture of those sizes that all networks saw: tensor 1000 of the recipe in
 /// `tests/golden/README.md`.
 fn picture(count: usize) -> Vec<f32> {
-    let start = 0x9e37_79b9_7f4a_7c15_u64.wrapping_add(0xd1b5_4a32_d192_ed03_u64.wrapping_mul(1000));
+    let start =
+        0x9e37_79b9_7f4a_7c15_u64.wrapping_add(0xd1b5_4a32_d192_ed03_u64.wrapping_mul(1000));
     let number = |i: usize| {
         let mixed = mix(start.wrapping_add(i as u64)) >> 40;
         (2.0 * (mixed as f64 / f64::from(1 << 24) * 2.0 - 1.0)) as f32
@@ -37,12 +41,10 @@ fn expected(folder: &Path, file: &str, name: &str) -> Vec<f64> {
     let bytes = std::fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     let tensors = SafeTensors::deserialize(&bytes).expect("it is safetensors");
     let view = tensors.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
-    match view.dtype() {
-        safetensors::Dtype::F64 => {
-            view.data().as_chunks().0.iter().map(|x| f64::from_le_bytes(*x)).collect()
-        }
-        _ => view.data().as_chunks().0.iter().map(|x| f32::from_le_bytes(*x).into()).collect(),
+    if view.dtype() == safetensors::Dtype::F64 {
+        return view.data().as_chunks().0.iter().map(|x| f64::from_le_bytes(*x)).collect();
     }
+    view.data().as_chunks().0.iter().map(|x| f32::from_le_bytes(*x).into()).collect()
 }
 
 fn softmax(scores: &[f64]) -> Vec<f64> {

@@ -31,8 +31,8 @@ const NUMBERS: [&[u8]; 6] = [
 
 /// Operators for nodes that had others.
 const OPERATORS: [&str; 12] = [
-    "Conv", "Gemm", "Relu", "Clip", "Concat", "Split", "Slice", "Gather", "Pad", "Reshape", "Shape",
-    "Expand",
+    "Conv", "Gemm", "Relu", "Clip", "Concat", "Split", "Slice", "Gather", "Pad", "Reshape",
+    "Shape", "Expand",
 ];
 
 /// Small models with every kind of node.
@@ -201,9 +201,10 @@ fn what_takes_few_bytes_takes_little_memory() {
     for count in [1000, 16_000, 17_000] {
         check("nodes", &short(count, &|model, _| model.named("", "", "", &[], &[], &[])));
         check("longs", &short(count, &|model, i| model.longs(&i.to_string(), &[])));
-        check("attributes", &short(count / 8, &|model, _| {
-            model.named("", "", "", &[], &[], &[vec![], vec![]])
-        }));
+        check(
+            "attributes",
+            &short(count / 8, &|model, _| model.named("", "", "", &[], &[], &[vec![], vec![]])),
+        );
     }
     // A chain of layers, each as short as can be.
     let mut chain = Model::new().node("Relu", &["x"], &["0"], &[]);

@@ -60,10 +60,12 @@ fn convolutions() {
     assert_eq!(one(conv([3, 3], &same)), Op::Conv2d(more));
     let valid = [text("auto_pad", "VALID"), strides()];
     assert_eq!(one(conv([3, 3], &valid)), Op::Conv2d(plain.stride(2)));
-    let grouped = Model::new()
-        .weight("w", &[6, 1, 1, 1])
-        .weight("b", &[6])
-        .node("Conv", &["x", "w", "b"], &["y"], &[int("group", 3)]);
+    let grouped = Model::new().weight("w", &[6, 1, 1, 1]).weight("b", &[6]).node(
+        "Conv",
+        &["x", "w", "b"],
+        &["y"],
+        &[int("group", 3)],
+    );
     let expected = [("Conv_0".to_owned(), Op::Conv2d(Conv2d::new(6, 1).groups(3)))];
     assert_eq!(of(grouped), expected);
 }
@@ -146,10 +148,12 @@ fn activations() {
     assert_eq!(clip(&[float("max", 6.0)]), Op::Hardtanh { low: f32::MIN, high: 6.0 });
     assert_eq!(clip(&[]), Op::Identity);
     let inputs = |low: &str, high: &str| {
-        Model::new()
-            .floats("zero", &[], &[0.0])
-            .floats("six", &[1], &[6.0])
-            .node("Clip", &["x", low, high], &["y"], &[])
+        Model::new().floats("zero", &[], &[0.0]).floats("six", &[1], &[6.0]).node(
+            "Clip",
+            &["x", low, high],
+            &["y"],
+            &[],
+        )
     };
     assert_eq!(one(inputs("zero", "six")), Op::Hardtanh { low: 0.0, high: 6.0 });
     assert_eq!(one(inputs("zero", "")), Op::Relu);
@@ -207,15 +211,16 @@ fn pooling() {
     let same = [kernel(), text("auto_pad", "SAME_UPPER"), ints("dilations", &[2, 1])];
     let expected = MaxPool2d { padding: [2, 0], more_padding: [0, 1], dilation: [2, 1], ..max };
     // Half the window is 1: the graph refuses more.
-    assert!(crate::refused(&plain("MaxPool", &same)).contains("padding of at most half the window"));
+    assert!(
+        crate::refused(&plain("MaxPool", &same)).contains("padding of at most half the window")
+    );
     let same = [kernel(), text("auto_pad", "SAME_UPPER")];
     let expected = MaxPool2d { padding: [1, 0], dilation: [1, 1], ..expected };
     assert_eq!(one(plain("MaxPool", &same)), Op::MaxPool2d(expected));
 
     let low = [kernel(), text("auto_pad", "SAME_LOWER")];
-    let behind_relu = Model::new()
-        .node("Relu", &["x"], &["r"], &[])
-        .node("MaxPool", &["r"], &["y"], &low);
+    let behind_relu =
+        Model::new().node("Relu", &["x"], &["r"], &[]).node("MaxPool", &["r"], &["y"], &low);
     let found = of(behind_relu);
     assert_eq!(found[1], ("MaxPool_1.pad".to_owned(), Op::ZeroPad2d([1, 0, 0, 0])));
     assert_eq!(found[2].1, Op::MaxPool2d(MaxPool2d { padding: [1, 0], ..max }));
@@ -253,10 +258,12 @@ fn means_over_the_picture_are_pooling() {
 #[test]
 fn matrices() {
     let flat = |weight: &[i64]| {
-        Model::new()
-            .weight("fc.weight", weight)
-            .floats("b", &[2], &[1.0, 2.0])
-            .node("Flatten", &["x"], &["f"], &[])
+        Model::new().weight("fc.weight", weight).floats("b", &[2], &[1.0, 2.0]).node(
+            "Flatten",
+            &["x"],
+            &["f"],
+            &[],
+        )
     };
     let linear = |bias| Op::Linear(Linear { out_features: 2, bias });
     let last = |model: Model| {
@@ -272,9 +279,12 @@ fn matrices() {
     assert_eq!(last(gemm), linear(false));
     let product = flat(&[144, 2]).node("MatMul", &["f", "fc.weight"], &["y"], &[]);
     assert_eq!(last(product), linear(false));
-    let product = flat(&[144, 2])
-        .node("MatMul", &["f", "fc.weight"], &["p"], &[])
-        .node("Add", &["p", "b"], &["y"], &[]);
+    let product = flat(&[144, 2]).node("MatMul", &["f", "fc.weight"], &["p"], &[]).node(
+        "Add",
+        &["p", "b"],
+        &["y"],
+        &[],
+    );
     assert_eq!(last(product), linear(true));
 }
 

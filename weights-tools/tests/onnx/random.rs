@@ -112,16 +112,8 @@ impl Twins {
         ];
         let (weight, of_bias) = (format!("{name}.weight"), format!("{name}.bias"));
         let inputs = [&*weight, &*of_bias];
-        let conv = Conv2d {
-            out_channels,
-            kernel,
-            stride,
-            padding,
-            more_padding,
-            dilation,
-            groups,
-            bias,
-        };
+        let conv =
+            Conv2d { out_channels, kernel, stride, padding, more_padding, dilation, groups, bias };
         self.push("Conv", &inputs[..1 + usize::from(bias)], &attributes, Op::Conv2d(conv));
     }
 

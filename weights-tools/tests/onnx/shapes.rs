@@ -226,7 +226,12 @@ fn a_choice_that_is_known_is_made() {
             .longs("value", &[value])
             .node("Gather", &["sizes", "two"], &["size"], &[])
             .node("Equal", &["size", "value"], &["is"], &[])
-            .node("If", &["is"], &["y"], &[branch("then_branch", &squeeze), branch("else_branch", &same)])
+            .node(
+                "If",
+                &["is"],
+                &["y"],
+                &[branch("then_branch", &squeeze), branch("else_branch", &same)],
+            )
     };
     assert_eq!(kinds(&chosen(1)), [Op::AdaptiveAvgPool2d([1, 1]), Op::Flatten]);
     assert!(refused(&chosen(2)).contains("node `HardSwish_0`: operator `HardSwish`"));
@@ -249,9 +254,8 @@ fn what_does_nothing_is_passed_over() {
 #[test]
 fn pictures_with_the_channels_last_are_transposed_first() {
     let model = Model::new().input(&[-1, 8, 6, 3]);
-    let transposed = model
-        .clone()
-        .node("Transpose", &["x"], &["y"], &[ints("perm", &[0, 3, 1, 2])]);
+    let transposed =
+        model.clone().node("Transpose", &["x"], &["y"], &[ints("perm", &[0, 3, 1, 2])]);
     let found = imported(&transposed.clone().node("GlobalAveragePool", &["y"], &["z"], &[]).ends());
     let shape = found.network.graph().input_shape();
     assert_eq!((shape.channels, shape.height, shape.width), (3, 8, 6));
@@ -281,9 +285,12 @@ fn a_trailing_softmax_is_left_out() {
         flat().node("Softmax", &["f"], &["y"], &[]),
         flat().node("LogSoftmax", &["f"], &["y"], &[int("axis", 1)]),
         model().opset(11).node("Softmax", &["p"], &["y"], &[]),
-        model()
-            .node("Softmax", &["p"], &["s"], &[int("axis", 1)])
-            .node("Flatten", &["s"], &["y"], &[]),
+        model().node("Softmax", &["p"], &["s"], &[int("axis", 1)]).node(
+            "Flatten",
+            &["s"],
+            &["y"],
+            &[],
+        ),
     ] {
         let found = imported(&model);
         assert_eq!(found.class_count, 3);

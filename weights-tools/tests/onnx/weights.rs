@@ -46,10 +46,19 @@ fn every_type_of_floats() {
         ("f64", raw(11, VALUES.map(|x| f64::from(x).to_le_bytes()).concat()), Dtype::F64),
         (
             "f64 as numbers",
-            tensor("w", &[3, 1], 11, bytes(10, VALUES.map(|x| f64::from(x).to_le_bytes()).concat())),
+            tensor(
+                "w",
+                &[3, 1],
+                11,
+                bytes(10, VALUES.map(|x| f64::from(x).to_le_bytes()).concat()),
+            ),
             Dtype::F64,
         ),
-        ("f16 as numbers", tensor("w", &[3, 1], 10, packed(&f16.map(half::f16::to_bits))), Dtype::F16),
+        (
+            "f16 as numbers",
+            tensor("w", &[3, 1], 10, packed(&f16.map(half::f16::to_bits))),
+            Dtype::F16,
+        ),
     ] {
         assert_eq!(weight(&imported(&with(&message))), (dtype, VALUES.to_vec()), "{what}");
     }

@@ -83,9 +83,7 @@ fn folded<'a>(
             compute::reduce(importer, node, first)?
         }
         "Where" => compute::choose(importer, node, inputs)?,
-        "Neg" | "Abs" | "Floor" | "Ceil" | "Sqrt" | "Not" => {
-            compute::unary(importer, node, first)?
-        }
+        "Neg" | "Abs" | "Floor" | "Ceil" | "Sqrt" | "Not" => compute::unary(importer, node, first)?,
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Min" | "Max" | "Equal" | "Less" | "Greater" => {
             compute::binary(importer, node, inputs)?
         }
@@ -189,6 +187,8 @@ fn constant_of_shape<'a>(
     }
     Ok(match &value.numbers {
         Numbers::Ints(values) => Constant::ints(name, dims, vec![values[0]; count]),
-        _ => Constant::floats(name, dims, vec![importer.storage.number(&value, 0); count]),
+        Numbers::Floats(_) | Numbers::Stored(..) => {
+            Constant::floats(name, dims, vec![importer.storage.number(&value, 0); count])
+        }
     })
 }

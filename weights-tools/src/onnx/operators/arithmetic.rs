@@ -54,10 +54,7 @@ fn bounded<'a>(
     let op = match (low, high) {
         (None, None) => Op::Identity,
         (Some(0.0), None) => Op::Relu,
-        _ => Op::Hardtanh {
-            low: low.unwrap_or(-most) as f32,
-            high: high.unwrap_or(most) as f32,
-        },
+        _ => Op::Hardtanh { low: low.unwrap_or(-most) as f32, high: high.unwrap_or(most) as f32 },
     };
     importer.same_rank(node, op, x)
 }

@@ -30,7 +30,8 @@ pub(super) fn concat<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
             (dims.first().copied(), rest)
         };
         if others(&x.dims) != others(&first.dims) {
-            let expected = format!("shapes that differ in channels only from {}", listed(&first.dims));
+            let expected =
+                format!("shapes that differ in channels only from {}", listed(&first.dims));
             return Err(node.error(expected, format!("{} as input {i}", listed(&x.dims))));
         }
         channels = channels.saturating_add(importer.graph.node(x.layer).shape.channels);

@@ -14,10 +14,7 @@ use super::window::Window;
 pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     let mut x = importer.activation(node, 0)?;
     // Zeros of a `Pad` in front become part of the convolution's own.
-    let zeros = match x.form {
-        Form::Padded(zeros) => zeros,
-        _ => [0; 4],
-    };
+    let zeros = if let Form::Padded(zeros) = x.form { zeros } else { [0; 4] };
     let padded = match x.dims[..] {
         [_, _, height, width] => [height, width],
         _ => return Err(node.error("an input of four dimensions", listed(&x.dims))),

@@ -41,9 +41,7 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
         "Sum" => arithmetic::sum(importer, node),
         "ReduceSum" => stack::reduce_sum(importer, node),
         "MaxPool" => pooling::max_pool(importer, node),
-        "AveragePool" if response::is_part(importer, node)? => {
-            response::average(importer, node)
-        }
+        "AveragePool" if response::is_part(importer, node)? => response::average(importer, node),
         "Pad" if response::is_part(importer, node)? => response::pad(importer, node),
         "AveragePool" => pooling::average_pool(importer, node),
         "GlobalAveragePool" => pooling::global_average_pool(importer, node),
@@ -63,10 +61,8 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
         "Identity" => passing::identity(importer, node),
         "Cast" => passing::cast(importer, node),
         "Softmax" | "LogSoftmax" => passing::softmax(importer, node),
-        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger"
-        | "MatMulInteger" | "QLinearMatMul" => {
-            Err(node.unsupported("; export the network before it is quantized"))
-        }
+        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger" | "MatMulInteger"
+        | "QLinearMatMul" => Err(node.unsupported("; export the network before it is quantized")),
         "If" => passing::choice(importer, node),
         _ => Err(node.unsupported("")),
     }

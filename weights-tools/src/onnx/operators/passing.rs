@@ -21,13 +21,11 @@ pub(super) fn dropout<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
         return Err(node.error("dropout in evaluation mode", "in training mode"));
     }
     let x = importer.activation(node, 0)?;
-    match x.form {
-        Form::Plain => importer.same_rank(node, Op::Dropout, &x),
-        _ => {
-            importer.set_activation(node, x);
-            Ok(())
-        }
+    if x.form == Form::Plain {
+        return importer.same_rank(node, Op::Dropout, &x);
     }
+    importer.set_activation(node, x);
+    Ok(())
 }
 
 pub(super) fn identity<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
@@ -66,9 +64,9 @@ pub(super) fn choice<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
     }
     for (i, output) in branch.output.iter().enumerate() {
         let name = output.name.as_deref().unwrap_or_default();
-        let value = importer.known(name)?.ok_or_else(|| {
-            node.error("outputs that the branch computes", shown(name))
-        })?;
+        let value = importer
+            .known(name)?
+            .ok_or_else(|| node.error("outputs that the branch computes", shown(name)))?;
         if let Some(output) = node.output(i) {
             importer.define(output, value);
         }

@@ -59,14 +59,16 @@ pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> R
         return importer.with_planes(node, Op::AvgPool2d(pool), &x);
     }
     if !pool.count_include_pad || pool.ceil_mode {
-        let expected = "padding of at most half the window, and no more at the start than at the end";
+        let expected =
+            "padding of at most half the window, and no more at the start than at the end";
         return Err(node.error(expected, format!("{:?} and {:?}", window.begin, window.end)));
     }
     // Zeros that count can as well be there before.
     let name = importer.names.layer(node, None);
     let ([above, left], [below, right]) = (window.begin, window.end);
     let pad = importer.names.unique(format!("{name}.pad"));
-    let padded = importer.push(node, pad, Op::ZeroPad2d([left, right, above, below]), &[x.layer])?;
+    let padded =
+        importer.push(node, pad, Op::ZeroPad2d([left, right, above, below]), &[x.layer])?;
     let pool = AvgPool2d { padding: [0; 2], more_padding: [0; 2], ..pool };
     let layer = importer.push(node, name, Op::AvgPool2d(pool), &[padded])?;
     let activation = importer.planes_of(layer, x.batch());
