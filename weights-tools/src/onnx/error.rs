@@ -73,7 +73,7 @@ pub enum Error {
         /// The operator.
         operator: String,
         /// What does not fit.
-        source: clrp::Error,
+        source: Box<clrp::Error>,
     },
 
     /// A tensor whose numbers cannot be used.

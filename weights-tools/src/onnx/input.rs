@@ -79,15 +79,18 @@ impl Input {
         Ok(Self { name, dims: shape.dim.iter().map(size).collect() })
     }
 
-    /// The picture of the file's size, or of the given one where the file leaves it open.
-    pub(super) fn picture(&self, file: &str, given: Option<[usize; 2]>) -> Result<Picture> {
+    /// The picture of the file's size, or of the given one where the file leaves it open. `last`
+    /// if the channels are its last axis.
+    pub(super) fn picture(
+        &self,
+        file: &str,
+        given: Option<[usize; 2]>,
+        last: bool,
+    ) -> Result<Picture> {
         let fixed = |i: usize| match self.dims[i] {
             Dimension::Fixed(size) => Some(size),
             Dimension::Named(_) | Dimension::Open => None,
         };
-        // TensorFlow has the channels last, and transposes the picture first.
-        let few = |i: usize| matches!(fixed(i), Some(1 | 3 | 4));
-        let last = few(3) && !few(1);
         let [channel_axis, row_axis, column_axis] = if last { [3, 1, 2] } else { [1, 2, 3] };
         let refused = |misfit| error(file, &self.name, misfit);
         let channels = fixed(channel_axis)
@@ -110,9 +113,10 @@ impl Input {
         let shape = Shape::new(channels, size[0], size[1]);
         let batch = fixed(0).unwrap_or(1);
         const MOST: usize = 1 << 28;
-        if shape.is_empty() || shape.len() > MOST || batch > MOST {
-            let expected = format!("a picture of 1 to {MOST} numbers");
-            return Err(refused(Misfit::new(expected, format!("{shape}"))));
+        const BATCH: usize = 1 << 16;
+        if shape.is_empty() || shape.len() > MOST || batch > BATCH {
+            let expected = format!("at most {BATCH} pictures of 1 to {MOST} numbers");
+            return Err(refused(Misfit::new(expected, format!("{batch} of {shape}"))));
         }
         let mut dims = vec![batch, channels, size[0], size[1]];
         if last {

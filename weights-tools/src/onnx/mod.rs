@@ -143,7 +143,8 @@ fn import(
         return Err(wrong("the graph", "one input that the scores need", found));
     };
     let input = Input::new(file, info)?;
-    let picture = input.picture(file, options.input)?;
+    let name = info.name.as_deref().unwrap_or_default();
+    let picture = input.picture(file, options.input, comes_channels_last(&plan, name))?;
 
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let storage = Storage { bytes, map, room: bytes.len().saturating_mul(EXPANSION) };
@@ -152,7 +153,7 @@ fn import(
     let batch = first.batch();
     let files = DataFiles::new(folder);
     let mut importer = Importer::new(file, &plan, opset, layers, storage, files);
-    importer.define(info.name.as_deref().unwrap_or_default(), Value::Activation(first));
+    importer.define(name, Value::Activation(first));
     if plan.outputs.len() > 1 {
         let text =
             format!("of {} outputs, `{}` is explained", plan.outputs.len(), shown(plan.output));
@@ -185,6 +186,19 @@ fn import(
     })
 }
 
+/// Whether all that is done with the picture is to bring its channels to the front: TensorFlow
+/// has them last.
+fn comes_channels_last(plan: &Plan<'_>, input: &str) -> bool {
+    let takers = plan.takers(input);
+    !takers.is_empty()
+        && takers.iter().all(|&taker| {
+            let node = plan.node(taker);
+            let order = node.attribute.iter().find(|found| found.name.as_deref() == Some("perm"));
+            let to_front = order.is_some_and(|order| order.ints == [0, 3, 1, 2]);
+            node.op_type.as_deref() == Some("Transpose") && to_front
+        })
+}
+
 /// The version of the default domain's operators.
 fn opset(model: &ModelProto) -> Option<i64> {
     let default = |domain: Option<&str>| matches!(domain.unwrap_or_default(), "" | "ai.onnx");
@@ -213,7 +227,12 @@ fn scores(importer: &mut Importer<'_>) -> Result<usize> {
                 "the trailing softmax `{name}` is left out: its input, the logits, is explained"
             ));
         }
-        other => return Err(wrong(importer, other.described())),
+        other @ (Form::ChannelsLast
+        | Form::Padded(_)
+        | Form::Grouped(_)
+        | Form::Shuffled(_)
+        | Form::Stacked(..)
+        | Form::Response(_)) => return Err(wrong(importer, other.described())),
     }
     let shape = importer.graph.node(last.layer).shape;
     if !shape.is_vector() || last.layer == importer.graph.input() {

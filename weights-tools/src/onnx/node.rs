@@ -64,7 +64,7 @@ impl<'a> Node<'a> {
     /// That its layer does not fit.
     pub(super) fn layer_error(&self, source: clrp::Error) -> Error {
         let (node, operator) = (shown(self.name()), shown(self.operator()));
-        Error::Layer { file: self.file.to_owned(), node, operator, source }
+        Error::Layer { file: self.file.to_owned(), node, operator, source: Box::new(source) }
     }
 
     /// That there is no such operator.
@@ -136,6 +136,11 @@ impl<'a> Node<'a> {
     /// The tensor that the attribute holds.
     pub(super) fn tensor(&self, name: &str) -> Option<&'a rten_onnx::onnx::TensorProto> {
         self.attribute(name)?.t.as_ref()
+    }
+
+    /// The graph that the attribute holds.
+    pub(super) fn graph(&self, name: &str) -> Option<&'a rten_onnx::onnx::GraphProto> {
+        self.attribute(name)?.g.as_ref()
     }
 
     /// Whether a flag is set; `default` if it is left out.

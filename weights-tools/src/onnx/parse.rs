@@ -22,7 +22,10 @@ pub(super) fn model(file: &str, bytes: &[u8]) -> Result<ModelProto> {
     ModelProto::decode(reader).map_err(|problem| {
         let message = problem.context().and_then(|name| name.rsplit("::").next());
         let what = message.unwrap_or("the model").trim_end_matches("Proto").to_owned();
-        let found = format!("field {} with {}", problem.field().unwrap_or(0), problem.kind());
+        let found = match problem.field() {
+            Some(field) => format!("field {field} with {}", problem.kind()),
+            None => problem.kind().to_string(),
+        };
         error(what, Misfit::new("an ONNX message", found))
     })
 }

@@ -89,7 +89,7 @@ impl<'a> Plan<'a> {
             if !self.nodes.insert(number) {
                 continue;
             }
-            for input in values(&self.graph.node[number].input) {
+            for input in inputs(&self.graph.node[number]) {
                 let takers = self.consumers.entry(input).or_default();
                 if takers.last() != Some(&number) {
                     takers.push(number);
@@ -128,6 +128,17 @@ impl<'a> Plan<'a> {
             _ => &[],
         }
     }
+}
+
+/// What a node takes, with what the graphs in its attributes take of those around them; nesting
+/// has an end, as the bytes were checked.
+fn inputs(node: &NodeProto) -> Vec<&str> {
+    let mut names: Vec<&str> = values(&node.input).collect();
+    for graph in node.attribute.iter().filter_map(|attribute| attribute.g.as_ref()) {
+        names.extend(graph.node.iter().flat_map(inputs));
+        names.extend(graph.output.iter().filter_map(|output| output.name.as_deref()));
+    }
+    names
 }
 
 /// Names that are not left out.

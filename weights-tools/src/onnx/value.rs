@@ -37,8 +37,28 @@ pub(super) enum Form {
     Grouped(usize),
     /// The same with groups and their channels exchanged.
     Shuffled(usize),
+    /// Layers of one shape, one after the other along that axis, which has no other size.
+    Stacked(usize, Rc<Vec<NodeId>>),
+    /// A part of the formula of local response normalisation.
+    Response(Response),
     /// Behind the softmax of that name, which is left out.
     Softmax(String),
+}
+
+/// How far the formula `x / (k + alpha * mean of x^2)^beta` is written out, which PyTorch's
+/// exporters do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Response {
+    /// The squares, with so many zeros before and behind the channels.
+    Squares([usize; 2]),
+    /// Their means over so many channels.
+    Means(usize),
+    /// Those times alpha.
+    Scaled { size: usize, alpha: f64 },
+    /// That and k.
+    Shifted { size: usize, alpha: f64, k: f64 },
+    /// The divisor.
+    Power { size: usize, alpha: f64, k: f64, beta: f64 },
 }
 
 impl Form {
@@ -50,6 +70,10 @@ impl Form {
             Form::Padded(_) => "a padded picture".to_owned(),
             Form::Grouped(groups) => format!("channels in {groups} groups"),
             Form::Shuffled(groups) => format!("channels dealt out from {groups} groups"),
+            Form::Stacked(axis, layers) => {
+                format!("{} layers' outputs stacked along axis {axis}", layers.len())
+            }
+            Form::Response(_) => "a part of a normalisation across channels".to_owned(),
             Form::Softmax(name) => {
                 format!("the output of softmax `{name}`, which may only be last")
             }

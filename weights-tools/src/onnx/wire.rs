@@ -173,7 +173,7 @@ impl Walk<'_> {
                 }
                 Ok(())
             }
-            Field::Fixed(size) if at.len() % size != 0 => {
+            Field::Fixed(size) if !at.len().is_multiple_of(size) => {
                 let expected = format!("numbers of {size} bytes");
                 Err((start, Misfit::new(expected, format!("{} bytes", at.len()))))
             }

@@ -42,6 +42,7 @@ pub(crate) enum Value {
     Floats(Vec<f32>),
     Text(&'static str),
     Tensor(Vec<u8>),
+    Graph(Vec<u8>),
 }
 
 /// An attribute.
@@ -51,6 +52,7 @@ pub(crate) fn attribute(name: &str, value: &Value) -> Vec<u8> {
         Value::Int(value) => (number(3, *value), 2),
         Value::Text(value) => (bytes(4, value), 3),
         Value::Tensor(value) => (bytes(5, value), 4),
+        Value::Graph(value) => (bytes(6, value), 5),
         Value::Floats(values) => (all(values, |value| float(7, *value)), 6),
         Value::Ints(values) => (all(values, |value| number(8, *value)), 7),
     };
@@ -181,6 +183,12 @@ impl Model {
     /// The same with a tensor of integers more.
     pub(crate) fn longs(self, name: &str, values: &[i64]) -> Self {
         self.tensor(&longs(name, &[values.len() as i64], values))
+    }
+
+    /// The nodes and tensors as a graph within another.
+    pub(crate) fn graph(&self) -> Vec<u8> {
+        let outputs = all(&self.outputs, |name| bytes(12, bytes(1, name)));
+        [self.nodes.clone(), self.initializers.clone(), outputs].concat()
     }
 
     /// The file.

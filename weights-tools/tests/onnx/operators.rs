@@ -72,12 +72,16 @@ fn convolutions() {
 
 #[test]
 fn more_padding_at_the_start_is_a_layer() {
-    let same = [text("auto_pad", "SAME_LOWER"), ints("strides", &[2, 2])];
+    let same = [text("auto_pad", "SAME_LOWER")];
     let expected = [
         ("c.pad".to_owned(), Op::ZeroPad2d([1, 0, 1, 0])),
-        ("c".to_owned(), Op::Conv2d(Conv2d::new(4, 3).no_bias().stride(2))),
+        ("c".to_owned(), Op::Conv2d(Conv2d::new(4, 2).no_bias())),
     ];
-    assert_eq!(of(conv([3, 3], &same)), expected);
+    assert_eq!(of(conv([2, 2], &same)), expected);
+    // By steps of 2 the window over cells 6 to 8 is the last, with or without another zero.
+    let same = [text("auto_pad", "SAME_LOWER"), ints("strides", &[2, 2])];
+    let settled = Conv2d::new(4, 3).no_bias().stride(2).padding(1);
+    assert_eq!(one(conv([3, 3], &same)), Op::Conv2d(settled));
     let mixed = Conv2d { more_padding: [2, 0], ..Conv2d::new(4, 3).no_bias() };
     let expected = [
         ("c.pad".to_owned(), Op::ZeroPad2d([2, 0, 0, 0])),
@@ -170,6 +174,29 @@ fn normalization() {
     let lrn = plain("LRN", &[int("size", 5), attribute("bias", &Value::Float(2.0))]);
     let expected = LocalResponseNorm { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0 };
     assert_eq!(one(lrn), Op::LocalResponseNorm(expected));
+    let apart = |square: &str| {
+        let model = Model::new().floats("two", &[], &[2.0]);
+        let model = match square {
+            "Mul" => model.node("Mul", &["x", "x"], &["s"], &[]),
+            _ => model.node("Pow", &["x", "two"], &["s"], &[]),
+        };
+        model
+            .longs("deep", &[1, 1, 3, 8, 6])
+            .longs("pads", &[0, 0, 2, 0, 0, 0, 0, 2, 0, 0])
+            .longs("one", &[1])
+            .floats("alpha", &[], &[1e-4])
+            .floats("beta", &[], &[0.75])
+            .node("Reshape", &["s", "deep"], &["d"], &[])
+            .node("Pad", &["d", "pads"], &["p"], &[])
+            .node("AveragePool", &["p"], &["m"], &[ints("kernel_shape", &[5, 1, 1])])
+            .node("Squeeze", &["m", "one"], &["q"], &[])
+            .node("Mul", &["q", "alpha"], &["t"], &[])
+            .node("Add", &["two", "t"], &["k"], &[])
+            .node("Pow", &["k", "beta"], &["e"], &[])
+            .node("Div", &["x", "e"], &["y"], &[])
+    };
+    assert_eq!(one(apart("Mul")), Op::LocalResponseNorm(expected));
+    assert_eq!(one(apart("Pow")), Op::LocalResponseNorm(expected));
 }
 
 #[test]
@@ -190,6 +217,13 @@ fn pooling() {
     let same = [kernel(), text("auto_pad", "SAME_UPPER")];
     let expected = MaxPool2d { padding: [1, 0], dilation: [1, 1], ..expected };
     assert_eq!(one(plain("MaxPool", &same)), Op::MaxPool2d(expected));
+
+    let low = [kernel(), text("auto_pad", "SAME_LOWER")];
+    let behind_relu =
+        Model::new().node("Relu", &["x"], &["r"], &[]).node("MaxPool", &["r"], &["y"], &low);
+    let found = of(behind_relu);
+    assert_eq!(found[1], ("MaxPool_1.pad".to_owned(), Op::ZeroPad2d([1, 0, 0, 0])));
+    assert_eq!(found[2].1, Op::MaxPool2d(MaxPool2d { padding: [1, 0], ..max }));
 
     let average = AvgPool2d { kernel: [3, 2], ..AvgPool2d::new(2, 1) };
     assert_eq!(one(plain("AveragePool", &[kernel()])), Op::AvgPool2d(average));
@@ -276,6 +310,10 @@ fn sums_and_numbers_for_each_channel() {
     assert_eq!(affine("Mul", &["c", "x"], three), expected([1.0, 2.0, 4.0], [0.0; 3]));
     assert_eq!(affine("Div", &["x", "c"], three), expected([1.0, 0.5, 0.25], [0.0; 3]));
     assert_eq!(affine("Mul", &["x", "c"], &[2.0]), expected([2.0; 3], [0.0; 3]));
+    let half = [attribute("value_floats", &Value::Floats(vec![0.5]))];
+    let scaled = Model::new().node("Constant", &[], &["c"], &half);
+    let scaled = scaled.node("Mul", &["x", "c"], &["y"], &[]);
+    assert_eq!(one(scaled), expected([0.5; 3], [0.0; 3]));
     let old = Model::new().opset(6).floats("c", &[3], three);
     let old = old.node("Mul", &["x", "c"], &["y"], &[int("broadcast", 1), int("axis", 1)]);
     assert_eq!(one(old), expected([1.0, 2.0, 4.0], [0.0; 3]));

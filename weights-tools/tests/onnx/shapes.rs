@@ -187,6 +187,59 @@ fn single_channels_are_put_together() {
 }
 
 #[test]
+fn sums_of_stacks_are_additions() {
+    let stacked = |axis: i64, keep: i64| {
+        Model::new()
+            .longs("axis", &[axis])
+            .node("Relu", &["x"], &["r"], &[])
+            .node("Unsqueeze", &["x", "axis"], &["a"], &[])
+            .node("Unsqueeze", &["r", "axis"], &["b"], &[])
+            .node("Concat", &["a", "b", "a"], &["s"], &[int("axis", axis)])
+            .node("ReduceSum", &["s", "axis"], &["y"], &[int("keepdims", keep)])
+    };
+    for axis in [-1, 1, 2] {
+        assert_eq!(of_planes(stacked(axis, 0)), [Op::Relu, Op::Add, Op::Add]);
+    }
+    let kept = stacked(4, 1).node("Squeeze", &["y", "axis"], &["z"], &[]);
+    let mut kept = kept.node("GlobalAveragePool", &["z"], &["w"], &[]);
+    kept.outputs = vec!["w"];
+    assert_eq!(kinds(&kept).len(), 4);
+    let open = stacked(-1, 0).node("Relu", &["s"], &["z"], &[]).ends();
+    assert!(refused(&open).contains("found 3 layers' outputs stacked along axis 4"));
+}
+
+#[test]
+fn a_choice_that_is_known_is_made() {
+    // `squeeze` as PyTorch's first exporter writes it.
+    let pooled = Model::new().node("GlobalAveragePool", &["x"], &["p"], &[]);
+    let mut squeeze = Model::new().longs("axes", &[2, 3]);
+    squeeze = squeeze.node("Squeeze", &["p", "axes"], &["inner"], &[]);
+    squeeze.outputs = vec!["inner"];
+    let mut same = Model::new().node("HardSwish", &["p"], &["other"], &[]);
+    same.outputs = vec!["other"];
+    let branch = |name, model: &Model| attribute(name, &Value::Graph(model.graph()));
+    let chosen = |value: i64| {
+        pooled
+            .clone()
+            .node("Shape", &["p"], &["sizes"], &[])
+            .longs("two", &[2])
+            .longs("value", &[value])
+            .node("Gather", &["sizes", "two"], &["size"], &[])
+            .node("Equal", &["size", "value"], &["is"], &[])
+            .node(
+                "If",
+                &["is"],
+                &["y"],
+                &[branch("then_branch", &squeeze), branch("else_branch", &same)],
+            )
+    };
+    assert_eq!(kinds(&chosen(1)), [Op::AdaptiveAvgPool2d([1, 1]), Op::Flatten]);
+    assert!(refused(&chosen(2)).contains("node `HardSwish_0`: operator `HardSwish`"));
+    let open = Model::new().node("If", &["x"], &["y"], &[branch("then_branch", &squeeze)]);
+    assert!(refused(&open).ends_with("export the network with a fixed input size"));
+}
+
+#[test]
 fn what_does_nothing_is_passed_over() {
     let model = Model::new()
         .node("Identity", &["x"], &["i"], &[])
@@ -207,8 +260,9 @@ fn pictures_with_the_channels_last_are_transposed_first() {
     let shape = found.network.graph().input_shape();
     assert_eq!((shape.channels, shape.height, shape.width), (3, 8, 6));
     assert_eq!(layers(&found), [("GlobalAveragePool_1", &Op::AdaptiveAvgPool2d([1, 1]))]);
-    let error = refused(&model.node("Relu", &["x"], &["y"], &[]));
-    assert!(error.contains("found channels behind rows and columns"), "{error}");
+    let pool = [ints("kernel_shape", &[2, 2])];
+    let error = refused(&model.node("MaxPool", &["x"], &["y"], &pool));
+    assert!(error.ends_with("expected a score for each class, found 8x5x2"), "{error}");
     let back = transposed.node("Transpose", &["y"], &["z"], &[ints("perm", &[0, 2, 3, 1])]).ends();
     let error = refused(&back);
     assert!(error.contains("`Transpose_1` (Transpose)"), "{error}");

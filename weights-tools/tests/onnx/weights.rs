@@ -87,20 +87,20 @@ fn tensors_that_do_not_fit_are_named() {
 fn matrices_are_turned_and_scaled() {
     let model = |attributes: &[Vec<u8>]| {
         let model = Model::new()
-            .input(&[1, 2, 1, 1])
-            .floats("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+            .input(&[1, 3, 1, 1])
+            .floats("w", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
             .floats("c", &[1], &[0.5])
             .node("Flatten", &["x"], &["f"], &[])
             .named("fc", "Gemm", "", &["f", "w", "c"], &["y"], attributes);
         imported(&model)
     };
     let found = model(&[]);
-    assert_eq!(weight(&found), (Dtype::F32, vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]));
-    assert_eq!(scores(&found.network, vec![1.0, 1.0]), [5.5, 7.5, 9.5]);
+    assert_eq!(weight(&found), (Dtype::F32, vec![1.0, 3.0, 5.0, 2.0, 4.0, 6.0]));
+    assert_eq!(scores(&found.network, vec![1.0, 1.0, 0.0]), [4.5, 6.5]);
     let float = |name, value| attribute(name, &Value::Float(value));
     let found = model(&[float("alpha", 2.0), float("beta", -1.0)]);
-    assert_eq!(scores(&found.network, vec![1.0, 1.0]), [9.5, 13.5, 17.5]);
-    assert_eq!(scores(&model(&[float("beta", 0.0)]).network, vec![1.0, 0.0]), [1.0, 2.0, 3.0]);
+    assert_eq!(scores(&found.network, vec![1.0, 1.0, 0.0]), [7.5, 11.5]);
+    assert_eq!(scores(&model(&[float("beta", 0.0)]).network, vec![1.0, 0.0, 0.0]), [1.0, 2.0]);
 }
 
 #[test]

@@ -187,6 +187,8 @@ fn constant_of_shape<'a>(
     }
     Ok(match &value.numbers {
         Numbers::Ints(values) => Constant::ints(name, dims, vec![values[0]; count]),
-        _ => Constant::floats(name, dims, vec![importer.storage.number(&value, 0); count]),
+        Numbers::Floats(_) | Numbers::Stored(..) => {
+            Constant::floats(name, dims, vec![importer.storage.number(&value, 0); count])
+        }
     })
 }

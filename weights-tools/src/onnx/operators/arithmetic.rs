@@ -86,7 +86,8 @@ pub(super) fn binary<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
     }
 }
 
-fn add<'a>(
+/// Appends the sum of two layers' outputs.
+pub(super) fn add<'a>(
     importer: &mut Importer<'a>,
     node: Node<'a>,
     name: String,

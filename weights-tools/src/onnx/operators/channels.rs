@@ -9,11 +9,16 @@ use super::super::fold;
 use super::super::import::Importer;
 use super::super::node::Node;
 use super::super::value::{Activation, Form, Value};
+use super::stack;
 
 pub(super) fn concat<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     let first = importer.plain(node, 0)?;
     let axis = node.int("axis")?.unwrap_or(1);
-    if node.axis(axis, first.dims.len())? != 1 {
+    let counted = node.axis(axis, first.dims.len())?;
+    if stack::is_stack(&first, counted) {
+        return stack::stack(importer, node, &first, counted);
+    }
+    if counted != 1 {
         return Err(node.error("axis 1, the channels", axis.to_string()));
     }
     let mut layers = Vec::with_capacity(node.proto.input.len());

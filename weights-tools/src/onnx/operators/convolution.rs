@@ -14,10 +14,7 @@ use super::window::Window;
 pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     let mut x = importer.activation(node, 0)?;
     // Zeros of a `Pad` in front become part of the convolution's own.
-    let zeros = match x.form {
-        Form::Padded(zeros) => zeros,
-        _ => [0; 4],
-    };
+    let zeros = if let Form::Padded(zeros) = x.form { zeros } else { [0; 4] };
     let padded = match x.dims[..] {
         [_, _, height, width] => [height, width],
         _ => return Err(node.error("an input of four dimensions", listed(&x.dims))),
@@ -50,11 +47,10 @@ pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()
 
     let name = importer.names.layer(node, Some(&weight.name));
     let mut input = x.layer;
+    window.settle([shape.height, shape.width]);
     if window.more().is_none() {
         // Convolutions have more zeros at the end only.
-        let ahead = |i: usize| window.begin[i].saturating_sub(window.end[i]);
-        let op = Op::ZeroPad2d([ahead(1), 0, ahead(0), 0]);
-        window.begin = [window.begin[0] - ahead(0), window.begin[1] - ahead(1)];
+        let op = Op::ZeroPad2d(window.take_ahead());
         let pad = importer.names.unique(format!("{name}.pad"));
         input = importer.push(node, pad, op, &[input])?;
     }

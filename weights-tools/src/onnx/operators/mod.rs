@@ -8,6 +8,8 @@ mod normalization;
 mod passing;
 mod pooling;
 pub(super) mod reshape;
+mod response;
+mod stack;
 mod window;
 
 use super::error::Result;
@@ -32,9 +34,15 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
         "Relu" => arithmetic::relu(importer, node),
         "Clip" => arithmetic::clip(importer, node),
         "Min" | "Max" => arithmetic::bound(importer, node),
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" if response::is_part(importer, node)? => {
+            response::arithmetic(importer, node)
+        }
         "Add" | "Sub" | "Mul" | "Div" => arithmetic::binary(importer, node),
         "Sum" => arithmetic::sum(importer, node),
+        "ReduceSum" => stack::reduce_sum(importer, node),
         "MaxPool" => pooling::max_pool(importer, node),
+        "AveragePool" if response::is_part(importer, node)? => response::average(importer, node),
+        "Pad" if response::is_part(importer, node)? => response::pad(importer, node),
         "AveragePool" => pooling::average_pool(importer, node),
         "GlobalAveragePool" => pooling::global_average_pool(importer, node),
         "GlobalMaxPool" => pooling::global_max_pool(importer, node),
@@ -55,9 +63,7 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
         "Softmax" | "LogSoftmax" => passing::softmax(importer, node),
         "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger" | "MatMulInteger"
         | "QLinearMatMul" => Err(node.unsupported("; export the network before it is quantized")),
-        "If" | "Loop" | "Scan" => {
-            Err(node.unsupported("; export the network with a fixed input size"))
-        }
+        "If" => passing::choice(importer, node),
         _ => Err(node.unsupported("")),
     }
 }

@@ -1,5 +1,7 @@
 //! Operators that leave their input as it is.
 
+use std::rc::Rc;
+
 use clrp::graph::Op;
 use rten_onnx::onnx::DataType;
 
@@ -8,7 +10,7 @@ use super::super::error::{Result, listed, shown};
 use super::super::import::Importer;
 use super::super::node::Node;
 use super::super::value::{Activation, Form, Value};
-use super::one_output;
+use super::{import, one_output};
 
 pub(super) fn dropout<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     one_output(importer, node)?;
@@ -19,13 +21,11 @@ pub(super) fn dropout<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
         return Err(node.error("dropout in evaluation mode", "in training mode"));
     }
     let x = importer.activation(node, 0)?;
-    match x.form {
-        Form::Plain => importer.same_rank(node, Op::Dropout, &x),
-        _ => {
-            importer.set_activation(node, x);
-            Ok(())
-        }
+    if x.form == Form::Plain {
+        return importer.same_rank(node, Op::Dropout, &x);
     }
+    importer.set_activation(node, x);
+    Ok(())
 }
 
 pub(super) fn identity<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
@@ -42,6 +42,36 @@ pub(super) fn cast<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()
         return Err(node.error("a type of floats for a layer's output", found));
     }
     identity(importer, node)
+}
+
+/// A choice that is made before the model runs: the nodes of the branch are imported as if they
+/// stood here.
+pub(super) fn choice<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
+    const HINT: &str = "; export the network with a fixed input size";
+    let Some(Value::Constant(condition)) = importer.optional(node, 0)? else {
+        return Err(node.unsupported(HINT));
+    };
+    let holds = condition.len() == 1 && importer.storage.number(&condition, 0) != 0.0;
+    let name = if holds { "then_branch" } else { "else_branch" };
+    let branch = node.graph(name).ok_or_else(|| node.error(format!("a `{name}`"), "none"))?;
+    for tensor in &branch.initializer {
+        let name = tensor.name.as_deref().unwrap_or_default();
+        let constant = importer.read(name, tensor)?;
+        importer.define(name, Value::Constant(Rc::new(constant)));
+    }
+    for proto in &branch.node {
+        import(importer, Node::new(importer.file, proto, importer.opset))?;
+    }
+    for (i, output) in branch.output.iter().enumerate() {
+        let name = output.name.as_deref().unwrap_or_default();
+        let value = importer
+            .known(name)?
+            .ok_or_else(|| node.error("outputs that the branch computes", shown(name)))?;
+        if let Some(output) = node.output(i) {
+            importer.define(output, value);
+        }
+    }
+    Ok(())
 }
 
 /// Left out: scores are explained before they become probabilities. The importer says so if it

@@ -11,20 +11,30 @@ use super::window::Window;
 
 pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     one_output(importer, node)?;
-    let (x, window) = window(importer, node)?;
-    let Some(more_padding) = window.more() else {
-        let expected = "no more padding above and to the left than below and to the right";
-        return Err(node.error(expected, format!("{:?} and {:?}", window.begin, window.end)));
-    };
+    let (x, mut window) = window(importer, node)?;
+    let name = importer.names.layer(node, None);
+    let mut input = x.layer;
+    if window.more().is_none() {
+        // Zeros do not win where nothing is below them.
+        if !importer.graph.non_negative()[input.0] {
+            let expected = "padding above and to the left of no more than below and to the right";
+            return Err(node.error(expected, format!("{:?} and {:?}", window.begin, window.end)));
+        }
+        let pad = importer.names.unique(format!("{name}.pad"));
+        input = importer.push(node, pad, Op::ZeroPad2d(window.take_ahead()), &[input])?;
+    }
     let pool = MaxPool2d {
         kernel: window.kernel,
         stride: window.stride,
         padding: window.begin,
-        more_padding,
+        more_padding: window.more().unwrap_or_default(),
         dilation: window.dilation,
         ceil_mode: node.flag("ceil_mode", false)?,
     };
-    importer.with_planes(node, Op::MaxPool2d(pool), &x)
+    let layer = importer.push(node, name, Op::MaxPool2d(pool), &[input])?;
+    let activation = importer.planes_of(layer, x.batch());
+    importer.set_activation(node, activation);
+    Ok(())
 }
 
 pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
@@ -72,7 +82,11 @@ fn window<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<(Activation
         return Err(node.error("a `kernel_shape`", "none"));
     }
     let kernel = node.pair("kernel_shape", 0)?;
-    let window = Window::new(node, kernel, [x.dims[2], x.dims[3]])?;
+    let size = [x.dims[2], x.dims[3]];
+    let mut window = Window::new(node, kernel, size)?;
+    if !node.flag("ceil_mode", false)? {
+        window.settle(size);
+    }
     Ok((x, window))
 }
 

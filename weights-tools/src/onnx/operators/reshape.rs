@@ -98,7 +98,9 @@ fn reshaped<'a>(
         Form::Shuffled(groups) if dims == planes => {
             importer.with_planes(node, Op::ChannelShuffle { groups }, &x)
         }
-        Form::Plain | Form::Softmax(_) if without_ones(&dims) == without_ones(&x.dims) => {
+        Form::Plain | Form::Softmax(_) | Form::Response(_)
+            if without_ones(&dims) == without_ones(&x.dims) =>
+        {
             // Two dimensions are a vector for each picture.
             if dims.len() == 2 && x.form == Form::Plain {
                 return flat(importer, node, &x, dims);
@@ -112,7 +114,14 @@ fn reshaped<'a>(
             importer.set_activation(node, Activation { dims, form: Form::Grouped(groups), ..x });
             Ok(())
         }
-        _ => Err(refused()),
+        Form::Plain
+        | Form::ChannelsLast
+        | Form::Padded(_)
+        | Form::Grouped(_)
+        | Form::Shuffled(_)
+        | Form::Stacked(..)
+        | Form::Response(_)
+        | Form::Softmax(_) => Err(refused()),
     }
 }
 
@@ -133,17 +142,27 @@ pub(super) fn transpose<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Resu
     let x = importer.activation(node, 0)?;
     let order = permutation(node, x.dims.len())?;
     let dims: Vec<usize> = order.iter().map(|&axis| x.dims[axis]).collect();
-    let form = match x.form {
-        Form::ChannelsLast if order == [0, 3, 1, 2] => Form::Plain,
-        Form::Grouped(groups) if exchanges_groups(&order) => Form::Shuffled(groups),
-        Form::Shuffled(groups) if exchanges_groups(&order) => Form::Grouped(groups),
-        // Where only sizes of 1 move, no number does.
-        _ if order.iter().filter(|&&axis| x.dims[axis] != 1).is_sorted() => x.form,
-        _ => {
-            let expected = "a channel shuffle, or channels before rows and columns throughout";
-            return Err(node.error(expected, format!("{} by {order:?}", listed(&x.dims))));
-        }
+    let exchanges = exchanges_groups(&order);
+    // Where only sizes of 1 move, no number does.
+    let same = order.iter().filter(|&&axis| x.dims[axis] != 1).is_sorted();
+    let form = match &x.form {
+        Form::ChannelsLast if order == [0, 3, 1, 2] => Some(Form::Plain),
+        Form::Grouped(groups) if exchanges => Some(Form::Shuffled(*groups)),
+        Form::Shuffled(groups) if exchanges => Some(Form::Grouped(*groups)),
+        Form::Plain | Form::Softmax(_) if same => Some(x.form.clone()),
+        Form::Plain
+        | Form::ChannelsLast
+        | Form::Padded(_)
+        | Form::Grouped(_)
+        | Form::Shuffled(_)
+        | Form::Stacked(..)
+        | Form::Response(_)
+        | Form::Softmax(_) => None,
     };
+    let form = form.ok_or_else(|| {
+        let expected = "a channel shuffle, or channels before rows and columns throughout";
+        node.error(expected, format!("{} by {order:?}", listed(&x.dims)))
+    })?;
     importer.set_activation(node, Activation { layer: x.layer, dims, form });
     Ok(())
 }

@@ -51,6 +51,29 @@ impl Window {
         Ok(window)
     }
 
+    /// Adds cells below and to the right where there are fewer than above and to the left, if they
+    /// make room for no further window over so many rows and columns.
+    pub(super) fn settle(&mut self, size: [usize; 2]) {
+        for i in 0..2 {
+            let reach = (self.kernel[i] - 1).saturating_mul(self.dilation[i]) + 1;
+            let last = |end: usize| {
+                let span = (size[i] + self.begin[i] + end).checked_sub(reach)?;
+                span.checked_div(self.stride[i])
+            };
+            if self.end[i] < self.begin[i] && last(self.end[i]) == last(self.begin[i]) {
+                self.end[i] = self.begin[i];
+            }
+        }
+    }
+
+    /// The zeros in front that a layer needs which has none of its own there: left, right, above,
+    /// below. They leave the window.
+    pub(super) fn take_ahead(&mut self) -> [usize; 4] {
+        let [above, left] = [0, 1].map(|i| self.begin[i].saturating_sub(self.end[i]));
+        self.begin = [self.begin[0] - above, self.begin[1] - left];
+        [left, 0, above, 0]
+    }
+
     /// How many more cells there are below than above, and to the right than to the left; none if
     /// there are fewer.
     pub(super) fn more(&self) -> Option<[usize; 2]> {
@@ -80,6 +103,26 @@ fn same(kernel: usize, stride: usize, dilation: usize, length: usize) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn padding_that_makes_no_window_is_added() {
+        let window = |end: usize, stride: usize| Window {
+            kernel: [3; 2],
+            stride: [stride; 2],
+            dilation: [1; 2],
+            begin: [1; 2],
+            end: [end; 2],
+        };
+        // 8 and 1 cells are three windows by steps of 2, which end at 7; 8 and 2 are no more.
+        let mut settled = window(0, 2);
+        settled.settle([8, 8]);
+        assert_eq!(settled.end, [1, 1]);
+        let mut open = window(0, 2);
+        open.settle([7, 7]);
+        assert_eq!(open.end, [0, 0]);
+        assert_eq!(open.take_ahead(), [1, 0, 1, 0]);
+        assert_eq!(open, Window { begin: [0; 2], ..window(0, 2) });
+    }
 
     #[test]
     fn same_padding_keeps_the_length() {
