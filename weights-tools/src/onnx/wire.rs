@@ -248,7 +248,7 @@ mod tests {
         // Graphs in attributes (6) of nodes (1) of graphs, from the inside.
         let mut bytes = Vec::new();
         for _ in 0..20 {
-            for tag in [0x0a, 0x2a, 0x32] {
+            for tag in [0x32, 0x2a, 0x0a] {
                 bytes.insert(0, u8::try_from(bytes.len()).expect("it is short"));
                 bytes.insert(0, tag);
             }

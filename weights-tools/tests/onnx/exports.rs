@@ -15,15 +15,6 @@ use crate::scores;
 /// Largest difference of a score, in parts of the largest: the models' weights have 32 bit.
 const TOLERANCE: f64 = 1e-5;
 
-/// Exports with a normalisation over four channels, and what is said of them.
-const REFUSED: [(&str, &str); 2] = [
-    (
-        "local_response.onnx",
-        "`node_avg_pool3d_1` (AveragePool): expected an odd number of channels",
-    ),
-    ("local_response.legacy.onnx", "(AveragePool): expected an odd number of channels around each"),
-];
-
 /// The picture of those sizes that all networks saw: tensor 1000 of the recipe in
 /// `tests/golden/README.md`.
 fn picture(count: usize) -> Vec<f32> {
@@ -57,13 +48,7 @@ fn softmax(scores: &[f64]) -> Vec<f64> {
 /// Imports a model and compares its scores; gives back what is wrong.
 fn check(folder: &Path, path: &Path) -> Result<(), String> {
     let file = path.file_name().expect("it has a name").to_string_lossy();
-    let refused = REFUSED.iter().find(|(name, _)| *name == file);
-    let imported = match (read(path, &Options::default()), refused) {
-        (Ok(imported), None) => imported,
-        (Err(error), Some((_, expected))) if error.to_string().contains(expected) => return Ok(()),
-        (Err(error), _) => return Err(error.to_string()),
-        (Ok(_), Some(_)) => return Err(format!("{file} is imported")),
-    };
+    let imported = read(path, &Options::default()).map_err(|error| error.to_string())?;
     let mut parts = file.split('.');
     let first = parts.next().expect("there is a first part");
     let expected = match first {

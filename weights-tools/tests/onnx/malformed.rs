@@ -90,7 +90,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     for path in exports(&folder()) {
         let bytes = std::fs::read(&path).expect("it can be read");
         let name = path.file_name().expect("it has a name").to_string_lossy().into_owned();
-        if bytes.len() < 9000 && !name.contains("external") && !name.starts_with("local_response") {
+        if bytes.len() < 9000 && !name.contains("external") {
             seeds.push((name, bytes));
         }
     }

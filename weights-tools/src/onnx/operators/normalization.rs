@@ -48,7 +48,7 @@ pub(super) fn local_response_norm<'a>(importer: &mut Importer<'a>, node: Node<'a
     let x = importer.planes(node, 0)?;
     let size = node.int("size")?.unwrap_or(0);
     let odd = usize::try_from(size).ok().filter(|size| size % 2 == 1);
-    // An even window lies to one side of its channel; nobody's network has one.
+    // Of an even number ONNX takes one more behind the channel than before it, unlike torch.
     let size = odd.ok_or_else(|| node.error("an odd `size`", size.to_string()))?;
     let norm = LocalResponseNorm {
         size,

@@ -150,9 +150,8 @@ pub(super) fn average<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
     let &Form::Response(Response::Squares([before, behind])) = &x.form else {
         return Err(other(node, &x.form.described()));
     };
-    // A window of even size lies to one side of its channel.
-    if size % 2 == 0 || before != size / 2 || behind != before {
-        let expected = "an odd number of channels around each";
+    if size == 0 || [before, behind] != [size / 2, (size - 1) / 2] {
+        let expected = "channels around each, of an even number one more before than behind";
         return Err(node.error(expected, format!("{size}, with {before} and {behind} zeros")));
     }
     x.dims[axis] -= size - 1;
