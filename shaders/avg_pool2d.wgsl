@@ -13,6 +13,8 @@ struct Params {
     stride_width: u32,
     padding_height: u32,
     padding_width: u32,
+    end_height: u32,
+    end_width: u32,
     count_include_pad: u32,
     adaptive: u32,
 }
@@ -30,7 +32,7 @@ struct Span {
 
 // Window `at` of `windows` over `length` cells.
 fn span(
-    at: u32, length: u32, windows: u32, kernel: u32, stride: u32, padding: u32,
+    at: u32, length: u32, windows: u32, kernel: u32, stride: u32, padding: u32, after: u32,
 ) -> Span {
     if params.adaptive == 1u {
         let start = at * length / windows;
@@ -39,7 +41,7 @@ fn span(
     }
     // torch counts padding only up to its far end.
     let start = at * stride;
-    let end = min(start + kernel, length + 2u * padding);
+    let end = min(start + kernel, padding + length + after);
     let inside = min(max(end, padding) - padding, length);
     return Span(max(start, padding) - padding, inside, end - start);
 }
@@ -47,14 +49,14 @@ fn span(
 fn row_span(y: u32) -> Span {
     return span(
         y, params.in_height, params.out_height,
-        params.kernel_height, params.stride_height, params.padding_height,
+        params.kernel_height, params.stride_height, params.padding_height, params.end_height,
     );
 }
 
 fn column_span(x: u32) -> Span {
     return span(
         x, params.in_width, params.out_width,
-        params.kernel_width, params.stride_width, params.padding_width,
+        params.kernel_width, params.stride_width, params.padding_width, params.end_width,
     );
 }
 

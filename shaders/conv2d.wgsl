@@ -23,11 +23,12 @@ struct Params {
     bias_part: u32,
     gamma: f32,
     accumulate: u32, // 1: add to the output
+    stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>; // [group][tap][input][output channel]
+@group(0) @binding(2) var<storage, read> w: array<u32>; // [group][tap][input][output channel]
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
@@ -40,6 +41,9 @@ const PITCH: u32 = 17u;
 // A coordinate that no tap brings back into the picture.
 const OUTSIDE: i32 = -0x40000000;
 const NOTHING: u32 = 7u;
+// How weights are stored.
+const F32: u32 = 0u;
+const BF16: u32 = 2u;
 
 // Each vector ("slot") holds four rows or columns, 8 apart: see `first_of`.
 var<workgroup> tile_a: array<vec4<f32>, 272>;
@@ -91,11 +95,48 @@ fn input(row: u32, down: i32, right: i32, offset: i32) -> f32 {
     return 0.0;
 }
 
-fn weight(at: u32, live: bool) -> f32 {
+// Number `at` of weights of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack:
+// below 0x400 an f16 is so many times 2^-24, from there on the exponent counts from 112 less.
+fn number16(at: u32) -> f32 {
+    let bits = w[at / 2u] >> (at % 2u * 16u);
+    if params.stored == BF16 {
+        return bitcast<f32>(bits << 16u);
+    }
+    let magnitude = bits & 0x7fffu;
+    let small = f32(magnitude) * 0x1p-24;
+    let value = select(bitcast<f32>((magnitude << 13u) + 0x38000000u), small, magnitude < 0x400u);
+    return select(value, -value, (bits & 0x8000u) != 0u);
+}
+
+// A weight, where a word is an f32.
+fn weight32(at: u32, live: bool) -> f32 {
     if live {
-        return part_of(w[at], params.part);
+        return part_of(bitcast<f32>(w[at]), params.part);
     }
     return 0.0;
+}
+
+// A weight, where two share a word.
+fn weight16(at: u32, live: bool) -> f32 {
+    if live {
+        return part_of(number16(at), params.part);
+    }
+    return 0.0;
+}
+
+// Four weights, `step` apart. Asks once for them all how they are stored.
+fn weights(at: u32, step: u32, live: vec4<bool>) -> vec4<f32> {
+    let i = vec4(at) + step * vec4(0u, 1u, 2u, 3u);
+    if params.stored == F32 {
+        return vec4(
+            weight32(i.x, live.x), weight32(i.y, live.y),
+            weight32(i.z, live.z), weight32(i.w, live.w),
+        );
+    }
+    return vec4(
+        weight16(i.x, live.x), weight16(i.y, live.y),
+        weight16(i.z, live.z), weight16(i.w, live.w),
+    );
 }
 
 // Adds what the tiles hold: the eight rows in slots `row` and `row + 8` by the eight columns in
@@ -225,12 +266,9 @@ fn main(
             for (var k = high; k < DEPTH; k += 4u) {
                 let at = (group * depth + first + k) * out_count + column;
                 let live = first + k < depth;
-                tile_w[k * PITCH + low] = vec4(
-                    weight(at, live && column < out_count),
-                    weight(at + 8u, live && column + 8u < out_count),
-                    weight(at + 16u, live && column + 16u < out_count),
-                    weight(at + 24u, live && column + 24u < out_count),
-                );
+                let columns = vec4(column) + vec4(0u, 8u, 16u, 24u);
+                let inside = vec4(live) & (columns < vec4(out_count));
+                tile_w[k * PITCH + low] = weights(at, 8u, inside);
             }
             channel += DEPTH;
             workgroupBarrier();

@@ -5,6 +5,7 @@ struct Params {
     count: u32, // values of a row
     repeat: u32, // rows of a picture
     mode: u32, // 0 active, 1 guided, 2 deconvnet, 3 negative
+    lower: f32, // outputs at or below it are saturated
     upper: f32, // outputs at or above it are saturated
 }
 
@@ -14,7 +15,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 fn passes(g: f32, y: f32) -> bool {
-    let on = y > 0.0 && y < params.upper;
+    let on = y > params.lower && y < params.upper;
     switch params.mode {
         case 0u: { return on; }
         case 1u: { return on && g > 0.0; }

@@ -11,15 +11,19 @@ struct Params {
     bias_part: u32,
     gamma: f32,
     accumulate: u32, // 1: add to the output
+    stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<u32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 const NOTHING: u32 = 7u;
+// How weights are stored.
+const F32: u32 = 0u;
+const BF16: u32 = 2u;
 
 var<workgroup> tile_sums: array<vec4<f32>, 128>;
 
@@ -34,6 +38,27 @@ fn part_of(w: f32, part: u32) -> f32 {
         case 7u: { return 0.0; }
         default: { return w; }
     }
+}
+
+// Number `at` of weights of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack:
+// below 0x400 an f16 is so many times 2^-24, from there on the exponent counts from 112 less.
+fn number16(at: u32) -> f32 {
+    let bits = w[at / 2u] >> (at % 2u * 16u);
+    if params.stored == BF16 {
+        return bitcast<f32>(bits << 16u);
+    }
+    let magnitude = bits & 0x7fffu;
+    let small = f32(magnitude) * 0x1p-24;
+    let value = select(bitcast<f32>((magnitude << 13u) + 0x38000000u), small, magnitude < 0x400u);
+    return select(value, -value, (bits & 0x8000u) != 0u);
+}
+
+// Number `at` of the weights.
+fn number(at: u32) -> f32 {
+    if params.stored == F32 {
+        return bitcast<f32>(w[at]);
+    }
+    return number16(at);
 }
 
 fn store(image: u32, output: u32, sum: f32) {
@@ -65,7 +90,7 @@ fn main(
         let single = first + 1u == params.batch;
         var sum = vec4(0.0);
         for (var i = lane; i < params.in_features; i += 128u) {
-            let weight = part_of(w[row * params.in_features + i], params.part);
+            let weight = part_of(number(row * params.in_features + i), params.part);
             var inputs = vec4(a[start.x + i]);
             if !single {
                 inputs = vec4(inputs.x, a[start.y + i], a[start.z + i], a[start.w + i]);

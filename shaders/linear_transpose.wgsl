@@ -11,15 +11,19 @@ struct Params {
     bias_part: u32,
     gamma: f32,
     accumulate: u32, // 1: add to the output
+    stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> s: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<u32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 const COLUMNS: u32 = 32u;
 const SHARES: u32 = 8u;
+// How weights are stored.
+const F32: u32 = 0u;
+const BF16: u32 = 2u;
 
 var<workgroup> tile_sums: array<vec4<f32>, 256>;
 
@@ -34,6 +38,27 @@ fn part_of(w: f32, part: u32) -> f32 {
         case 7u: { return 0.0; }
         default: { return w; }
     }
+}
+
+// Number `at` of weights of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack:
+// below 0x400 an f16 is so many times 2^-24, from there on the exponent counts from 112 less.
+fn number16(at: u32) -> f32 {
+    let bits = w[at / 2u] >> (at % 2u * 16u);
+    if params.stored == BF16 {
+        return bitcast<f32>(bits << 16u);
+    }
+    let magnitude = bits & 0x7fffu;
+    let small = f32(magnitude) * 0x1p-24;
+    let value = select(bitcast<f32>((magnitude << 13u) + 0x38000000u), small, magnitude < 0x400u);
+    return select(value, -value, (bits & 0x8000u) != 0u);
+}
+
+// Number `at` of the weights.
+fn number(at: u32) -> f32 {
+    if params.stored == F32 {
+        return bitcast<f32>(w[at]);
+    }
+    return number16(at);
 }
 
 // What four rows of the signal hold for an output of the shard.
@@ -51,7 +76,7 @@ fn signal(start: vec4<u32>, single: bool, output: u32) -> vec4<f32> {
 // A weight, which need not come from memory where it meets no signal.
 fn weight(output: u32, column: u32, signal: vec4<f32>) -> f32 {
     if any(signal != vec4(0.0)) {
-        return part_of(w[output * params.in_features + column], params.part);
+        return part_of(number(output * params.in_features + column), params.part);
     }
     return 0.0;
 }

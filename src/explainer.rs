@@ -9,7 +9,7 @@ use crate::graph::Network;
 use crate::image::Preprocess;
 use crate::methods::Method;
 use crate::program::{Bounds, Lowered, MapOutput, Plan, Targets, lower};
-use crate::rules::{Composite, preset};
+use crate::rules::{BatchNorm, Composite, fold_batch_norm, preset};
 use crate::tensor::Tensor;
 
 /// Which scores are explained.
@@ -96,12 +96,17 @@ impl ExplainerBuilder {
             Some(composite) => composite,
             None => preset("contrastive")?,
         };
-        composite.assign(self.network.graph())?;
+        let network = match composite.batch_norm() {
+            BatchNorm::Bypass => self.network,
+            BatchNorm::Fold => fold_batch_norm(&self.network)?,
+        };
+        composite.assign(network.graph())?;
         self.preprocess.check_normalization()?;
+        let widened = |bounds: [f32; 3]| bounds.map(f64::from).to_vec();
         let bounds =
-            Bounds { low: self.preprocess.low().to_vec(), high: self.preprocess.high().to_vec() };
+            Bounds { low: widened(self.preprocess.low()), high: widened(self.preprocess.high()) };
         Ok(Explainer {
-            network: self.network,
+            network,
             composite,
             device: self.device,
             bounds,

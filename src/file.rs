@@ -32,6 +32,23 @@ pub fn write_file_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()>
     file.commit()
 }
 
+/// Lets `write` make the file under another name beside its own, then gives it its name; for
+/// writers that want a path.
+///
+/// # Errors
+/// [`Error::File`] naming `path`, or what `write` says.
+pub fn write_beside<E: From<Error>>(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&Path) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut file = AtomicFile::create(path)?;
+    // A pipe or device is written to directly.
+    let place = file.temporary.as_ref().map_or(file.path.clone(), |(place, _)| place.clone());
+    file.writer = None;
+    write(&place)?;
+    Ok(file.commit()?)
+}
+
 /// A file that is written piece by piece, under another name beside its own until
 /// [`commit`](Self::commit).
 ///
@@ -75,7 +92,9 @@ impl AtomicFile {
     pub fn commit(mut self) -> Result<()> {
         let mut close = || -> io::Result<()> {
             // Windows renames closed files only.
-            drop(self.writer.take().expect("`commit` comes once").into_inner()?);
+            if let Some(writer) = self.writer.take() {
+                drop(writer.into_inner()?);
+            }
             if let Some((temporary, target)) = &self.temporary {
                 fs::rename(temporary, target)?;
             }

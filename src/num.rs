@@ -4,6 +4,9 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
 /// `f32` or `f64`.
 pub trait Float:
     Copy
@@ -36,6 +39,16 @@ pub trait Float:
     fn to_f32(self) -> f32;
     /// The exact widening of an `f32`.
     fn from_f32(value: f32) -> Self;
+    /// The exact widening of as many IEEE numbers of 16 bit.
+    ///
+    /// # Panics
+    /// If there are more or fewer places than numbers.
+    fn widen_f16(from: &[f16], to: &mut [Self]);
+    /// The exact widening of as many upper halves of `f32`.
+    ///
+    /// # Panics
+    /// If there are more or fewer places than numbers.
+    fn widen_bf16(from: &[bf16], to: &mut [Self]);
 
     /// The larger of two numbers that are not NaN.
     fn maximum(self, other: Self) -> Self {
@@ -54,7 +67,7 @@ pub trait Float:
 }
 
 macro_rules! float {
-    ($type:ty, $is_reference:literal) => {
+    ($type:ty, $is_reference:literal, $widen:ident) => {
         impl Float for $type {
             const IS_REFERENCE: bool = $is_reference;
             const ZERO: Self = 0.0;
@@ -72,9 +85,15 @@ macro_rules! float {
             fn from_f32(value: f32) -> Self {
                 <$type>::from(value)
             }
+            fn widen_f16(from: &[f16], to: &mut [Self]) {
+                from.$widen(to);
+            }
+            fn widen_bf16(from: &[bf16], to: &mut [Self]) {
+                from.$widen(to);
+            }
         }
     };
 }
 
-float!(f32, false);
-float!(f64, true);
+float!(f32, false, convert_to_f32_slice);
+float!(f64, true, convert_to_f64_slice);

@@ -17,6 +17,8 @@ pub enum Dtype {
     F16,
     /// 16 bit, the upper half of 32.
     BF16,
+    /// 64 bit: weights that were folded.
+    F64,
 }
 
 impl Dtype {
@@ -25,6 +27,7 @@ impl Dtype {
         match self {
             Dtype::F32 => 4,
             Dtype::F16 | Dtype::BF16 => 2,
+            Dtype::F64 => 8,
         }
     }
 }
@@ -42,6 +45,7 @@ pub struct Weight {
 enum Storage {
     F32(Arc<Vec<f32>>),
     Bits16(Arc<Vec<u16>>),
+    F64(Arc<Vec<f64>>),
     /// Aligned for the type; checked when made.
     Mapped(Arc<memmap2::Mmap>, Range<usize>),
 }
@@ -51,6 +55,7 @@ impl std::fmt::Debug for Storage {
         match self {
             Storage::F32(values) => write!(f, "{} f32", values.len()),
             Storage::Bits16(values) => write!(f, "{} 16-bit numbers", values.len()),
+            Storage::F64(values) => write!(f, "{} f64", values.len()),
             Storage::Mapped(_, range) => write!(f, "mapped bytes {range:?}"),
         }
     }
@@ -65,6 +70,32 @@ impl Weight {
         assert_eq!(values.len(), shape.iter().product::<usize>(), "values of a weight");
         let storage = Storage::F32(Arc::new(values));
         Self { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, storage }
+    }
+
+    /// A weight of 64-bit numbers made in memory.
+    ///
+    /// # Panics
+    /// If the number of values is not what the shape says.
+    pub fn from_f64(name: impl Into<String>, shape: &[usize], values: Vec<f64>) -> Self {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "values of a weight");
+        let storage = Storage::F64(Arc::new(values));
+        Self { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F64, storage }
+    }
+
+    /// A weight of 16-bit numbers made in memory from their bits.
+    ///
+    /// # Panics
+    /// If the type has other than 16 bits, or the number of values is not what the shape says.
+    pub fn from_bits16(
+        name: impl Into<String>,
+        shape: &[usize],
+        dtype: Dtype,
+        bits: Vec<u16>,
+    ) -> Self {
+        assert_eq!(dtype.size(), 2, "bytes of a number");
+        assert_eq!(bits.len(), shape.iter().product::<usize>(), "values of a weight");
+        let storage = Storage::Bits16(Arc::new(bits));
+        Self { name: name.into(), shape: shape.to_vec(), dtype, storage }
     }
 
     /// A weight in the given bytes of a mapped file, if they are as many as the shape says.
@@ -88,8 +119,15 @@ impl Weight {
             Dtype::F16 | Dtype::BF16 => {
                 Storage::Bits16(Arc::new(bytemuck::pod_collect_to_vec(bytes)))
             }
+            Dtype::F64 => Storage::F64(Arc::new(bytemuck::pod_collect_to_vec(bytes))),
         };
         Some(Self { name: name.into(), shape: shape.to_vec(), dtype, storage })
+    }
+
+    /// The same weight under another key; the numbers are shared.
+    #[must_use]
+    pub fn renamed(&self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self.clone() }
     }
 
     /// The state-dict key.
@@ -122,12 +160,14 @@ impl Weight {
         let bytes: &[u8] = match &self.storage {
             Storage::F32(values) => bytemuck::cast_slice(values),
             Storage::Bits16(values) => bytemuck::cast_slice(values),
+            Storage::F64(values) => bytemuck::cast_slice(values),
             Storage::Mapped(map, range) => &map[range.clone()],
         };
         match self.dtype {
             Dtype::F32 => Rows::F32(bytemuck::cast_slice(bytes)),
             Dtype::F16 => Rows::F16(bytemuck::cast_slice::<u8, f16>(bytes)),
             Dtype::BF16 => Rows::BF16(bytemuck::cast_slice::<u8, bf16>(bytes)),
+            Dtype::F64 => Rows::F64(bytemuck::cast_slice(bytes)),
         }
     }
 
@@ -136,6 +176,7 @@ impl Weight {
         match &self.storage {
             Storage::F32(values) => (values.as_ptr() as usize, 0),
             Storage::Bits16(values) => (values.as_ptr() as usize, 0),
+            Storage::F64(values) => (values.as_ptr() as usize, 0),
             Storage::Mapped(map, range) => (map.as_ptr() as usize, range.start),
         }
     }
@@ -167,6 +208,29 @@ impl<'a> Rows<'a> {
             Rows::F16(w) => Rows::F16(&w[range]),
             Rows::BF16(w) => Rows::BF16(&w[range]),
             Rows::F64(w) => Rows::F64(&w[range]),
+        }
+    }
+
+    /// The bits of the numbers, if they have 16.
+    pub fn bits16(self) -> Option<&'a [u16]> {
+        match self {
+            Rows::F16(w) => Some(bytemuck::cast_slice(w)),
+            Rows::BF16(w) => Some(bytemuck::cast_slice(w)),
+            Rows::F32(_) | Rows::F64(_) => None,
+        }
+    }
+
+    /// Writes the numbers to as many places.
+    ///
+    /// # Panics
+    /// If there are more or fewer places than numbers.
+    pub fn widen<F: Float>(self, to: &mut [F]) {
+        assert_eq!(self.len(), to.len(), "places for numbers");
+        match self {
+            Rows::F32(w) => to.iter_mut().zip(w).for_each(|(to, &w)| *to = F::from_f32(w)),
+            Rows::F16(w) => F::widen_f16(w, to),
+            Rows::BF16(w) => F::widen_bf16(w, to),
+            Rows::F64(w) => to.iter_mut().zip(w).for_each(|(to, &w)| *to = F::from_f64(w)),
         }
     }
 

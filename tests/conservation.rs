@@ -67,6 +67,7 @@ fn what_an_even_pool_gives_to_padding_is_declared() {
         kernel: [2, 2],
         stride: [2, 2],
         padding: [1, 1],
+        more_padding: [0; 2],
         ceil_mode: false,
         count_include_pad: true,
     };

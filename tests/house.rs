@@ -19,7 +19,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("image", &["error", "file", "tensor"]),
     ("labels", &["error"]),
     ("models", &["error", "graph", "image", "labels", "tensor"]),
-    ("rules", &["error", "graph", "kernels"]),
+    ("rules", &["error", "graph", "kernels", "weight"]),
     ("methods", &["error", "kernels"]),
     ("program", &["error", "graph", "kernels", "methods", "rules", "tensor", "weight"]),
     ("backend", &["error", "kernels", "num", "program", "tensor", "weight"]),

@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 
 use clrp::Method;
 use clrp::graph::{Graph, Network};
-use clrp::image::Preprocess;
-use clrp::models::Model;
+use clrp::models::{BuildOptions, Model};
 use clrp::program::Bounds;
-use clrp::rules::{Composite, LayerKind, Rule, preset};
+use clrp::rules::{BatchNorm, Composite, LayerKind, Rule, fold_batch_norm, preset};
 use clrp::tensor::Shape;
 
 use crate::support::{
     Backend, MAP_F32, MAP_TORCH_F64, NO_DIGITS_LEFT, Question, REFERENCE_ROUNDING, backends,
-    distance, pictures, say,
+    distance, drawn_weights, pictures, say,
 };
 use golden::Golden;
 
@@ -32,8 +31,9 @@ fn committed() -> PathBuf {
 
 /// What the references were made with: the range of `ImageNet`'s pictures.
 fn bounds() -> Bounds {
-    let preprocess = Preprocess::imagenet();
-    Bounds { low: preprocess.low().to_vec(), high: preprocess.high().to_vec() }
+    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    let at = |value: f64| mean.iter().zip(&std).map(|(m, s)| (value - m) / s).collect();
+    Bounds { low: at(0.0), high: at(1.0) }
 }
 
 /// A network with its references.
@@ -48,7 +48,7 @@ struct Case {
 impl Case {
     fn new(name: &str, graph: Graph, golden: Golden) -> Self {
         let picture = pictures(graph.input_shape(), 1, SEED);
-        let network = crate::support::weights(graph, SEED);
+        let network = drawn_weights(graph, SEED, &golden.recipe());
         let targets = golden.targets();
         Self { name: name.to_owned(), network, golden, picture, targets }
     }
@@ -57,16 +57,31 @@ impl Case {
     fn of_model(folder: &Path, name: &str) -> Option<Self> {
         let golden = Golden::read(folder, name)?;
         let [height, width] = golden.input();
-        let model = Model::find(name).expect("a known network");
-        let graph = model.graph(Shape::new(3, height, width), 1000).expect("the picture fits");
+        let (base, options) = variant(name);
+        let model = Model::find(base).expect("a known network");
+        let graph = model.graph_with(Shape::new(3, height, width), 1000, options);
+        let graph = graph.expect("the picture fits");
         Some(Self::new(name, graph, golden))
+    }
+
+    /// The same with batch norm folded.
+    fn folded(&self) -> Network {
+        fold_batch_norm(&self.network).expect("it can be folded")
     }
 
     /// Holds the backend's maps against the references whose names start with `prefix`.
     fn check(&self, backend: &Backend, composite: &Composite, prefix: &str, methods: &[Method]) {
+        let folded;
+        let network = match composite.batch_norm() {
+            BatchNorm::Bypass => &self.network,
+            BatchNorm::Fold => {
+                folded = self.folded();
+                &folded
+            }
+        };
         let question = Question {
             bounds: bounds(),
-            ..Question::new(&self.network, composite, methods, &self.targets, &self.picture)
+            ..Question::new(network, composite, methods, &self.targets, &self.picture)
         };
         let question = Question { limits: backend.device.limits(), ..question };
         let answer = question.ask(backend);
@@ -77,7 +92,9 @@ impl Case {
             for (row, map) in maps.chunks_exact(per_map).enumerate() {
                 let key = match prefix {
                     "" => format!("{method}.{row}"),
-                    rule if rule.starts_with("rule.") => format!("{prefix}.{row}"),
+                    rule if rule.starts_with("rule.") || rule.starts_with("fold.") => {
+                        format!("{prefix}.{row}")
+                    }
                     preset => format!("{preset}.{method}.{row}"),
                 };
                 if let Some(tolerance) = self.bar(&key, backend) {
@@ -105,7 +122,8 @@ impl Case {
         let worst = if key.contains("clrp") { of_contrasts } else { torch };
         if backend.is_reference() {
             Some(tolerance.max(worst * REFERENCE_ROUNDING))
-        } else if worst > NO_DIGITS_LEFT {
+        } else if worst > NO_DIGITS_LEFT || key.starts_with("rule.") && torch > MAP_F32 {
+            // Denominators of either sign that nearly vanish leave f32 to chance, PyTorch's too.
             None
         } else {
             Some(tolerance.max(torch))
@@ -127,18 +145,51 @@ impl Case {
         }
     }
 
-    /// All presets and methods that the references hold.
+    /// All presets, methods and rules that the references hold, with batch norm both ways.
     fn check_all(&self, backend: &Backend) {
+        let held = |prefix: &str, methods: &[Method]| -> Vec<Method> {
+            let known = |method: &&Method| self.golden.has(&format!("{prefix}{method}."));
+            methods.iter().filter(known).copied().collect()
+        };
         for name in ["gu2018", "contrastive"] {
-            if self.golden.get(&format!("{name}.lrp.0")).is_some() {
-                self.check(backend, &preset(name).expect("a preset"), name, &RELEVANCE);
+            let composite = preset(name).expect("a preset");
+            for (batch_norm, prefix) in
+                [(BatchNorm::Bypass, name.to_owned()), (BatchNorm::Fold, format!("{name}.fold"))]
+            {
+                let methods = held(&format!("{prefix}."), &RELEVANCE);
+                if !methods.is_empty() {
+                    let composite = composite.clone().with_batch_norm(batch_norm);
+                    self.check(backend, &composite, &prefix, &methods);
+                }
             }
         }
-        self.check(backend, &preset("gu2018").expect("a preset"), "", &GRADIENTS);
+        let gradients = held("", &GRADIENTS);
+        self.check(backend, &preset("gu2018").expect("a preset"), "", &gradients);
+        for (name, composite) in rules() {
+            for (batch_norm, kind) in [(BatchNorm::Bypass, "rule"), (BatchNorm::Fold, "fold")] {
+                let key = format!("{kind}.{name}");
+                if self.golden.has(&format!("{key}.")) {
+                    let composite = composite.clone().with_batch_norm(batch_norm);
+                    self.check(backend, &composite, &key, &[Method::Lrp]);
+                }
+            }
+        }
     }
 }
 
-/// The composites of the keys `rule.<name>`.
+/// The registry's name and the choice that a reference is of.
+fn variant(name: &str) -> (&str, BuildOptions) {
+    let options = BuildOptions::default();
+    match name {
+        "resnet50_v1" => ("resnet50", BuildOptions { stride_in_1x1: true, ..options }),
+        "googlenet_untransformed" => {
+            ("googlenet", BuildOptions { transform_input: Some(false), ..options })
+        }
+        name => (name, options),
+    }
+}
+
+/// The composites of the keys `rule.<name>` and `fold.<name>`.
 fn rules() -> Vec<(&'static str, Composite)> {
     let everywhere = |rule| {
         Composite::new("one rule")
@@ -148,12 +199,12 @@ fn rules() -> Vec<(&'static str, Composite)> {
     };
     let first = |rule| Composite::new("first layer").first(LayerKind::Conv2d, rule);
     vec![
-        ("rule.epsilon-1e-6", everywhere(Rule::Epsilon { epsilon: 1e-6 })),
-        ("rule.epsilon-0.25", everywhere(Rule::Epsilon { epsilon: 0.25 })),
-        ("rule.alpha-beta-2-1", everywhere(Rule::AlphaBeta { alpha: 2.0, beta: 1.0 })),
-        ("rule.gamma-0.25", everywhere(Rule::Gamma { gamma: 0.25 })),
-        ("rule.w-square-first", first(Rule::WSquare)),
-        ("rule.flat-first", first(Rule::Flat)),
+        ("epsilon-1e-6", everywhere(Rule::Epsilon { epsilon: 1e-6 })),
+        ("epsilon-0.25", everywhere(Rule::Epsilon { epsilon: 0.25 })),
+        ("alpha-beta-2-1", everywhere(Rule::AlphaBeta { alpha: 2.0, beta: 1.0 })),
+        ("gamma-0.25", everywhere(Rule::Gamma { gamma: 0.25 })),
+        ("w-square-first", first(Rule::WSquare)),
+        ("flat-first", first(Rule::Flat)),
     ]
 }
 
@@ -167,11 +218,6 @@ fn small_networks_agree_with_torch_and_zennit() {
         let case = Case::new(name, graph, golden);
         for backend in &backends {
             case.check_all(backend);
-            for (key, composite) in rules() {
-                if case.golden.get(&format!("{key}.0")).is_some() {
-                    case.check(backend, &composite, key, &[Method::Lrp]);
-                }
-            }
         }
     }
 }
@@ -202,6 +248,43 @@ fn vgg16_agrees_with_torch_and_zennit() {
 #[test]
 fn vgg16_with_batch_norm_agrees_with_torch_and_zennit() {
     check_model("vgg16_bn");
+}
+
+#[test]
+fn networks_that_branch_agree_with_torch_and_zennit() {
+    for name in ["googlenet", "inception_v3"] {
+        check_model(name);
+    }
+}
+
+#[test]
+fn residual_networks_agree_with_torch_and_zennit() {
+    for name in ["resnet18", "resnet50", "resnet50_v1"] {
+        check_model(name);
+    }
+}
+
+/// Issue 3: maps that are not yet as close as they should be.
+mod known_issues {
+    use super::check_model;
+
+    #[test]
+    #[should_panic(expected = "densenet121 on cpu (f64): `contrastive.fold.lrp.0` is apart by")]
+    fn folded_densenets_differ_by_more_than_rounding() {
+        check_model("densenet121");
+    }
+
+    #[test]
+    #[should_panic(expected = "mobilenet_v2 on cpu (f64): `contrastive.fold.clrp2.0` is apart by")]
+    fn folded_mobile_networks_differ_by_more_than_rounding() {
+        check_model("mobilenet_v2");
+    }
+
+    #[test]
+    #[should_panic(expected = "resnext50_32x4d on cpu: `gu2018.clrp1.0` is apart by")]
+    fn contrasts_of_resnext_are_worse_than_torchs_in_32_bit() {
+        check_model("resnext50_32x4d");
+    }
 }
 
 /// The sweep over pictures of 224x224, on references that `make_references.py --full` writes.

@@ -203,7 +203,9 @@ fn indices_and_floats_do_not_meet() {
             for (operand, access) in step.operands.iter().zip(step.call.kernel().operands) {
                 let Operand::Value(slot) = operand else { continue };
                 let expected = match access {
-                    Access::Read | Access::Write | Access::Update => Element::Float,
+                    Access::Read | Access::ReadWeight | Access::Write | Access::Update => {
+                        Element::Float
+                    }
                     Access::ReadIndex | Access::WriteIndex => Element::Index,
                 };
                 assert_eq!(program.values[slot.0].element, expected, "{name}: {:?}", step.call);

@@ -151,7 +151,7 @@ fn expected(
         let y: Vec<f64> = plus(sample.w.times(&a), &sample.b);
         let scores: Vec<f64> = plus(top.times(&y), &top_b);
         let (b, top_b): (Vec<f64>, Vec<f64>) = (bias(&sample.b), bias(&top_b));
-        let [low, high] = [LOW, HIGH].map(|bound| vec![f64::from(bound); a.len()]);
+        let [low, high] = [LOW, HIGH].map(|bound| vec![bound; a.len()]);
         let epsilon = f64::from(composite.stabilizer());
         let (low, high) = (&low, &high);
         let (w, taps) = (&sample.w, &sample.taps);

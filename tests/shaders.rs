@@ -16,8 +16,21 @@ const DIMENSIONS: [u32; 3] = [256, 256, 64];
 const STORAGE_BUFFERS: usize = 8;
 
 /// Functions with one text in all the shaders that have them.
-const SHARED: &[&str] =
-    &["part_of", "first_of", "multiply", "store_row", "span", "row_span", "column_span", "divisor"];
+const SHARED: &[&str] = &[
+    "part_of",
+    "number16",
+    "number",
+    "weight32",
+    "weight16",
+    "weights",
+    "first_of",
+    "multiply",
+    "store_row",
+    "span",
+    "row_span",
+    "column_span",
+    "divisor",
+];
 
 fn parsed(kernel: &Kernel) -> Module {
     naga::front::wgsl::parse_str(kernel.source)
@@ -99,7 +112,7 @@ fn bindings_are_the_operands_in_their_order() {
             let (writes, scalar) = match access {
                 Access::Read => (false, naga::Scalar::F32),
                 Access::Write | Access::Update => (true, naga::Scalar::F32),
-                Access::ReadIndex => (false, naga::Scalar::U32),
+                Access::ReadWeight | Access::ReadIndex => (false, naga::Scalar::U32),
                 Access::WriteIndex => (true, naga::Scalar::U32),
             };
             let store = if writes { StorageAccess::STORE } else { StorageAccess::empty() };

@@ -1,7 +1,10 @@
 //! The library's integration tests, in one binary.
 
+mod architectures;
 mod conservation;
 mod digits;
+mod folding;
+mod halves;
 mod house;
 mod models;
 mod program;

@@ -9,13 +9,12 @@ mod window;
 use std::collections::BTreeSet;
 
 use clrp::backend::{Input, Output};
-use clrp::kernels::linear::Rows;
 use clrp::kernels::{ALL, Call};
 use clrp::program::{Builder, Element, Operand, Program, WeightUse};
 
 use crate::support::{
-    Backend, EXACT, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64, assert_each_close, backends,
-    reference,
+    Backend, EXACT, POWER_F32, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64, assert_each_close,
+    backends, reference,
 };
 
 /// One launch of a kernel.
@@ -37,13 +36,14 @@ impl Given {
         Given::Float(vec![77.0; count])
     }
 
-    fn floats(&self) -> &[f32] {
+    /// The numbers, of which f32 holds all.
+    fn floats(&self) -> Vec<f32> {
         match self {
-            Given::Float(values) => values,
-            Given::Weight(weight) => match weight.numbers() {
-                Rows::F32(values) => values,
-                Rows::F16(_) | Rows::BF16(_) | Rows::F64(_) => panic!("cases are made in f32"),
-            },
+            Given::Float(values) => values.clone(),
+            Given::Weight(weight) => {
+                let numbers = weight.numbers();
+                (0..numbers.len()).map(|i| numbers.get(i)).collect()
+            }
             Given::Index(_) => panic!("indices are no floats"),
         }
     }
@@ -56,6 +56,8 @@ enum Accuracy {
     Exact,
     /// It rounds, and nothing cancels.
     Rounded,
+    /// It takes a power, and nothing cancels.
+    Power,
     /// It sums terms that may cancel.
     Summed,
 }
@@ -70,6 +72,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::Permute(_)
         | Call::TopK(_) => Accuracy::Exact,
         Call::Clamp(_) | Call::Seed(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
+        Call::LocalResponseNorm(_) => Accuracy::Power,
         Call::Add(_)
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
@@ -79,6 +82,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::ConvTranspose2d(_)
         | Call::Linear(_)
         | Call::LinearTranspose(_)
+        | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
         | Call::SumRows(_) => Accuracy::Summed,
@@ -105,6 +109,8 @@ const OTHERS: &[Cases] = &[
     value::clamp,
     value::copy_channels,
     value::gate,
+    value::local_response_norm,
+    value::local_response_norm_backward,
     value::multiply_add,
     value::permute,
     value::seed,
@@ -160,6 +166,7 @@ fn hold(case: &Case, actual: &[Output], expected: &[Output], name: &str) {
         let (tolerance, of_each) = match accuracy(&case.call) {
             Accuracy::Exact => (EXACT, true),
             Accuracy::Rounded => (ROUNDED_F32, true),
+            Accuracy::Power => (POWER_F32, true),
             Accuracy::Summed => (SUMMED_F32, false),
         };
         let scale = |v: f64| if of_each { v.abs() } else { largest };
@@ -210,13 +217,13 @@ fn every_kernel_has_cases() {
 fn plain(case: &Case) -> Option<Vec<f64>> {
     let given = |i: usize| case.operands[i].floats();
     match &case.call {
-        Call::Conv2d(p) => Some(naive::conv2d(p, given(0), given(1), given(2), given(3))),
+        Call::Conv2d(p) => Some(naive::conv2d(p, &given(0), &given(1), &given(2), &given(3))),
         Call::ConvTranspose2d(p) => {
-            Some(naive::conv_transpose2d(&p.0, given(0), given(1), given(2)))
+            Some(naive::conv_transpose2d(&p.0, &given(0), &given(1), &given(2)))
         }
-        Call::Linear(p) => Some(naive::linear(p, given(0), given(1), given(2), given(3))),
+        Call::Linear(p) => Some(naive::linear(p, &given(0), &given(1), &given(2), &given(3))),
         Call::LinearTranspose(p) => {
-            Some(naive::linear_transpose(&p.0, given(0), given(1), given(2)))
+            Some(naive::linear_transpose(&p.0, &given(0), &given(1), &given(2)))
         }
         Call::Add(_)
         | Call::Attribution(_)
@@ -227,6 +234,8 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::Clamp(_)
         | Call::CopyChannels(_)
         | Call::Gate(_)
+        | Call::LocalResponseNorm(_)
+        | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2d(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)

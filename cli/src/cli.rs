@@ -5,15 +5,17 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    classify::Classify, completions::Completions, demo::Demo, devices::Devices, explain::Explain,
-    inspect::Inspect, models::Models, scenes::Scenes,
+    classify::Classify, completions::Completions, convert::Convert, demo::Demo, devices::Devices,
+    explain::Explain, fetch::Fetch, inspect::Inspect, models::Models, scenes::Scenes,
 };
 use crate::failure::Result;
 
 const EXAMPLES: &str = "\
 Examples:
   clrp demo                               a first picture, without any file
-  clrp explain cat.jpg --weights squeezenet1_1.safetensors --target top3 --sheet
+  clrp explain cat.jpg                    fetches SqueezeNet 1.1 (5 MB) at the first time
+  clrp explain cat.jpg --weights vgg16-397923af.pth --target top3 --sheet
+  clrp explain cat.jpg --model mine.onnx --size 224
   clrp classify *.jpg --weights vgg16-397923af.safetensors --json";
 
 /// Explains what a convolutional network sees: (contrastive) layer-wise relevance propagation, on
@@ -37,6 +39,10 @@ enum Command {
     Devices(Devices),
     /// List the known networks
     Models(Models),
+    /// Convert weights to safetensors
+    Convert(Convert),
+    /// Download weights that torchvision publishes
+    Fetch(Fetch),
     /// Show a network's layers, their rules and what would run
     Inspect(Inspect),
     /// Write scenes of handwritten digits
@@ -53,6 +59,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
         Command::Demo(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Models(command) => command.run(),
+        Command::Convert(command) => command.run(),
+        Command::Fetch(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Scenes(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -43,7 +43,19 @@ pub(crate) fn progress(count: usize) -> ProgressBar {
     if count < 2 || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}");
-    let bar = ProgressBar::new(count as u64);
+    styled(ProgressBar::new(count as u64), "{wide_bar} {pos}/{len} {eta}")
+}
+
+/// A progress bar with rate and remaining time on a terminal, else one that shows nothing.
+pub(crate) fn progress_of_bytes(bytes: u64, message: &'static str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(bytes).with_message(message);
+    styled(bar, "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }

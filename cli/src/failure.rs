@@ -31,6 +31,24 @@ impl From<Error> for Failure {
     }
 }
 
+/// The errors of foreign files and downloads, which are one line each.
+macro_rules! said {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Said(error.to_string())
+            }
+        })+
+    };
+}
+
+said!(
+    clrp_weights::convert::Error,
+    clrp_weights::fetch::Error,
+    clrp_weights::onnx::Error,
+    clrp_weights::pth::Error
+);
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

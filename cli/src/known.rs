@@ -14,6 +14,9 @@ impl Known {
     /// Names of networks.
     pub(crate) const MODELS: Known =
         Known(|| clrp::models::MODELS.iter().map(|model| model.name).collect());
+    /// Names of networks with published weights.
+    pub(crate) const PUBLISHED: Known =
+        Known(|| clrp_weights::fetch::PUBLISHED.iter().map(|published| published.model).collect());
     /// Names of methods.
     pub(crate) const METHODS: Known =
         Known(|| clrp::Method::ALL.into_iter().map(clrp::Method::name).collect());

@@ -1,56 +1,193 @@
 //! From `--model` and `--weights` to a network.
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use clrp::Error;
 use clrp::graph::{Network, Weights};
+use clrp::image::{Mode, Preprocess};
+use clrp::labels::Labels;
 use clrp::models::{MODELS, Model};
+use clrp_weights::fetch::{self, Published};
+use clrp_weights::{onnx, pth};
 
+use crate::commands::fetch::fetch_shown;
+use crate::console::say;
 use crate::failure::{Failure, Result};
 use crate::options::NetworkOptions;
 
-impl NetworkOptions {
-    /// The model that is named, or that the weight file's name starts with.
-    pub(crate) fn model(&self) -> Result<&'static Model> {
-        match (&self.model, &self.weights) {
-            (Some(name), _) => Ok(Model::find(name)?),
-            (None, Some(file)) => guess(file),
-            (None, None) => Err(Failure::Said(
-                "no network is chosen: give --weights FILE (safetensors, as \
-                 squeezenet1_1.safetensors), or --model digits, which is bundled"
-                    .to_owned(),
-            )),
-        }
-    }
+/// What is fetched where no network is chosen: 5 MB.
+const DEFAULT: &str = "squeezenet1_1";
 
-    /// The weights that are given, else the bundled ones; none if there are none.
-    pub(crate) fn weights(&self, model: &Model) -> Result<Option<Weights>> {
-        match &self.weights {
-            Some(file) => Ok(Some(Weights::open(file)?)),
-            None => Ok(model.bundled().transpose()?),
-        }
-    }
+/// A network that was chosen, and what goes with it.
+pub(crate) struct Chosen {
+    /// The model's name, or that of the ONNX file.
+    pub(crate) name: String,
+    /// For pictures of its own size.
+    pub(crate) network: Network,
+    /// How pictures are brought to it.
+    pub(crate) preprocess: Preprocess,
+    /// The file that the weights are from; none if they are bundled.
+    pub(crate) weights: Option<PathBuf>,
+    /// Names of the classes.
+    pub(crate) labels: Labels,
+}
 
-    /// The network with its weights, for pictures of its own size.
-    pub(crate) fn network(&self, model: &Model) -> Result<Network> {
-        let Some(weights) = self.weights(model)? else {
-            return Err(Failure::Said(format!(
-                "the weights of `{}` are missing: give --weights FILE (safetensors under \
-                 torchvision's names)",
-                model.name
-            )));
-        };
-        Ok(model.network(model.input_shape(), weights)?)
+impl Chosen {
+    fn of_model(model: &Model, network: Network, weights: Option<PathBuf>) -> Self {
+        let labels = model.labels(network.graph().output_shape().len());
+        let (name, preprocess) = (model.name.to_owned(), model.preprocess());
+        Self { name, network, preprocess, weights, labels }
     }
 }
 
-/// The longest model name that the file's name starts with: `vgg16_bn-6c64b313.safetensors`.
+impl NetworkOptions {
+    /// The network that the options name, with its weights; `size` is that of pictures, if one was
+    /// asked for.
+    pub(crate) fn choose(&self, size: Option<[u32; 2]>) -> Result<Chosen> {
+        if let Some(file) = self.onnx() {
+            return self.import(file, size);
+        }
+        let model = self.model()?;
+        let (weights, file) = match &self.weights {
+            Some(file) => (open(file)?, Some(file.clone())),
+            None => match model.bundled() {
+                Some(weights) => (weights?, None),
+                None => {
+                    let file = self.published(model)?;
+                    (open(&file)?, Some(file))
+                }
+            },
+        };
+        let network = model.network_with(model.input_shape(), weights, self.layers())?;
+        Ok(Chosen::of_model(model, network, file))
+    }
+
+    /// As [`choose`](Self::choose), with zeros where weights are neither given nor bundled: enough
+    /// to see what would run.
+    pub(crate) fn choose_layers(&self) -> Result<Chosen> {
+        if self.onnx().is_some() || self.weights.is_some() {
+            return self.choose(None);
+        }
+        let model = self.model()?;
+        if model.bundled().is_some() {
+            return self.choose(None);
+        }
+        let graph = model.graph_with(model.input_shape(), model.classes(), self.layers())?;
+        Ok(Chosen::of_model(model, Weights::zeros(&graph).bind(graph)?, None))
+    }
+
+    /// The ONNX file, if that is what `--model` or `--weights` names.
+    fn onnx(&self) -> Option<&Path> {
+        let model = self.model.as_deref().map(Path::new);
+        [model, self.weights.as_deref()].into_iter().flatten().find(|path| is_onnx(path))
+    }
+
+    /// The model that is named, or that the weight file's name starts with.
+    fn model(&self) -> Result<&'static Model> {
+        match (&self.model, &self.weights) {
+            (Some(name), _) => Ok(Model::find(name)?),
+            (None, Some(file)) => guess(file),
+            (None, None) => Ok(Model::find(DEFAULT)?),
+        }
+    }
+
+    /// The published weights, fetched unless they are in the cache.
+    fn published(&self, model: &Model) -> Result<PathBuf> {
+        let published = Published::find(model.name).map_err(|_| {
+            let name = model.name;
+            Failure::Said(format!("the weights of `{name}` are missing: give --weights FILE"))
+        })?;
+        let cache = fetch::Cache::user()?;
+        if cache.cached(published).is_none() {
+            let (name, path) = (model.name, cache.path(published));
+            if self.offline {
+                return Err(Failure::Said(format!(
+                    "the weights of `{name}` are missing and must not be fetched (--offline): \
+                     give --weights FILE, or put {} to `{}`",
+                    published.file,
+                    path.display()
+                )));
+            }
+            let megabytes = published.size.div_ceil(1_000_000);
+            let line = format!(
+                "fetching the weights of `{name}` ({megabytes} MB) to `{}`",
+                path.display()
+            );
+            say("note", &line);
+        } else if self.offline {
+            return Ok(cache.path(published));
+        }
+        // What is in the cache is checked, and fetched anew if it is damaged.
+        Ok(fetch_shown(published, &cache)?.path)
+    }
+
+    /// An ONNX file; `size` is for one that takes pictures of any.
+    fn import(&self, file: &Path, size: Option<[u32; 2]>) -> Result<Chosen> {
+        let input = size.map(|size| size.map(|length| length as usize));
+        let options = onnx::Options { input, output: self.output_name.clone() };
+        let imported = onnx::read(file, &options)?;
+        for note in &imported.notes {
+            say("note", note);
+        }
+        let shape = imported.network.graph().input_shape();
+        let side = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let size = (side(shape.height), side(shape.width));
+        let own = Preprocess::imagenet();
+        // As torchvision does: 256 for 224.
+        let resize = size.0.max(size.1).saturating_mul(8).div_ceil(7);
+        let preprocess = Preprocess {
+            mode: Mode::CenterCrop { resize },
+            size,
+            mean: imported.hints.mean.unwrap_or(own.mean),
+            std: imported.hints.std.unwrap_or(own.std),
+        };
+        if imported.hints.bgr {
+            return Err(Failure::Said(format!(
+                "`{}` takes pictures with blue as the first channel, which is not supported",
+                file.display()
+            )));
+        }
+        Ok(Chosen {
+            name: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            network: imported.network,
+            preprocess,
+            weights: Some(file.to_owned()),
+            labels: match (imported.classes, imported.class_count) {
+                (Some(names), _) => Labels::named(names),
+                (None, 1000) => Labels::imagenet(),
+                (None, count) => Labels::numbered(count),
+            },
+        })
+    }
+}
+
+/// Weights from a safetensors file or a PyTorch checkpoint, which their first bytes tell apart.
+pub(crate) fn open(path: &Path) -> Result<Weights> {
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path)
+        .and_then(|file| file.take(pth::SNIFFED as u64).read_to_end(&mut start));
+    file.map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
+    if pth::is_checkpoint(&start) { Ok(pth::read(path)?) } else { Ok(Weights::open(path)?) }
+}
+
+/// As [`open`], or the weights of an ONNX file.
+pub(crate) fn open_any(path: &Path) -> Result<Weights> {
+    if !is_onnx(path) {
+        return open(path);
+    }
+    let network = onnx::read(path, &onnx::Options::default())?.network;
+    Ok(Weights::from_weights(&path.display().to_string(), network.weights().cloned()))
+}
+
+fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
+}
+
+/// The network whose weights the file's name speaks of.
 fn guess(file: &Path) -> Result<&'static Model> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let starts = |model: &&Model| {
-        let rest = name.strip_prefix(model.name);
-        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
-    };
-    MODELS.iter().filter(starts).max_by_key(|model| model.name.len()).ok_or_else(|| {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    Model::of_file(&name).ok_or_else(|| {
         let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
         Failure::Said(format!(
             "cannot tell the network from the name of `{}`: give --model, one of {}",
@@ -58,20 +195,4 @@ fn guess(file: &Path) -> Result<&'static Model> {
             names.join(", ")
         ))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_the_weight_file_tells_the_network() {
-        let name = |file: &str| guess(Path::new(file)).map(|model| model.name).ok();
-        assert_eq!(name("/x/squeezenet1_1.safetensors"), Some("squeezenet1_1"));
-        assert_eq!(name("vgg16-397923af.safetensors"), Some("vgg16"));
-        assert_eq!(name("vgg16_bn-6c64b313.safetensors"), Some("vgg16_bn"));
-        assert_eq!(name("VGG16_mine.safetensors"), Some("vgg16"));
-        assert_eq!(name("vgg160.safetensors"), None);
-        assert_eq!(name("model.safetensors"), None);
-    }
 }

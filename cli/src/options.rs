@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clrp::backend::{Device, DeviceChoice};
 use clrp::image::{Mode, Preprocess};
+use clrp::models::BuildOptions;
+use clrp::rules::{BatchNorm, Composite, preset};
 
 use crate::failure::{Failure, Result};
 use crate::known::Known;
@@ -19,6 +21,19 @@ pub(crate) struct PictureOptions {
     /// How pictures are brought to the network's size; as it was trained unless given
     #[arg(long, value_name = "HOW")]
     pub(crate) preprocess: Option<Shaping>,
+
+    /// The size they are brought to: rows and columns, or one number for both; as the network was
+    /// trained unless given
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    pub(crate) size: Option<[u32; 2]>,
+
+    /// Mean of red, green and blue, where white is 1; as the network was trained, or ImageNet's
+    #[arg(long, value_name = "R,G,B", value_parser = three)]
+    pub(crate) mean: Option<[f32; 3]>,
+
+    /// Standard deviation of red, green and blue
+    #[arg(long, value_name = "R,G,B", value_parser = three)]
+    pub(crate) std: Option<[f32; 3]>,
 
     /// Pictures that run at once, at most
     #[arg(long, value_name = "N", default_value_t = 8,
@@ -38,8 +53,9 @@ pub(crate) enum Shaping {
 }
 
 impl PictureOptions {
-    /// The network's own preprocessing, with the shaping that was asked for.
+    /// The network's own preprocessing, with the changes that were asked for.
     pub(crate) fn preprocess(&self, own: Preprocess) -> Preprocess {
+        let own = self.resized(own);
         let mode = match (self.preprocess, own.mode) {
             (None, mode) | (Some(Shaping::CenterCrop), mode @ Mode::CenterCrop { .. }) => mode,
             (Some(Shaping::CenterCrop), Mode::Squash | Mode::ShortSide) => {
@@ -48,20 +64,111 @@ impl PictureOptions {
             (Some(Shaping::Squash), _) => Mode::Squash,
             (Some(Shaping::ShortSide), _) => Mode::ShortSide,
         };
-        Preprocess { mode, ..own }
+        let (mean, std) = (self.mean.unwrap_or(own.mean), self.std.unwrap_or(own.std));
+        Preprocess { mode, mean, std, ..own }
     }
+
+    /// For another size; what is cut off stays the same share.
+    fn resized(&self, own: Preprocess) -> Preprocess {
+        let Some([height, width]) = self.size else { return own };
+        let mode = match own.mode {
+            Mode::CenterCrop { resize } => {
+                let (old, new) = (own.size.0.max(own.size.1), height.max(width));
+                let resize = u64::from(resize) * u64::from(new) / u64::from(old.max(1));
+                Mode::CenterCrop { resize: u32::try_from(resize).unwrap_or(u32::MAX) }
+            }
+            mode @ (Mode::Squash | Mode::ShortSide) => mode,
+        };
+        Preprocess { mode, size: (height, width), ..own }
+    }
+}
+
+/// `224` or `224x320`.
+fn size(text: &str) -> Result<[u32; 2], String> {
+    let (height, width) = text.split_once('x').unwrap_or((text, text));
+    match (height.parse(), width.parse()) {
+        (Ok(height @ 2..=16_384), Ok(width @ 2..=16_384)) => Ok([height, width]),
+        _ => Err("expected a number, or HxW, from 2 to 16384".to_owned()),
+    }
+}
+
+/// `0.485,0.456,0.406`.
+fn three(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Result<Vec<f32>, _> = text.split(',').map(str::parse).collect();
+    let numbers = numbers.ok().and_then(|numbers| numbers.try_into().ok());
+    numbers.ok_or_else(|| "expected three numbers with commas between".to_owned())
 }
 
 /// Which network.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkOptions {
-    /// The network; guessed from the name of the weight file unless given
+    /// The network, or an ONNX file; guessed from the name of the weight file unless given
     #[arg(long, value_name = "NAME", value_parser = Known::MODELS, hide_possible_values = true)]
     pub(crate) model: Option<String>,
 
-    /// Its weights: safetensors under torchvision's names; `digits` needs none
+    /// Its weights: safetensors or a PyTorch checkpoint (.pth) under torchvision's names, or an
+    /// ONNX file; fetched if it is one of torchvision's, and left out
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
+
+    /// Fetch nothing
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// ONNX: the output whose scores are explained; the first unless given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output_name: Option<String>,
+
+    /// GoogLeNet, Inception v3: whether the network brings normalised pictures to -1..1 first;
+    /// true unless given, as for torchvision's weights
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) transform_input: Option<bool>,
+
+    /// ResNets with bottlenecks: stride 2 stands in conv1 (v1), as weights converted from Caffe
+    /// want it, not in conv2 (torchvision)
+    #[arg(long)]
+    pub(crate) stride_in_1x1: bool,
+}
+
+impl NetworkOptions {
+    /// What is chosen about the layers.
+    pub(crate) fn layers(&self) -> BuildOptions {
+        let (transform_input, stride_in_1x1) = (self.transform_input, self.stride_in_1x1);
+        BuildOptions { transform_input, stride_in_1x1 }
+    }
+}
+
+/// How relevance goes down.
+#[derive(Debug, Args)]
+pub(crate) struct RuleOptions {
+    /// The rules of relevance
+    #[arg(long, value_name = "NAME", default_value = "contrastive",
+        value_parser = Known::COMPOSITES)]
+    composite: String,
+
+    /// What becomes of batch norm: passed as it is, or folded into the layer beside it first
+    #[arg(long, value_name = "HOW", default_value = "bypass")]
+    batch_norm: BatchNormOption,
+}
+
+/// What becomes of batch norm.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BatchNormOption {
+    /// Relevance passes it as it is
+    Bypass,
+    /// It is folded into the convolution beside it
+    Fold,
+}
+
+impl RuleOptions {
+    /// The composite that was asked for.
+    pub(crate) fn composite(&self) -> Result<Composite> {
+        let batch_norm = match self.batch_norm {
+            BatchNormOption::Bypass => BatchNorm::Bypass,
+            BatchNormOption::Fold => BatchNorm::Fold,
+        };
+        Ok(preset(&self.composite)?.with_batch_norm(batch_norm))
+    }
 }
 
 /// Where to run.

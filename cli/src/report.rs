@@ -80,7 +80,7 @@ impl Input {
 /// What all pictures of a run have in common.
 #[derive(Serialize)]
 pub(crate) struct Setting {
-    pub(crate) model: &'static str,
+    pub(crate) model: String,
     /// The weight file; null for the bundled weights.
     pub(crate) weights: Option<String>,
     pub(crate) device: String,

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clrp::backend::Device;
 use clrp::graph::Network;
 use clrp::image::Preprocess;
-use clrp::labels::Labels;
-use clrp::models::Model;
 use clrp::rules::Composite;
 use clrp::{Error, Explainer, Shape};
 use indicatif::ProgressBar;
@@ -16,7 +14,6 @@ use crate::pictures::{Loaded, load};
 
 /// A network on a device, and how pictures come to it.
 pub(crate) struct Runner {
-    pub(crate) model: &'static Model,
     pub(crate) network: Network,
     pub(crate) device: Device,
     pub(crate) composite: Composite,
@@ -26,11 +23,6 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Names of the classes.
-    pub(crate) fn labels(&self) -> Labels {
-        self.model.labels(self.network.graph().output_shape().len())
-    }
-
     /// The network for pictures of its own size.
     pub(crate) fn explainer(&self) -> Result<Explainer> {
         Ok(self.build(self.network.clone())?)
@@ -52,8 +44,7 @@ impl Runner {
             return self.explainer();
         }
         let about = |error| Failure::about(&picture.path, error);
-        let classes = self.network.graph().output_shape().len();
-        let graph = self.model.graph(shape, classes).map_err(about)?;
+        let graph = self.network.graph().with_input(shape).map_err(about)?;
         let list = |shape: Shape| vec![shape.channels, shape.height, shape.width];
         let network = self.network.with_graph(graph).map_err(|mut error| {
             // A fully connected layer counts pixels.

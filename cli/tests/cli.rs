@@ -3,7 +3,11 @@
 
 mod bad_input;
 mod explain;
+mod fetch;
 mod listings;
 mod readme;
 mod real_input;
+#[expect(dead_code, reason = "the downloads' own tests use all of it")]
+#[path = "../../weights-tools/src/fetch/tests/server.rs"]
+mod server;
 mod support;

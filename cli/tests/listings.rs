@@ -32,13 +32,23 @@ fn models_have_the_sizes_that_torchvision_publishes() {
         ("vgg19", 143_667_240),
         ("squeezenet1_0", 1_248_424),
         ("squeezenet1_1", 1_235_496),
+        ("googlenet", 6_624_904),
+        ("resnet50", 25_557_032),
+        ("densenet201", 20_013_928),
+        ("shufflenet_v2_x1_0", 2_278_604),
     ] {
         assert_eq!(model(name)["parameters"], parameters, "{name}");
         assert_eq!(model(name)["bundled"], false);
         assert_eq!(model(name)["input"], serde_json::json!([3, 224, 224]));
     }
+    assert_eq!(model("inception_v3")["input"], serde_json::json!([3, 299, 299]));
+    assert_eq!(model("resnet50")["multiply_adds"], 4_089_184_256_u64);
+    assert_eq!(model("resnet50")["flops"], 8_178_368_512_u64);
+    assert_eq!(model("inception_v3")["weights"], "inception_v3_google-0cc3c7bd.pth");
     assert_eq!(model("digits")["bundled"], true);
-    assert!(Place::new().good(["models"]).out.contains("138,357,544"));
+    assert_eq!(model("digits")["weights"], Value::Null);
+    let table = Place::new().good(["models"]).out;
+    assert!(table.contains("138,357,544") && table.contains("resnet18-f37072fd.pth"), "{table}");
 }
 
 #[test]
@@ -54,6 +64,26 @@ fn inspect_shows_layers_rules_and_the_program_without_weights_too() {
     assert!(run.out.contains("steps") && run.err.is_empty(), "{}", run.out);
     let listing = place.good(words("inspect --model digits --device cpu --program")).out;
     assert!(listing.lines().count() > run.out.lines().count() + 20, "{listing}");
+}
+
+#[test]
+fn inspect_shows_networks_that_branch_and_the_choices_about_them() {
+    let place = Place::new();
+    let run = place.good(words("inspect --model shufflenet_v2_x0_5 --device cpu"));
+    for kind in ["narrow", "ChannelShuffle", "Concat", "stage4.3.branch2.7"] {
+        assert!(run.out.contains(kind), "{kind}: {}", run.out);
+    }
+    let shapes = |options: &str| -> String {
+        let out =
+            place.good(words(&format!("inspect --model resnet50 --device cpu {options}"))).out;
+        let line = out.lines().find(|line| line.starts_with("layer2.0.conv1"));
+        line.expect("the layer is there").to_owned()
+    };
+    assert!(shapes("").contains("128x56x56"));
+    assert!(shapes("--stride-in-1x1").contains("128x28x28"));
+    let line = "inspect --model vgg16 --transform-input true";
+    let error = place.bad(words(line));
+    assert!(error.contains("expected one of googlenet, inception_v3"), "{error}");
 }
 
 #[test]
@@ -90,15 +120,16 @@ fn wrong_usage_ends_with_code_2_and_help_with_0() {
         "scenes --split test --digits 1 --count 1",
         "scenes --split test --digits 1 --count 1 --npy a.npy",
         "completions nosuchshell",
+        "fetch",
+        "fetch --list vgg16",
         "nosuchcommand",
     ] {
         let run = place.run(words(line));
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{line}");
         assert!(run.err.starts_with("error: "), "{}", run.err);
     }
-    for command in
-        ["explain", "classify", "demo", "devices", "models", "inspect", "scenes", "completions"]
-    {
+    let commands = "explain classify demo devices models inspect scenes fetch completions";
+    for command in words(commands) {
         let help = place.good([command, "--help"]).out;
         assert!(help.contains("Examples:"), "{command}: {help}");
         assert!(!help.contains('\u{1b}'), "{command}: it is coloured");

@@ -55,8 +55,18 @@ impl Place {
     }
 
     pub(crate) fn run<I: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Run {
+        self.run_with(&[], args)
+    }
+
+    /// A run with those environment variables.
+    pub(crate) fn run_with<I: AsRef<OsStr>>(
+        &self,
+        variables: &[(&str, &str)],
+        args: impl IntoIterator<Item = I>,
+    ) -> Run {
         let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_clrp"))
             .current_dir(self.folder.path())
+            .envs(variables.iter().copied())
             .args(args)
             .output()
             .expect("the binary starts");

@@ -1,38 +1,37 @@
 //! Runs programs on the CPU: in `f32` for use, in `f64` as the reference.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+mod weights;
 
+use std::sync::Arc;
+
+use self::weights::{Ready, Weights};
 use super::{Input, Output, Session};
 use crate::error::Result;
 use crate::kernels::linear::Rows;
 use crate::kernels::{
-    Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
+    Access, Call, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
     channel_constant, clamp, conv_transpose2d, conv2d, copy_channels, gate, linear,
-    linear_transpose, max_pool2d, max_pool2d_backward, multiply_add, parallel, permute, seed,
-    stabilized_ratio, sum_rows, top_k,
+    linear_transpose, local_response_norm, local_response_norm_backward, max_pool2d,
+    max_pool2d_backward, multiply_add, parallel, permute, seed, stabilized_ratio, sum_rows, top_k,
 };
 use crate::num::Float;
-use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightUse};
+use crate::program::{Element, Form, Operand, Program, Slot, Step};
 
 /// The CPU, with the weights that its sessions share.
 #[derive(Clone, Debug, Default)]
 pub struct Cpu<F> {
-    prepared: Arc<Mutex<Prepared<F>>>,
+    weights: Arc<Weights<F>>,
 }
-
-/// Weights made ready, by what they are; they live as long as a session uses them.
-type Prepared<F> = HashMap<((usize, usize), Form, (Part, u32)), Weak<Vec<F>>>;
 
 impl<F: Number> Cpu<F> {
     /// The CPU, with no weights yet.
     pub fn new() -> Self {
-        Self { prepared: Arc::default() }
+        Self { weights: Arc::default() }
     }
 
     /// Takes memory for the program and makes its weights ready.
     pub fn prepare(&self, program: &Program) -> CpuSession<F> {
-        let weights = program.weights.iter().map(|weight| self.ready(weight)).collect();
+        let weights = program.weights.iter().map(|weight| self.weights.ready(weight)).collect();
         let floats = |element| {
             let len = |buffer: &crate::program::Buffer| match buffer.element == element {
                 true => buffer.len,
@@ -47,45 +46,6 @@ impl<F: Number> Cpu<F> {
             program: Arc::new(program.clone()),
         }
     }
-
-    /// Rows of matrices are read as they are stored; everything else is brought into order.
-    fn ready(&self, weight: &WeightUse) -> Option<Arc<Vec<F>>> {
-        let identity = match (&weight.form, &weight.source) {
-            (Form::Rows { .. }, _) => return None,
-            (Form::Vector | Form::Filters(_), Source::Made(_)) => {
-                return Some(Arc::new(ordered(weight)));
-            }
-            (Form::Vector | Form::Filters(_), Source::Stored(stored)) => stored.identity(),
-        };
-        let (part, gamma) = weight.part;
-        let key = (identity, weight.form.clone(), (part, gamma.to_bits()));
-        let lock = || self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(known) = lock().get(&key).and_then(Weak::upgrade) {
-            return Some(known);
-        }
-        // Made without the lock: a thread that waits for this one may want a weight too.
-        let made = Arc::new(ordered(weight));
-        let mut prepared = lock();
-        prepared.retain(|_, known| known.strong_count() > 0);
-        prepared.insert(key, Arc::downgrade(&made));
-        Some(made)
-    }
-}
-
-/// The numbers in the order and the part that the twins read.
-fn ordered<F: Float>(weight: &WeightUse) -> Vec<F> {
-    let numbers = weight.numbers();
-    let (part, gamma) = (weight.part.0, F::from_f32(weight.part.1));
-    let mut out = vec![F::ZERO; weight.len()];
-    match &weight.form {
-        Form::Filters(packing) => {
-            parallel::each(&mut out, |i, w| *w = part.of(numbers.get(packing.source(i)), gamma));
-        }
-        Form::Vector | Form::Rows { .. } => {
-            parallel::each(&mut out, |i, w| *w = numbers.get(i));
-        }
-    }
-    out
 }
 
 /// `f32` or `f64`, with the output that holds it.
@@ -115,7 +75,7 @@ pub struct CpuSession<F> {
     /// One for each buffer of the program; empty where the buffer holds floats.
     indices: Vec<Vec<u32>>,
     /// One for each weight; `None` where it is read as it is stored.
-    weights: Vec<Option<Arc<Vec<F>>>>,
+    weights: Vec<Option<Arc<Ready<F>>>>,
 }
 
 impl<F: Number> Session for CpuSession<F> {
@@ -147,6 +107,16 @@ impl<F: Number> Session for CpuSession<F> {
 }
 
 impl<F: Number> CpuSession<F> {
+    /// Bytes of the weights that were brought into an order of their own, which the sessions of a
+    /// network share; matrices are read as they are stored, and take none.
+    pub fn weight_bytes(&self) -> usize {
+        let held = || self.weights.iter().flatten();
+        let first = |(i, weight): &(usize, &Arc<Ready<F>>)| {
+            !held().take(*i).any(|earlier| Arc::ptr_eq(earlier, weight))
+        };
+        held().enumerate().filter(first).map(|(_, weight)| weight.bytes()).sum()
+    }
+
     fn read(&self, slot: Slot) -> &[F] {
         let value = self.program.values[slot.0];
         &self.floats[value.buffer][..value.len]
@@ -174,7 +144,7 @@ impl<F: Number> CpuSession<F> {
                     out_index = std::mem::take(&mut self.indices[buffer]);
                     place_index = Some((buffer, self.program.values[slot.0].len));
                 }
-                Access::Read | Access::ReadIndex => {}
+                Access::Read | Access::ReadWeight | Access::ReadIndex => {}
             }
         }
         let len = place.map_or(0, |(_, len)| len);
@@ -191,14 +161,13 @@ impl<F: Number> CpuSession<F> {
     fn call(&self, step: &Step, out: &mut [F], out_index: &mut [u32]) {
         let float = |i: usize| match step.operands[i] {
             Operand::Value(slot) => self.read(slot),
-            Operand::Weight(weight) => {
-                self.weights[weight.0].as_ref().expect("kernels read these in order").as_slice()
-            }
+            Operand::Weight(_) => self.ready(step.operands[i]).floats(),
         };
         let index = |i: usize| match step.operands[i] {
             Operand::Value(slot) => self.read_index(slot),
             Operand::Weight(_) => unreachable!("weights are floats"),
         };
+        let filters = |i: usize| self.ready(step.operands[i]).filters();
         let rows = |i: usize| self.rows(step.operands[i]);
         match &step.call {
             Call::Add(p) => add::cpu(p, float(0), float(1), out),
@@ -208,12 +177,16 @@ impl<F: Number> CpuSession<F> {
             Call::ChannelAffine(p) => channel_affine::cpu(p, float(0), float(1), float(2), out),
             Call::ChannelConstant(p) => channel_constant::cpu(p, float(0), out),
             Call::Clamp(p) => clamp::cpu(p, float(0), out),
-            Call::Conv2d(p) => conv2d::cpu(p, float(0), float(1), float(2), out),
-            Call::ConvTranspose2d(p) => conv_transpose2d::cpu(p, float(0), float(1), out),
+            Call::Conv2d(p) => conv2d::cpu(p, float(0), filters(1), float(2), out),
+            Call::ConvTranspose2d(p) => conv_transpose2d::cpu(p, float(0), filters(1), out),
             Call::CopyChannels(p) => copy_channels::cpu(p, float(0), out),
             Call::Gate(p) => gate::cpu(p, float(0), float(1), out),
             Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),
             Call::LinearTranspose(p) => linear_transpose::cpu(p, float(0), rows(1), out),
+            Call::LocalResponseNorm(p) => local_response_norm::cpu(p, float(0), out),
+            Call::LocalResponseNormBackward(p) => {
+                local_response_norm_backward::cpu(p, float(0), float(1), out);
+            }
             Call::MaxPool2d(p) => max_pool2d::cpu(p, float(0), out, out_index),
             Call::MaxPool2dBackward(p) => max_pool2d_backward::cpu(p, index(0), float(1), out),
             Call::MultiplyAdd(p) => multiply_add::cpu(p, float(0), float(1), out),
@@ -223,6 +196,12 @@ impl<F: Number> CpuSession<F> {
             Call::SumRows(p) => sum_rows::cpu(p, float(0), out),
             Call::TopK(p) => top_k::cpu(p, float(0), out_index),
         }
+    }
+
+    /// A weight in the order that kernels read.
+    fn ready(&self, operand: Operand) -> &Ready<F> {
+        let Operand::Weight(weight) = operand else { unreachable!("filters are weights") };
+        self.weights[weight.0].as_ref().expect("all but matrices are made ready")
     }
 
     /// The shard of a matrix, as it is stored.

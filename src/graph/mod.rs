@@ -4,7 +4,8 @@ mod op;
 mod shape;
 mod weights;
 
-pub use op::{AvgPool2d, Conv2d, Linear, MaxPool2d, Op};
+pub(crate) use op::Sign;
+pub use op::{AvgPool2d, Conv2d, Linear, LocalResponseNorm, MaxPool2d, Op};
 pub use weights::{Network, WeightSpec, Weights};
 
 use crate::error::{Error, Result};
@@ -73,6 +74,14 @@ impl Graph {
     /// If it is not of this graph.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
+    }
+
+    /// The nodes that read a node, in order; one that reads it twice comes twice.
+    pub fn readers(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.flat_map(move |(reader, node)| {
+            node.inputs.iter().filter(move |input| **input == id).map(move |_| NodeId(reader))
+        })
     }
 
     /// The picture's node.
@@ -163,6 +172,35 @@ impl Graph {
         self.push(name, Op::MaxPool2d(pool), &[x])
     }
 
+    /// Appends average pooling.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn avg_pool2d(
+        &mut self,
+        name: impl Into<String>,
+        x: NodeId,
+        pool: AvgPool2d,
+    ) -> Result<NodeId> {
+        self.push(name, Op::AvgPool2d(pool), &[x])
+    }
+
+    /// Appends the sum of two layers of equal shape.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn add(&mut self, name: impl Into<String>, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.push(name, Op::Add, &[a, b])
+    }
+
+    /// Appends the channels of several layers, one after the other.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn concat(&mut self, name: impl Into<String>, inputs: &[NodeId]) -> Result<NodeId> {
+        self.push(name, Op::Concat, inputs)
+    }
+
     /// Appends adaptive average pooling to `size` rows and columns.
     ///
     /// # Errors
@@ -205,20 +243,10 @@ impl Graph {
         let mut known = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let inputs = node.inputs.iter().all(|id| known[id.0]);
-            known.push(match node.op {
-                Op::Relu => true,
-                Op::Input
-                | Op::Conv2d(_)
-                | Op::Linear(_)
-                | Op::BatchNorm2d { .. }
-                | Op::ChannelAffine { .. } => false,
-                Op::MaxPool2d(_)
-                | Op::AvgPool2d(_)
-                | Op::AdaptiveAvgPool2d(_)
-                | Op::Add
-                | Op::Concat
-                | Op::Flatten
-                | Op::Dropout => inputs,
+            known.push(match node.op.traits().sign {
+                Sign::Any => false,
+                Sign::NonNegative => true,
+                Sign::AsInputs => inputs,
             });
         }
         known
@@ -227,6 +255,27 @@ impl Graph {
     /// The weights that the layers need, in torch's state-dict order.
     pub fn weight_specs(&self) -> Vec<WeightSpec> {
         self.nodes.iter().flat_map(|node| weights::specs_of(self, node)).collect()
+    }
+
+    /// Trained numbers, as torch counts them: without batch norm's running statistics.
+    pub fn parameters(&self) -> usize {
+        let trained = |spec: &&WeightSpec| {
+            !spec.name.ends_with(".running_mean") && !spec.name.ends_with(".running_var")
+        };
+        let specs = self.weight_specs();
+        specs.iter().filter(trained).map(|spec| spec.shape.iter().product::<usize>()).sum()
+    }
+
+    /// The same layers for pictures of another shape.
+    ///
+    /// # Errors
+    /// [`Error::LayerInput`] if they do not suit a layer.
+    pub fn with_input(&self, input: Shape) -> Result<Self> {
+        let mut graph = Self::new(&self.name, input);
+        for node in &self.nodes[1..] {
+            graph.push(&node.name, node.op.clone(), &node.inputs)?;
+        }
+        Ok(graph)
     }
 
     /// Multiply-adds of one forward pass, for one picture.
@@ -239,15 +288,21 @@ impl Graph {
             Op::Linear(_) => node.shape.len() * self.node(node.inputs[0]).shape.len(),
             Op::Input
             | Op::Relu
+            | Op::Hardtanh { .. }
             | Op::MaxPool2d(_)
             | Op::AvgPool2d(_)
             | Op::AdaptiveAvgPool2d(_)
             | Op::BatchNorm2d { .. }
             | Op::ChannelAffine { .. }
+            | Op::LocalResponseNorm(_)
             | Op::Add
             | Op::Concat
+            | Op::Narrow { .. }
+            | Op::ChannelShuffle { .. }
+            | Op::ZeroPad2d(_)
             | Op::Flatten
-            | Op::Dropout => 0,
+            | Op::Dropout
+            | Op::Identity => 0,
         };
         self.nodes.iter().map(of).sum()
     }

@@ -13,6 +13,7 @@ struct Axis {
     kernel: usize,
     stride: usize,
     padding: usize,
+    more_padding: usize,
     dilation: usize,
     ceil_mode: bool,
 }
@@ -20,16 +21,22 @@ struct Axis {
 impl Axis {
     /// Number of window positions along an axis of length `length`, if any fits.
     fn positions(self, length: usize) -> Option<usize> {
-        let largest = self.kernel.max(self.stride).max(self.padding).max(self.dilation);
-        if self.stride == 0 || self.dilation == 0 || largest > MOST_CELLS {
+        let attributes = [self.kernel, self.stride, self.padding, self.more_padding, self.dilation];
+        if self.stride == 0
+            || self.dilation == 0
+            || attributes.iter().any(|&cells| cells > MOST_CELLS)
+        {
             return None;
         }
         let reach = self.dilation.checked_mul(self.kernel.checked_sub(1)?)?.checked_add(1)?;
-        let span = self.padding.checked_mul(2)?.checked_add(length)?.checked_sub(reach)?;
+        let padding = 2 * self.padding + self.more_padding;
+        let cells = padding.checked_add(length)?;
         if !self.ceil_mode {
-            return Some(span / self.stride + 1);
+            return Some(cells.checked_sub(reach)? / self.stride + 1);
         }
-        let positions = span.div_ceil(self.stride) + 1;
+        // In torch even the first window may reach past the end, by less than a stride.
+        let span = cells.checked_add(self.stride - 1)?.checked_sub(reach)?;
+        let positions = span / self.stride + 1;
         // torch drops a last window that would start in the right padding.
         let starts_in_padding = (positions - 1) * self.stride >= length + self.padding;
         Some(positions - usize::from(starts_in_padding))
@@ -56,8 +63,14 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
         | Op::AdaptiveAvgPool2d(_)
         | Op::BatchNorm2d { .. }
         | Op::ChannelAffine { .. }
+        | Op::Hardtanh { .. }
+        | Op::LocalResponseNorm(_)
+        | Op::Narrow { .. }
+        | Op::ChannelShuffle { .. }
+        | Op::ZeroPad2d(_)
         | Op::Flatten
-        | Op::Dropout => 1,
+        | Op::Dropout
+        | Op::Identity => 1,
     };
     if inputs.len() != wanted {
         return Err(wrong(format!("{wanted} inputs"), format!("{} inputs", inputs.len())));
@@ -83,7 +96,8 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
             false => Err(wrong("a vector".to_owned(), inputs[0].to_string())),
         },
         Op::MaxPool2d(pool) => {
-            pool_padding_is_small(&wrong, pool.padding, pool.kernel)?;
+            let padding = end_padding(pool.padding, pool.more_padding);
+            pool_padding_is_small(&wrong, padding, pool.kernel)?;
             fits(
                 inputs[0].channels,
                 max_pool_size(pool, inputs[0]),
@@ -91,7 +105,8 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
             )
         }
         Op::AvgPool2d(pool) => {
-            pool_padding_is_small(&wrong, pool.padding, pool.kernel)?;
+            let padding = end_padding(pool.padding, pool.more_padding);
+            pool_padding_is_small(&wrong, padding, pool.kernel)?;
             fits(
                 inputs[0].channels,
                 avg_pool_size(pool, inputs[0]),
@@ -99,7 +114,37 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
             )
         }
         Op::AdaptiveAvgPool2d(size) => fits(inputs[0].channels, Some(*size), "a size above 0"),
-        Op::Relu | Op::Dropout | Op::BatchNorm2d { .. } => Ok(inputs[0]),
+        Op::Relu | Op::Dropout | Op::Identity | Op::BatchNorm2d { .. } => Ok(inputs[0]),
+        Op::Hardtanh { low, high } => match low < high {
+            true => Ok(inputs[0]),
+            false => Err(wrong("low below high".to_owned(), format!("{low} and {high}"))),
+        },
+        Op::LocalResponseNorm(norm) => match norm.size {
+            0 => Err(wrong("a size above 0".to_owned(), norm.size.to_string())),
+            _ => Ok(inputs[0]),
+        },
+        Op::Narrow { start, length } => {
+            let end = start.checked_add(*length);
+            if *length == 0 || end.is_none_or(|end| end > inputs[0].channels) {
+                let expected = format!("channels {start} to {start} + {length}");
+                return Err(wrong(expected, inputs[0].to_string()));
+            }
+            Ok(Shape { channels: *length, ..inputs[0] })
+        }
+        Op::ChannelShuffle { groups } => {
+            match *groups > 0 && inputs[0].channels.is_multiple_of(*groups) {
+                true => Ok(inputs[0]),
+                false => Err(wrong(format!("channels in {groups} runs"), inputs[0].to_string())),
+            }
+        }
+        Op::ZeroPad2d([left, right, above, below]) => {
+            if [left, right, above, below].iter().any(|&&zeros| zeros > MOST_CELLS) {
+                return Err(wrong(format!("at most {MOST_CELLS} zeros"), "more".to_owned()));
+            }
+            let (height, width) = (inputs[0].height, inputs[0].width);
+            let size = [height + above + below, width + left + right];
+            fits(inputs[0].channels, Some(size), "a size above 0")
+        }
         Op::ChannelAffine { scale, shift } => {
             let channels = inputs[0].channels;
             if scale.len() != channels || shift.len() != channels {
@@ -120,6 +165,11 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
         }),
         Op::Flatten => Ok(Shape::vector(inputs[0].len())),
     }
+}
+
+/// Zeros below and to the right.
+fn end_padding(padding: [usize; 2], more: [usize; 2]) -> [usize; 2] {
+    [padding[0].saturating_add(more[0]), padding[1].saturating_add(more[1])]
 }
 
 fn concat(inputs: &[Shape]) -> Option<Shape> {
@@ -153,6 +203,7 @@ fn conv_size(conv: &Conv2d, input: Shape) -> Option<[usize; 2]> {
         kernel: conv.kernel[i],
         stride: conv.stride[i],
         padding: conv.padding[i],
+        more_padding: conv.more_padding[i],
         dilation: conv.dilation[i],
         ceil_mode: false,
     };
@@ -164,6 +215,7 @@ fn max_pool_size(pool: &MaxPool2d, input: Shape) -> Option<[usize; 2]> {
         kernel: pool.kernel[i],
         stride: pool.stride[i],
         padding: pool.padding[i],
+        more_padding: pool.more_padding[i],
         dilation: pool.dilation[i],
         ceil_mode: pool.ceil_mode,
     };
@@ -180,6 +232,7 @@ fn avg_pool_size(pool: &AvgPool2d, input: Shape) -> Option<[usize; 2]> {
         kernel: pool.kernel[i],
         stride: pool.stride[i],
         padding: pool.padding[i],
+        more_padding: pool.more_padding[i],
         dilation: 1,
         ceil_mode: pool.ceil_mode,
     };
@@ -190,13 +243,16 @@ fn avg_pool_size(pool: &AvgPool2d, input: Shape) -> Option<[usize; 2]> {
 mod tests {
     use super::*;
 
-    const AXIS: Axis = Axis { kernel: 3, stride: 2, padding: 0, dilation: 1, ceil_mode: false };
+    const AXIS: Axis =
+        Axis { kernel: 3, stride: 2, padding: 0, more_padding: 0, dilation: 1, ceil_mode: false };
 
     #[test]
     fn windows_are_counted_as_torch_counts_them() {
         assert_eq!(AXIS.positions(7), Some(3));
         assert_eq!(AXIS.positions(8), Some(3));
         assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(8), Some(4));
+        assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(2), Some(1));
+        assert_eq!(Axis { ceil_mode: true, ..AXIS }.positions(1), None);
         assert_eq!(Axis { dilation: 2, ..AXIS }.positions(8), Some(2));
         assert_eq!(AXIS.positions(2), None);
     }
@@ -214,7 +270,7 @@ mod tests {
     #[test]
     fn a_last_window_must_not_start_in_the_padding() {
         // Length 3, window 2, stride 2, padding 1: the third window would start at 4 of 0..=4.
-        let axis = Axis { kernel: 2, stride: 2, padding: 1, dilation: 1, ceil_mode: true };
+        let axis = Axis { kernel: 2, padding: 1, ceil_mode: true, ..AXIS };
         assert_eq!(axis.positions(3), Some(2));
     }
 }

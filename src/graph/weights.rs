@@ -51,14 +51,20 @@ pub(super) fn specs_of(graph: &Graph, node: &Node) -> Vec<WeightSpec> {
             .collect(),
         Op::Input
         | Op::Relu
+        | Op::Hardtanh { .. }
         | Op::MaxPool2d(_)
         | Op::AvgPool2d(_)
         | Op::AdaptiveAvgPool2d(_)
         | Op::ChannelAffine { .. }
+        | Op::LocalResponseNorm(_)
         | Op::Add
         | Op::Concat
+        | Op::Narrow { .. }
+        | Op::ChannelShuffle { .. }
+        | Op::ZeroPad2d(_)
         | Op::Flatten
-        | Op::Dropout => Vec::new(),
+        | Op::Dropout
+        | Op::Identity => Vec::new(),
     }
 }
 
@@ -77,7 +83,7 @@ enum Found {
 }
 
 impl Weights {
-    /// Maps a safetensors file into memory; numbers of the type F32, F16 or BF16 stay there.
+    /// Maps a safetensors file into memory; numbers of the type F32, F16, BF16 or F64 stay there.
     ///
     /// The file must not change while the weights are in use.
     ///
@@ -138,6 +144,54 @@ impl Weights {
         let found =
             weights.into_iter().map(|weight| (weight.name().to_owned(), Found::Usable(weight)));
         Self { source: source.to_owned(), found: found.collect() }
+    }
+
+    /// The same, and tensors whose type no weight can have, as `I64`, so that errors can name it.
+    #[must_use]
+    pub fn with_others(mut self, others: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.found.extend(others.into_iter().map(|(name, found)| (name, Found::OfType(found))));
+        self
+    }
+
+    /// The same under other names, where `renamed` knows one that is not taken.
+    #[must_use]
+    pub fn renamed(mut self, renamed: impl Fn(&str) -> Option<String>) -> Self {
+        let pairs = self.found.keys().filter_map(|old| Some((old.clone(), renamed(old)?)));
+        for (old, new) in pairs.collect::<Vec<_>>() {
+            if self.found.contains_key(&new) {
+                continue;
+            }
+            let found = match self.found.remove(&old) {
+                Some(Found::Usable(weight)) => Found::Usable(weight.renamed(&new)),
+                Some(found @ Found::OfType(_)) => found,
+                None => continue,
+            };
+            self.found.insert(new, found);
+        }
+        self
+    }
+
+    /// The same without those whose names start with one of `prefixes`.
+    #[must_use]
+    pub fn without(mut self, prefixes: &[&str]) -> Self {
+        self.found.retain(|name, _| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        self
+    }
+
+    /// All weights of a type that can be used, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Weight> {
+        self.found.values().filter_map(|found| match found {
+            Found::Usable(weight) => Some(weight),
+            Found::OfType(_) => None,
+        })
+    }
+
+    /// Names and types of the tensors whose type no weight can have.
+    pub fn others(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.found.iter().filter_map(|(name, found)| match found {
+            Found::Usable(_) => None,
+            Found::OfType(found) => Some((name.as_str(), found.as_str())),
+        })
     }
 
     /// Zeros for every weight of a graph: enough to see what would run, which does not depend on
@@ -240,6 +294,8 @@ fn usable(view: &TensorView<'_>) -> Option<Dtype> {
         Some(Dtype::F16)
     } else if view.dtype() == safetensors::Dtype::BF16 {
         Some(Dtype::BF16)
+    } else if view.dtype() == safetensors::Dtype::F64 {
+        Some(Dtype::F64)
     } else {
         None
     }
@@ -257,6 +313,10 @@ fn widened(name: &str, view: &TensorView<'_>, dtype: Dtype) -> Weight {
         }
         Dtype::F16 => pairs().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
         Dtype::BF16 => pairs().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::F64 => {
+            let eights = view.data().as_chunks::<8>().0.iter();
+            eights.map(|b| f64::from_le_bytes(*b) as f32).collect()
+        }
     };
     Weight::from_f32(name, view.shape(), values)
 }
@@ -287,6 +347,11 @@ impl Network {
     /// The weight `suffix` of the layer, as `weight`, `bias` or `running_mean`.
     pub fn weight(&self, layer: &str, suffix: &str) -> Option<&Weight> {
         self.weights.get(&format!("{layer}.{suffix}"))
+    }
+
+    /// All weights, in the order of their names.
+    pub fn weights(&self) -> impl Iterator<Item = &Weight> {
+        self.weights.values()
     }
 
     /// Bytes of all weights as they are stored.

@@ -29,10 +29,14 @@ params! {
         pub stride_height: u32,
         /// Columns from window to window.
         pub stride_width: u32,
-        /// Rows of padding on either side.
+        /// Rows of padding above.
         pub padding_height: u32,
-        /// Columns of padding on either side.
+        /// Columns of padding to the left.
         pub padding_width: u32,
+        /// Rows of padding below.
+        pub end_height: u32,
+        /// Columns of padding to the right.
+        pub end_width: u32,
         /// 1: padded taps count in the divisor.
         pub count_include_pad: u32,
         /// 1: windows divide the input as `AdaptiveAvgPool2d` does; kernel, stride and padding
@@ -54,14 +58,14 @@ impl Params {
         let (rows, padded_rows) = if self.adaptive == 1 {
             adaptive(y, self.in_height, self.out_height)
         } else {
-            let height = (self.kernel_height, self.stride_height, self.padding_height);
-            sliding(y, self.in_height, height)
+            let padding = [self.padding_height, self.end_height];
+            sliding(y, self.in_height, self.kernel_height, self.stride_height, padding)
         };
         let (columns, padded_columns) = if self.adaptive == 1 {
             adaptive(x, self.in_width, self.out_width)
         } else {
-            let width = (self.kernel_width, self.stride_width, self.padding_width);
-            sliding(x, self.in_width, width)
+            let padding = [self.padding_width, self.end_width];
+            sliding(x, self.in_width, self.kernel_width, self.stride_width, padding)
         };
         let divisor = if self.count_include_pad == 1 {
             padded_rows * padded_columns
@@ -83,11 +87,13 @@ fn adaptive(at: usize, length: u32, windows: u32) -> (Range<usize>, usize) {
 fn sliding(
     at: usize,
     length: u32,
-    (kernel, stride, padding): (u32, u32, u32),
+    kernel: u32,
+    stride: u32,
+    padding: [u32; 2],
 ) -> (Range<usize>, usize) {
-    let (length, padding) = (length as usize, padding as usize);
+    let (length, [padding, after]) = (length as usize, padding.map(|cells| cells as usize));
     let start = at * stride as usize;
-    let end = (start + kernel as usize).min(length + 2 * padding);
+    let end = (start + kernel as usize).min(padding + length + after);
     let inside = start.max(padding) - padding..end.saturating_sub(padding).min(length);
     (inside, end - start)
 }
@@ -138,6 +144,8 @@ mod tests {
             stride_width: 2,
             padding_height: 1,
             padding_width: 1,
+            end_height: 1,
+            end_width: 1,
             count_include_pad: 1,
             adaptive: 0,
         }

@@ -3,7 +3,8 @@
 
 use rayon::prelude::*;
 
-use super::matmul::{Matrix, Room, multiply};
+use super::linear::Rows;
+use super::matmul::{Factor, Matrix, Room, multiply};
 use super::{Part, kernel, params};
 use crate::num::Float;
 
@@ -50,10 +51,12 @@ params! {
         pub gamma: f32,
         /// 1: add to the output.
         pub accumulate: u32,
+        /// Which [`Encoding`](super::Encoding) the weights have on the GPU.
+        pub stored: u32,
     }
 }
 
-kernel!("conv2d", [Read, Read, Read, Update]);
+kernel!("conv2d", [Read, ReadWeight, Read, Update]);
 
 /// Output positions and output channels a workgroup computes.
 pub const TILE: u32 = 64;
@@ -132,13 +135,22 @@ impl Packing {
     }
 }
 
+/// Packed filters.
+#[derive(Clone, Copy, Debug)]
+pub enum Filters<'a, F> {
+    /// Numbers to multiply by: the part is already taken from them.
+    Ready(&'a [F]),
+    /// Numbers as they are stored: the part is taken from them wherever they are multiplied by.
+    Stored(Rows<'a>),
+}
+
 /// Bytes of unrolled windows a block should have: they stay in the second-level cache.
 const BLOCK_BYTES: usize = 192 << 10;
 
 /// Unrolls windows into rows and multiplies, block by block of output rows.
 ///
-/// `w` is packed and the part already taken from it; `b` has `out_channels` values.
-pub fn cpu<F: Float>(p: &Params, a: &[F], w: &[F], b: &[F], out: &mut [F]) {
+/// `b` has `out_channels` values.
+pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut [F]) {
     let row = (p.out_width * p.out_channels) as usize;
     let depth = p.taps() * p.in_per_group() as usize;
     let row_bytes = p.out_width as usize * depth * size_of::<F>();
@@ -152,7 +164,8 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: &[F], b: &[F], out: &mut [F]) {
             start(p, b, out);
             if p.is_pointwise() {
                 let lhs = Matrix {
-                    values: &a[i * block * p.out_width as usize * p.in_channels as usize..],
+                    values: a,
+                    first: i * block * p.out_width as usize * p.in_channels as usize,
                     rows: out.len() / p.out_channels as usize,
                     columns: p.in_channels as usize,
                     row_stride: p.in_channels as usize,
@@ -170,7 +183,8 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: &[F], b: &[F], out: &mut [F]) {
                     unroll_row(p, a, i * block + r, group, windows);
                 }
                 let lhs = Matrix {
-                    values: windows,
+                    values: windows.as_slice(),
+                    first: 0,
                     rows: positions,
                     columns: depth,
                     row_stride: depth,
@@ -200,15 +214,19 @@ fn start<F: Float>(p: &Params, b: &[F], out: &mut [F]) {
 }
 
 /// A group's filters as the matrix `[taps * input channels][output channels]`.
-pub(super) fn filters<'a, F>(p: &Params, w: &'a [F], group: usize) -> Matrix<'a, F> {
-    let columns = p.out_per_group() as usize;
-    let rows = p.taps() * p.in_per_group() as usize;
-    Matrix {
-        values: &w[group * rows * columns..][..rows * columns],
-        rows,
-        columns,
-        row_stride: columns,
-        column_stride: 1,
+pub(super) fn filters<'a, F: Float>(p: &Params, w: Filters<'a, F>, group: usize) -> Factor<'a, F> {
+    fn of_group<V>(p: &Params, values: V, group: usize) -> Matrix<V> {
+        let columns = p.out_per_group() as usize;
+        let rows = p.taps() * p.in_per_group() as usize;
+        let first = group * rows * columns;
+        Matrix { values, first, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+    match w {
+        Filters::Ready(values) => Factor::Ready(of_group(p, values, group)),
+        Filters::Stored(values) => {
+            let (part, gamma) = (Part::from_code(p.part), F::from_f32(p.gamma));
+            Factor::Stored(of_group(p, values, group), part, gamma)
+        }
     }
 }
 

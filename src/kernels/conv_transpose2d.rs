@@ -7,7 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 pub use super::conv2d::Params as Geometry;
-use super::conv2d::{TILE, filters, inside};
+use super::conv2d::{Filters, TILE, filters, inside};
 use super::kernel;
 use super::matmul::{Matrix, Room, multiply};
 use crate::num::Float;
@@ -17,7 +17,7 @@ use crate::num::Float;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Params(pub Geometry);
 
-kernel!("conv_transpose2d", [Read, Read, Update]);
+kernel!("conv_transpose2d", [Read, ReadWeight, Update]);
 
 impl Params {
     /// The fields of the uniform buffer.
@@ -43,9 +43,7 @@ impl Params {
 const BLOCK_BYTES: usize = 384 << 10;
 
 /// Multiplies blocks of output rows and adds the windows up in bands of input rows.
-///
-/// `w` is packed and the part already taken from it.
-pub fn cpu<F: Float>(params: &Params, s: &[F], w: &[F], out: &mut [F]) {
+pub fn cpu<F: Float>(params: &Params, s: &[F], w: Filters<'_, F>, out: &mut [F]) {
     let p = &params.0;
     let row = (p.in_width * p.in_channels) as usize;
     let plane = p.in_height as usize * row;
@@ -71,7 +69,7 @@ pub fn cpu<F: Float>(params: &Params, s: &[F], w: &[F], out: &mut [F]) {
 fn add_band<F: Float>(
     p: &Geometry,
     s: &[F],
-    w: &[F],
+    w: Filters<'_, F>,
     group: usize,
     rows: Range<usize>,
     windows: &mut Vec<F>,
@@ -80,19 +78,14 @@ fn add_band<F: Float>(
 ) {
     let out_width = p.out_width as usize;
     let out_channels = p.out_channels as usize;
-    let filters = filters(p, w, group);
-    let depth = filters.rows;
-    let transposed = Matrix {
-        values: filters.values,
-        rows: filters.columns,
-        columns: depth,
-        row_stride: 1,
-        column_stride: filters.row_stride,
-    };
+    let transposed = filters(p, w, group).transposed();
+    let depth = p.taps() * p.in_per_group() as usize;
+    let columns = p.out_per_group() as usize;
     let signal = |y: usize, count: usize| Matrix {
-        values: &s[y * out_width * out_channels + group * filters.columns..],
+        values: s,
+        first: y * out_width * out_channels + group * columns,
         rows: count * out_width,
-        columns: filters.columns,
+        columns,
         row_stride: out_channels,
         column_stride: 1,
     };

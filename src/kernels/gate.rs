@@ -1,5 +1,5 @@
 //! Lets a backward signal pass where the layer's output allows it: the backward half of ReLU in
-//! its three readings, and the sign filter of the gamma rule. Twin of `shaders/gate.wgsl`.
+//! its three readings (or of ReLU6), and the sign filter of the gamma rule. Twin of `shaders/gate.wgsl`.
 
 use super::{kernel, lanes, parallel, params};
 use crate::num::Float;
@@ -15,6 +15,8 @@ params! {
         pub repeat: u32,
         /// Which [`Mode`].
         pub mode: u32,
+        /// Outputs at or below it are saturated (ReLU: 0).
+        pub lower: f32,
         /// Outputs at or above it are saturated (ReLU6: 6).
         pub upper: f32,
     }
@@ -37,6 +39,11 @@ pub enum Mode {
 }
 
 impl Params {
+    /// Lets pass where the outputs, `count` for a picture, lie between the bounds.
+    pub fn new(total: u32, count: u32, repeat: u32, mode: Mode, [lower, upper]: [f32; 2]) -> Self {
+        Self { total, count, repeat, mode: mode as u32, lower, upper }
+    }
+
     /// One invocation a value.
     pub fn workgroups(&self) -> [u32; 3] {
         lanes(self.total)
@@ -45,8 +52,8 @@ impl Params {
 
 /// Operands: signal `g`, outputs of the layer `y`, what passes.
 pub fn cpu<F: Float>(p: &Params, g: &[F], y: &[F], out: &mut [F]) {
-    let upper = F::from_f32(p.upper);
-    let active = |y: F| y > F::ZERO && y < upper;
+    let (lower, upper) = (F::from_f32(p.lower), F::from_f32(p.upper));
+    let active = |y: F| y > lower && y < upper;
     let pass = |test: &(dyn Fn(F, F) -> bool + Sync), out: &mut [F]| {
         let count = p.count as usize;
         parallel::pieces(out, count, |first, piece| {
@@ -73,7 +80,7 @@ mod tests {
     use super::*;
 
     fn passed(mode: Mode) -> [f32; 4] {
-        let p = Params { total: 4, count: 4, repeat: 1, mode: mode as u32, upper: 6.0 };
+        let p = Params::new(4, 4, 1, mode, [0.0, 6.0]);
         let mut out = [9.0; 4];
         cpu(&p, &[1.0, -1.0, 1.0, 1.0], &[2.0, 2.0, 0.0, 6.0], &mut out);
         out

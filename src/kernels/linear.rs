@@ -27,10 +27,12 @@ params! {
         pub gamma: f32,
         /// 1: add to the output.
         pub accumulate: u32,
+        /// Which [`Encoding`](super::Encoding) the weights have on the GPU.
+        pub stored: u32,
     }
 }
 
-kernel!("linear", [Read, Read, Read, Update]);
+kernel!("linear", [Read, ReadWeight, Read, Update]);
 
 impl Params {
     /// One workgroup for each row of the shard, looping over the pictures.

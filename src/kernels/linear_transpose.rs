@@ -13,7 +13,7 @@ use crate::num::Float;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Params(pub Geometry);
 
-kernel!("linear_transpose", [Read, Read, Update]);
+kernel!("linear_transpose", [Read, ReadWeight, Update]);
 
 impl Params {
     /// The fields of the uniform buffer.

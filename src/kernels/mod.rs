@@ -19,9 +19,12 @@ pub mod clamp;
 pub mod conv2d;
 pub mod conv_transpose2d;
 pub mod copy_channels;
+mod encoding;
 pub mod gate;
 pub mod linear;
 pub mod linear_transpose;
+pub mod local_response_norm;
+pub mod local_response_norm_backward;
 pub(crate) mod matmul;
 pub mod max_pool2d;
 pub mod max_pool2d_backward;
@@ -34,6 +37,7 @@ pub mod stabilized_ratio;
 pub mod sum_rows;
 pub mod top_k;
 
+pub use encoding::Encoding;
 pub use part::Part;
 
 /// How a kernel uses an operand.
@@ -45,6 +49,8 @@ pub enum Access {
     Write,
     /// Floats of which some keep their old content or are added to.
     Update,
+    /// Weights that are read, in words whose [`Encoding`] is the parameter `stored`.
+    ReadWeight,
     /// `u32` that are read.
     ReadIndex,
     /// `u32` that are written whole.
@@ -196,6 +202,10 @@ calls! {
     Linear(linear),
     /// Its transpose.
     LinearTranspose(linear_transpose),
+    /// Local response normalisation.
+    LocalResponseNorm(local_response_norm),
+    /// Its gradient.
+    LocalResponseNormBackward(local_response_norm_backward),
     /// Max pooling that records its switches.
     MaxPool2d(max_pool2d),
     /// Relevance to the winners.

@@ -56,6 +56,23 @@ impl Part {
         }
     }
 
+    /// Takes the part of every number.
+    pub(super) fn take<F: Float>(self, values: &mut [F], gamma: F) {
+        fn each<F: Float>(values: &mut [F], part: impl Fn(F) -> F) {
+            values.iter_mut().for_each(|w| *w = part(*w));
+        }
+        // One loop a part, so that the choice does not stand inside it.
+        match self {
+            Part::All => {}
+            Part::Positive => each(values, |w| w.maximum(F::ZERO)),
+            Part::Negative => each(values, |w| w.minimum(F::ZERO)),
+            Part::RaisedPositive => each(values, |w| Part::RaisedPositive.of(w, gamma)),
+            Part::RaisedNegative => each(values, |w| Part::RaisedNegative.of(w, gamma)),
+            Part::Square => each(values, |w| w * w),
+            Part::One | Part::Nothing => values.fill(self.of(F::ZERO, gamma)),
+        }
+    }
+
     /// The part that does to `-w` what this one does to `w`, up to the sign of the result.
     pub const fn mirrored(self) -> Self {
         match self {

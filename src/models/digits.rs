@@ -1,9 +1,10 @@
 //! The bundled network: a small VGG for scenes of handwritten digits, 64x64 pixels. It was
 //! trained by `weights-tools/scripts/train_digits.py`.
 
+use super::model::Plan;
+use super::sequential::Sequential;
 use crate::error::Result;
-use crate::graph::{Conv2d, Graph, MaxPool2d};
-use crate::tensor::Shape;
+use crate::graph::{Conv2d, Graph, MaxPool2d, NodeId};
 
 /// In f16; source and licence are in `assets/README.md`.
 pub(super) const WEIGHTS: &[u8] = include_bytes!("../../assets/digits.safetensors");
@@ -12,29 +13,19 @@ pub(super) const WEIGHTS: &[u8] = include_bytes!("../../assets/digits.safetensor
 pub(super) const MEAN: [f32; 3] = [0.5; 3];
 pub(super) const STD: [f32; 3] = [0.5; 3];
 
-pub(super) const HEAD: &str = "classifier.2.weight";
-
 /// Channels of the convolutions in each stage, and the window of the max pool that ends it.
 const STAGES: [(&[usize], usize); 4] = [(&[12], 2), (&[24], 2), (&[48], 2), (&[64, 96], 8)];
 
-pub(super) fn build(name: &'static str, input: Shape, classes: usize) -> Result<Graph> {
-    let mut g = Graph::new(name, input);
-    let mut x = g.input();
-    let mut number = 0;
-    let mut next = || {
-        number += 1;
-        format!("features.{}", number - 1)
-    };
+pub(super) fn digits(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    let mut features = Sequential::new(g, "features", x);
     for (stage, window) in STAGES {
         for &channels in stage {
-            x = g.conv2d(next(), x, Conv2d::new(channels, 3).padding(1))?;
-            x = g.relu(next(), x)?;
+            features = features.conv2d(Conv2d::new(channels, 3).padding(1))?.relu()?;
         }
-        x = g.max_pool2d(next(), x, MaxPool2d::new(window, window))?;
+        features = features.max_pool2d(MaxPool2d::new(window, window))?;
     }
+    let x = features.output();
     let x = g.flatten("flatten", x)?;
-    let x = g.linear("classifier.0", x, 64)?;
-    let x = g.relu("classifier.1", x)?;
-    g.linear("classifier.2", x, classes)?;
-    Ok(g)
+    Sequential::new(g, "classifier", x).linear(64)?.relu()?.linear(plan.classes)?;
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! SqueezeNet 1.0 and 1.1 (Iandola et al. 2016).
 
+use super::model::Plan;
+use super::sequential::Sequential;
 use crate::error::Result;
 use crate::graph::{Conv2d, Graph, MaxPool2d, NodeId, Op};
-use crate::tensor::Shape;
 
 /// What follows the first convolution and its ReLU.
 #[derive(Clone, Copy)]
@@ -40,28 +41,33 @@ const VERSION_1_1: [Stage; 11] = [
     Stage::Fire(64, 256),
 ];
 
-pub(super) fn build(name: &'static str, input: Shape, classes: usize) -> Result<Graph> {
-    let (first, stages) = match name {
-        "squeezenet1_0" => (Conv2d::new(96, 7).stride(2), VERSION_1_0),
-        _ => (Conv2d::new(64, 3).stride(2), VERSION_1_1),
-    };
-    let mut g = Graph::new(name, input);
-    let x = g.input();
-    let x = g.conv2d("features.0", x, first)?;
-    let mut x = g.relu("features.1", x)?;
-    for (i, stage) in stages.into_iter().enumerate() {
-        let layer = format!("features.{}", i + 2);
-        x = match stage {
-            Stage::Pool => g.max_pool2d(layer, x, MaxPool2d::new(3, 2).ceil())?,
-            Stage::Fire(squeeze, expand) => fire(&mut g, &layer, x, squeeze, expand)?,
+pub(super) fn squeezenet1_0(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, Conv2d::new(96, 7).stride(2), VERSION_1_0)
+}
+
+pub(super) fn squeezenet1_1(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, Conv2d::new(64, 3).stride(2), VERSION_1_1)
+}
+
+fn build(g: &mut Graph, x: NodeId, plan: Plan, first: Conv2d, stages: [Stage; 11]) -> Result<()> {
+    let mut features = Sequential::new(g, "features", x).conv2d(first)?.relu()?;
+    for stage in stages {
+        features = match stage {
+            Stage::Pool => features.max_pool2d(MaxPool2d::new(3, 2).ceil())?,
+            Stage::Fire(squeeze, expand) => {
+                features.block(|g, layer, x| fire(g, layer, x, squeeze, expand))?
+            }
         };
     }
-    let x = g.dropout("classifier.0", x)?;
-    let x = g.conv2d("classifier.1", x, Conv2d::new(classes, 1))?;
-    let x = g.relu("classifier.2", x)?;
-    let x = g.adaptive_avg_pool2d("classifier.3", x, 1)?;
+    let x = features.output();
+    let x = Sequential::new(g, "classifier", x)
+        .dropout()?
+        .conv2d(Conv2d::new(plan.classes, 1))?
+        .relu()?
+        .push(Op::AdaptiveAvgPool2d([1; 2]))?
+        .output();
     g.flatten("flatten", x)?;
-    Ok(g)
+    Ok(())
 }
 
 fn fire(g: &mut Graph, layer: &str, x: NodeId, squeeze: usize, expand: usize) -> Result<NodeId> {
@@ -71,5 +77,5 @@ fn fire(g: &mut Graph, layer: &str, x: NodeId, squeeze: usize, expand: usize) ->
     let one = g.relu(format!("{layer}.expand1x1_activation"), one)?;
     let three = g.conv2d(format!("{layer}.expand3x3"), x, Conv2d::new(expand, 3).padding(1))?;
     let three = g.relu(format!("{layer}.expand3x3_activation"), three)?;
-    g.push(layer, Op::Concat, &[one, three])
+    g.concat(layer, &[one, three])
 }

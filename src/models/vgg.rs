@@ -1,46 +1,72 @@
 //! VGG 11, 13, 16 and 19, with and without batch norm (Simonyan & Zisserman 2014).
 
+use super::model::Plan;
+use super::sequential::Sequential;
 use crate::error::Result;
-use crate::graph::{Conv2d, Graph, MaxPool2d};
-use crate::tensor::Shape;
+use crate::graph::{Conv2d, Graph, MaxPool2d, NodeId};
 
 /// Convolutions in each of the five stages.
-fn stages(name: &str) -> [usize; 5] {
-    match name.trim_end_matches("_bn") {
-        "vgg11" => [1, 1, 2, 2, 2],
-        "vgg13" => [2, 2, 2, 2, 2],
-        "vgg16" => [2, 2, 3, 3, 3],
-        _ => [2, 2, 4, 4, 4],
-    }
+type Stages = [usize; 5];
+
+const VGG11: Stages = [1, 1, 2, 2, 2];
+const VGG13: Stages = [2, 2, 2, 2, 2];
+const VGG16: Stages = [2, 2, 3, 3, 3];
+const VGG19: Stages = [2, 2, 4, 4, 4];
+
+pub(super) fn vgg11(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG11, false)
 }
 
-pub(super) fn build(name: &'static str, input: Shape, classes: usize) -> Result<Graph> {
-    let batch_norm = name.ends_with("_bn");
-    let mut g = Graph::new(name, input);
-    let mut x = g.input();
-    let mut number = 0;
-    let mut next = || {
-        number += 1;
-        format!("features.{}", number - 1)
-    };
-    for (convolutions, channels) in stages(name).into_iter().zip([64, 128, 256, 512, 512]) {
+pub(super) fn vgg11_bn(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG11, true)
+}
+
+pub(super) fn vgg13(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG13, false)
+}
+
+pub(super) fn vgg13_bn(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG13, true)
+}
+
+pub(super) fn vgg16(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG16, false)
+}
+
+pub(super) fn vgg16_bn(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG16, true)
+}
+
+pub(super) fn vgg19(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG19, false)
+}
+
+pub(super) fn vgg19_bn(g: &mut Graph, x: NodeId, plan: Plan) -> Result<()> {
+    build(g, x, plan, VGG19, true)
+}
+
+fn build(g: &mut Graph, x: NodeId, plan: Plan, stages: Stages, batch_norm: bool) -> Result<()> {
+    let mut features = Sequential::new(g, "features", x);
+    for (convolutions, channels) in stages.into_iter().zip([64, 128, 256, 512, 512]) {
         for _ in 0..convolutions {
-            x = g.conv2d(next(), x, Conv2d::new(channels, 3).padding(1))?;
+            features = features.conv2d(Conv2d::new(channels, 3).padding(1))?;
             if batch_norm {
-                x = g.batch_norm2d(next(), x)?;
+                features = features.batch_norm2d()?;
             }
-            x = g.relu(next(), x)?;
+            features = features.relu()?;
         }
-        x = g.max_pool2d(next(), x, MaxPool2d::new(2, 2))?;
+        features = features.max_pool2d(MaxPool2d::new(2, 2))?;
     }
+    let x = features.output();
     let x = g.adaptive_avg_pool2d("avgpool", x, 7)?;
     let x = g.flatten("flatten", x)?;
-    let x = g.linear("classifier.0", x, 4096)?;
-    let x = g.relu("classifier.1", x)?;
-    let x = g.dropout("classifier.2", x)?;
-    let x = g.linear("classifier.3", x, 4096)?;
-    let x = g.relu("classifier.4", x)?;
-    let x = g.dropout("classifier.5", x)?;
-    g.linear("classifier.6", x, classes)?;
-    Ok(g)
+    Sequential::new(g, "classifier", x)
+        .linear(4096)?
+        .relu()?
+        .dropout()?
+        .linear(4096)?
+        .relu()?
+        .dropout()?
+        .linear(plan.classes)?;
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! The forward pass: one value a layer, and the switches of max pools.
 
+use super::moves;
 use super::operator::{Operator, Parts, vector, word};
 use super::{Builder, Element, Limits, Operand, Slot, Source};
 use crate::graph::{MaxPool2d, Network, NodeId, Op};
-use crate::kernels::{Call, add, channel_affine, clamp, copy_channels, max_pool2d, permute};
+use crate::kernels::{Call, add, channel_affine, clamp, local_response_norm, max_pool2d};
 use crate::tensor::Shape;
 
 /// What the layers gave.
@@ -43,6 +44,7 @@ impl Forward {
         let graph = network.graph();
         let node = graph.node(id);
         let inputs: Vec<Slot> = node.inputs.iter().map(|input| self.value(*input)).collect();
+        let input = |i: usize| graph.node(node.inputs[i]).shape;
         let len = batch * node.shape.len();
         let operands: Vec<Operand> = inputs.iter().map(|slot| Operand::Value(*slot)).collect();
         b.at(&node.name, "forward");
@@ -54,11 +56,14 @@ impl Forward {
                 operator.apply(b, batch, inputs[0], Parts::LAYER, None)
             }
             Op::Relu => b.emit(Call::Clamp(clamp::Params::relu(word(len))), &operands, len),
+            Op::Hardtanh { low, high } => {
+                let params = clamp::Params { total: word(len), low: *low, high: *high, scale: 1.0 };
+                b.emit(Call::Clamp(params), &operands, len)
+            }
             Op::MaxPool2d(pool) => {
                 let out = b.value(Element::Float, len);
                 let winners = b.value(Element::Index, len);
-                let input = graph.node(node.inputs[0]).shape;
-                let params = max_pool_geometry(pool, input, node.shape, batch);
+                let params = max_pool_geometry(pool, input(0), node.shape, batch);
                 b.emit_into(Call::MaxPool2d(params), &operands, &[out, winners]);
                 self.winners[id.0] = Some(winners);
                 out
@@ -72,63 +77,31 @@ impl Forward {
                 b.emit(Call::ChannelAffine(params), &[operands[0], scale, shift], len)
             }
             Op::Add => b.emit(Call::Add(add::Params { total: word(len) }), &operands, len),
-            Op::Concat => {
-                let out = b.value(Element::Float, len);
-                for (first, input, shape) in slices(network, id) {
-                    let params = copy_channels::Params {
-                        positions: word(batch * shape.height * shape.width),
-                        from_channels: word(shape.channels),
-                        from_first: 0,
-                        to_channels: word(node.shape.channels),
-                        to_first: word(first),
-                        count: word(shape.channels),
-                    };
-                    let from = Operand::Value(self.value(input));
-                    b.emit_into(Call::CopyChannels(params), &[from], &[out]);
-                }
-                out
+            Op::Concat => moves::concat(b, network, id, batch, |input| self.value(input)),
+            Op::Narrow { start, length } => {
+                moves::narrow(b, input(0), batch, inputs[0], *start, *length)
             }
-            Op::Flatten => {
-                let shape = graph.node(node.inputs[0]).shape;
-                planes(b, shape, batch, inputs[0], true)
+            Op::ChannelShuffle { groups } => {
+                moves::shuffle(b, node.shape, batch, inputs[0], *groups)
             }
-            Op::Dropout => inputs[0],
+            Op::ZeroPad2d(zeros) => moves::pad(b, input(0), batch, inputs[0], *zeros),
+            Op::LocalResponseNorm(norm) => {
+                let call = Call::LocalResponseNorm(local_response_norm::Params {
+                    total: word(len),
+                    channels: word(node.shape.channels),
+                    before: word(norm.size / 2),
+                    after: word((norm.size - 1) / 2),
+                    share: norm.alpha / norm.size as f32,
+                    beta: norm.beta,
+                    k: norm.k,
+                });
+                b.emit(call, &operands, len)
+            }
+            Op::Flatten => moves::planes(b, input(0), batch, inputs[0], true),
+            Op::Dropout | Op::Identity => inputs[0],
         };
         self.values[id.0] = Some(value);
     }
-}
-
-/// From pixels to planes or back; nothing to do where a picture has one position or one channel.
-pub(super) fn planes(
-    b: &mut Builder,
-    shape: Shape,
-    rows: usize,
-    from: Slot,
-    to_planes: bool,
-) -> Slot {
-    if shape.is_vector() || shape.channels == 1 {
-        return from;
-    }
-    let len = rows * shape.len();
-    let params = permute::Params {
-        total: word(len),
-        channels: word(shape.channels),
-        positions: word(shape.height * shape.width),
-        to_planes: u32::from(to_planes),
-    };
-    b.emit(Call::Permute(params), &[Operand::Value(from)], len)
-}
-
-/// The inputs of a concatenation: first channel in the output, node, shape.
-pub(super) fn slices(network: &Network, id: NodeId) -> Vec<(usize, NodeId, Shape)> {
-    let graph = network.graph();
-    let mut first = 0;
-    let slice = |input: &NodeId| {
-        let shape = graph.node(*input).shape;
-        first += shape.channels;
-        (first - shape.channels, *input, shape)
-    };
-    graph.node(id).inputs.iter().map(slice).collect()
 }
 
 /// Scale and shift of each channel, where that is what the layer does.
@@ -152,13 +125,19 @@ pub(super) fn affine(network: &Network, id: NodeId) -> Option<(Vec<f64>, Vec<f64
         | Op::Conv2d(_)
         | Op::Linear(_)
         | Op::Relu
+        | Op::Hardtanh { .. }
         | Op::MaxPool2d(_)
         | Op::AvgPool2d(_)
         | Op::AdaptiveAvgPool2d(_)
+        | Op::LocalResponseNorm(_)
         | Op::Add
         | Op::Concat
+        | Op::Narrow { .. }
+        | Op::ChannelShuffle { .. }
+        | Op::ZeroPad2d(_)
         | Op::Flatten
-        | Op::Dropout => None,
+        | Op::Dropout
+        | Op::Identity => None,
     }
 }
 

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::builder::MOST_NUMBERS;
-use super::forward::{Forward, planes};
+use super::forward::Forward;
+use super::moves::planes;
 use super::operator::word;
 use super::relevance::{Shared, constant};
 use super::walk::{Signals, Walker};
@@ -12,7 +13,7 @@ use super::{Builder, Element, Operand, Program, Slot};
 use crate::error::{Error, Result};
 use crate::graph::{Network, NodeId, Op};
 use crate::kernels::{
-    Call, add, attribution, clamp, copy_channels, multiply_add, seed, sum_rows, top_k,
+    Call, Encoding, add, attribution, clamp, copy_channels, multiply_add, seed, sum_rows, top_k,
 };
 use crate::methods::{Method, Recipe, Start, Walk};
 use crate::rules::{Composite, Rule};
@@ -29,10 +30,11 @@ impl Limits {
     /// No limits: the CPU.
     pub const NONE: Limits = Limits { binding_bytes: usize::MAX };
 
-    /// Ranges of rows of a matrix, each within the limit (as 32 bit numbers).
+    /// Ranges of rows of a matrix, each within the limit in the words that shaders read.
     pub(super) fn shards(self, matrix: &Weight) -> Vec<Range<usize>> {
         let (rows, columns) = (matrix.shape()[0], matrix.shape()[1]);
-        let step = (self.binding_bytes / (columns * 4).max(1)).max(1);
+        let numbers = self.binding_bytes / 4 * Encoding::of(matrix.values()).per_word();
+        let step = (numbers / columns.max(1)).max(1);
         (0..rows).step_by(step).map(|first| first..(first + step).min(rows)).collect()
     }
 }
@@ -41,9 +43,9 @@ impl Limits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounds {
     /// One value a channel.
-    pub low: Vec<f32>,
+    pub low: Vec<f64>,
     /// One value a channel.
-    pub high: Vec<f32>,
+    pub high: Vec<f64>,
 }
 
 /// Which scores are explained.
@@ -450,26 +452,19 @@ fn contrast_layer(plan: &Plan<'_>) -> Result<NodeId> {
     let mut id = graph.output();
     loop {
         let node = graph.node(id);
-        match node.op {
-            Op::Conv2d(_) | Op::Linear(_) => return Ok(id),
-            Op::Relu
-            | Op::MaxPool2d(_)
-            | Op::AvgPool2d(_)
-            | Op::AdaptiveAvgPool2d(_)
-            | Op::BatchNorm2d { .. }
-            | Op::ChannelAffine { .. }
-            | Op::Flatten
-            | Op::Dropout => id = node.inputs[0],
-            Op::Input | Op::Add | Op::Concat => {
-                return Err(Error::Unsupported {
-                    what: format!("method `clrp2` on `{}`", graph.name()),
-                    why: format!(
-                        "the scores do not come from one linear layer, but from `{}`, a {}",
-                        node.name,
-                        node.op.kind()
-                    ),
-                });
-            }
+        if matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) {
+            return Ok(id);
         }
+        if !node.op.traits().keeps_channels {
+            return Err(Error::Unsupported {
+                what: format!("method `clrp2` on `{}`", graph.name()),
+                why: format!(
+                    "the scores do not come from one linear layer, but from `{}`, a {}",
+                    node.name,
+                    node.op.kind()
+                ),
+            });
+        }
+        id = node.inputs[0];
     }
 }

@@ -8,6 +8,7 @@ mod display;
 mod forward;
 mod lower;
 mod memory;
+mod moves;
 mod operator;
 mod relevance;
 mod walk;
@@ -18,7 +19,7 @@ pub use builder::Builder;
 pub use lower::{Bounds, Limits, Lowered, MapOutput, Plan, Targets, lower};
 
 use crate::kernels::conv2d::Packing;
-use crate::kernels::{Call, Part};
+use crate::kernels::{Call, Encoding, Part};
 use crate::weight::Weight;
 
 /// A value that a step makes or reads; many share a buffer, one after the other.
@@ -170,6 +171,14 @@ impl WeightUse {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How the numbers lie in the words that shaders read. Vectors are floats there too.
+    pub fn encoding(&self) -> Encoding {
+        match self.form {
+            Form::Vector => Encoding::F32,
+            Form::Rows { .. } | Form::Filters(_) => Encoding::of(self.numbers()),
+        }
     }
 
     /// The numbers of the source, as stored.

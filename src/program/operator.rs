@@ -6,7 +6,8 @@ use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
 use crate::graph::{Network, NodeId, Op};
 use crate::kernels::conv2d::Packing;
 use crate::kernels::{
-    Call, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, linear, linear_transpose,
+    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, linear,
+    linear_transpose,
 };
 use crate::tensor::Shape;
 use crate::weight::Weight;
@@ -43,17 +44,23 @@ impl Operator {
         let input = node.inputs.first().map(|input| graph.node(*input).shape);
         let weight = |suffix| network.weight(&node.name, suffix).cloned();
         match (&node.op, input) {
-            (Op::Conv2d(conv), Some(input)) => Some(Operator::Conv2d {
-                geometry: conv_geometry(conv, input, node.shape),
-                packing: Packing {
-                    groups: conv.groups,
-                    out_per_group: conv.out_channels / conv.groups,
-                    in_per_group: input.channels / conv.groups,
-                    taps: conv.kernel[0] * conv.kernel[1],
-                },
-                weight: weight("weight")?,
-                bias: weight("bias"),
-            }),
+            (Op::Conv2d(conv), Some(input)) => {
+                let filters = weight("weight")?;
+                Some(Operator::Conv2d {
+                    geometry: conv2d::Params {
+                        stored: Encoding::of(filters.values()).code(),
+                        ..conv_geometry(conv, input, node.shape)
+                    },
+                    packing: Packing {
+                        groups: conv.groups,
+                        out_per_group: conv.out_channels / conv.groups,
+                        in_per_group: input.channels / conv.groups,
+                        taps: conv.kernel[0] * conv.kernel[1],
+                    },
+                    weight: filters,
+                    bias: weight("bias"),
+                })
+            }
             (Op::Linear(_), Some(_)) => {
                 let weight_matrix = weight("weight")?;
                 let shards = limits.shards(&weight_matrix);
@@ -66,6 +73,8 @@ impl Operator {
                 stride_width: word(pool.stride[1]),
                 padding_height: word(pool.padding[0]),
                 padding_width: word(pool.padding[1]),
+                end_height: word(pool.padding[0] + pool.more_padding[0]),
+                end_width: word(pool.padding[1] + pool.more_padding[1]),
                 count_include_pad: u32::from(pool.count_include_pad),
                 ..pool_geometry(input, node.shape)
             })),
@@ -78,15 +87,21 @@ impl Operator {
                 | Op::Conv2d(_)
                 | Op::Linear(_)
                 | Op::Relu
+                | Op::Hardtanh { .. }
                 | Op::MaxPool2d(_)
                 | Op::AvgPool2d(_)
                 | Op::AdaptiveAvgPool2d(_)
                 | Op::BatchNorm2d { .. }
                 | Op::ChannelAffine { .. }
+                | Op::LocalResponseNorm(_)
                 | Op::Add
                 | Op::Concat
+                | Op::Narrow { .. }
+                | Op::ChannelShuffle { .. }
+                | Op::ZeroPad2d(_)
                 | Op::Flatten
-                | Op::Dropout,
+                | Op::Dropout
+                | Op::Identity,
                 _,
             ) => None,
         }
@@ -241,6 +256,7 @@ fn linear_geometry(
         bias_part: Part::Nothing.code(),
         gamma: parts.gamma,
         accumulate: 0,
+        stored: Encoding::of(weight.values()).code(),
     }
 }
 
@@ -266,6 +282,7 @@ fn conv_geometry(conv: &crate::graph::Conv2d, input: Shape, output: Shape) -> co
         bias_part: Part::Nothing.code(),
         gamma: 0.0,
         accumulate: 0,
+        stored: Encoding::F32.code(),
     }
 }
 
@@ -283,6 +300,8 @@ fn pool_geometry(input: Shape, output: Shape) -> avg_pool2d::Params {
         stride_width: 1,
         padding_height: 0,
         padding_width: 0,
+        end_height: 0,
+        end_width: 0,
         count_include_pad: 0,
         adaptive: 0,
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::forward::{Forward, affine};
 use super::lower::Plan;
+use super::moves;
 use super::operator::{Operator, Parts, vector, word};
 use super::{Builder, Operand, Slot, Source};
 use crate::error::{Error, Result};
@@ -125,13 +126,9 @@ impl Layer<'_> {
             Outputs::Negative => gate::Mode::Negative,
         };
         let len = b.len(r);
-        let call = Call::Gate(gate::Params {
-            total: word(len),
-            count: word(len / (self.plan.batch * self.repeat)),
-            repeat: word(self.repeat),
-            mode: mode as u32,
-            upper: f32::MAX,
-        });
+        let count = word(len / (self.plan.batch * self.repeat));
+        let repeat = word(self.repeat);
+        let call = Call::Gate(gate::Params::new(word(len), count, repeat, mode, [0.0, f32::MAX]));
         let y = self.forward.value(self.id);
         b.emit(call, &[Operand::Value(r), Operand::Value(y)], len)
     }
@@ -176,10 +173,20 @@ impl Layer<'_> {
         shared: &mut Shared,
         part: Input,
     ) -> Result<(Slot, usize)> {
+        self.part_of(b, shared, self.plan.network.graph().node(self.id).inputs[0], part)
+    }
+
+    fn part_of(
+        &self,
+        b: &mut Builder,
+        shared: &mut Shared,
+        id: NodeId,
+        part: Input,
+    ) -> Result<(Slot, usize)> {
         let graph = self.plan.network.graph();
-        let id = graph.node(self.id).inputs[0];
         let a = self.forward.value(id);
-        let shape = graph.node(id).shape;
+        let node = graph.node(id);
+        let shape = node.shape;
         if part == Input::All {
             return Ok((a, shape.len()));
         }
@@ -198,14 +205,21 @@ impl Layer<'_> {
             }
             Input::One => (constant(b, shape.len(), &vec![1.0; shape.channels]), 0),
             Input::AboveLow | Input::BelowHigh => {
-                let bounds = self.bounds(id)?;
-                let bound = if part == Input::AboveLow { bounds.0 } else { bounds.1 };
-                let scale = vector(b, Source::Made(vec![1.0; shape.channels]));
-                let shift = vector(b, Source::Made(bound.iter().map(|bound| -bound).collect()));
-                let channels = word(shape.channels);
-                let params = channel_affine::Params { total: word(len), channels, shifted: 1 };
-                let call = Call::ChannelAffine(params);
-                (b.emit(call, &[from[0], scale, shift], len), shape.len())
+                // Bounds are 0 where zeros were put around the picture, as the picture is.
+                if let Op::ZeroPad2d(zeros) = node.op {
+                    let (inner, _) = self.part_of(b, shared, node.inputs[0], part)?;
+                    let from = graph.node(node.inputs[0]).shape;
+                    (moves::pad(b, from, self.plan.batch, inner, zeros), shape.len())
+                } else {
+                    let bounds = self.bounds(id)?;
+                    let bound = if part == Input::AboveLow { bounds.0 } else { bounds.1 };
+                    let scale = vector(b, Source::Made(vec![1.0; shape.channels]));
+                    let shift = vector(b, Source::Made(bound.iter().map(|bound| -bound).collect()));
+                    let channels = word(shape.channels);
+                    let params = channel_affine::Params { total: word(len), channels, shifted: 1 };
+                    let call = Call::ChannelAffine(params);
+                    (b.emit(call, &[from[0], scale, shift], len), shape.len())
+                }
             }
         };
         shared.parts.insert((a, part), made);
@@ -217,11 +231,8 @@ impl Layer<'_> {
         let graph = self.plan.network.graph();
         let node = graph.node(id);
         match &node.op {
-            Op::Input => {
-                let widen = |bounds: &[f32]| bounds.iter().map(|&b| f64::from(b)).collect();
-                Ok((widen(&self.plan.bounds.low), widen(&self.plan.bounds.high)))
-            }
-            Op::Dropout => self.bounds(node.inputs[0]),
+            Op::Input => Ok((self.plan.bounds.low.clone(), self.plan.bounds.high.clone())),
+            Op::Dropout | Op::Identity | Op::ZeroPad2d(_) => self.bounds(node.inputs[0]),
             Op::ChannelAffine { .. } => {
                 let (scale, shift) = affine(self.plan.network, id).expect("it scales channels");
                 let (low, high) = self.bounds(node.inputs[0])?;
@@ -233,12 +244,16 @@ impl Layer<'_> {
             Op::Conv2d(_)
             | Op::Linear(_)
             | Op::Relu
+            | Op::Hardtanh { .. }
             | Op::MaxPool2d(_)
             | Op::AvgPool2d(_)
             | Op::AdaptiveAvgPool2d(_)
             | Op::BatchNorm2d { .. }
+            | Op::LocalResponseNorm(_)
             | Op::Add
             | Op::Concat
+            | Op::Narrow { .. }
+            | Op::ChannelShuffle { .. }
             | Op::Flatten => Err(Error::RuleMismatch {
                 rule: self.rule.to_string(),
                 layer: graph.node(self.id).name.clone(),

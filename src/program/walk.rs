@@ -1,13 +1,16 @@
 //! A backward walk: signals go from a layer's output to its inputs, last layer first.
 
-use super::forward::{Forward, affine, max_pool_geometry, planes, slices};
+use super::forward::{Forward, affine, max_pool_geometry};
 use super::lower::Plan;
+use super::moves;
 use super::operator::{Operator, Parts, vector, word};
 use super::relevance::{Layer, Shared};
 use super::{Builder, Operand, Slot, Source};
 use crate::error::Result;
-use crate::graph::{NodeId, Op};
-use crate::kernels::{Call, Part, add, channel_affine, copy_channels, gate, max_pool2d_backward};
+use crate::graph::{LocalResponseNorm, NodeId, Op};
+use crate::kernels::{
+    Call, Part, add, channel_affine, gate, local_response_norm_backward, max_pool2d_backward,
+};
 use crate::methods;
 use crate::rules::Rule;
 
@@ -87,6 +90,7 @@ impl Walker<'_> {
         b.at(&node.name, &self.note(id, mirrored));
         let rows = self.plan.batch * self.repeat;
         let input = |i: usize| node.inputs[i];
+        let shape = |i: usize| graph.node(input(i)).shape;
         let one = |signal: Slot| vec![(input(0), signal)];
         Ok(match &node.op {
             Op::Input => Vec::new(),
@@ -102,19 +106,16 @@ impl Walker<'_> {
                     one(layer.hand_down(b, shared, &operator, r)?)
                 }
             }
-            Op::Relu => one(match self.kind {
-                methods::Walk::Relevance => r,
-                methods::Walk::Gradient(mode) => self.gate(b, mode, r, forward.value(id)),
-            }),
+            Op::Relu => one(self.gate(b, forward, id, [0.0, f32::MAX], r)),
+            Op::Hardtanh { low, high } => one(self.gate(b, forward, id, [*low, *high], r)),
             Op::MaxPool2d(pool) => {
-                let shape = graph.node(input(0)).shape;
                 let params = max_pool2d_backward::Params {
-                    pool: max_pool_geometry(pool, shape, node.shape, rows),
+                    pool: max_pool_geometry(pool, shape(0), node.shape, rows),
                     repeat: word(self.repeat),
                 };
                 let reads = [Operand::Value(forward.winners(id)), Operand::Value(r)];
                 let call = Call::MaxPool2dBackward(params);
-                one(b.emit(call, &reads, rows * shape.len()))
+                one(b.emit(call, &reads, rows * shape(0).len()))
             }
             Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => one(match self.kind {
                 methods::Walk::Relevance => r,
@@ -135,23 +136,20 @@ impl Walker<'_> {
                 }
                 methods::Walk::Gradient(_) => node.inputs.iter().map(|input| (*input, r)).collect(),
             },
-            Op::Concat => {
-                let cut = |(first, input, shape): (usize, NodeId, crate::tensor::Shape)| {
-                    let params = copy_channels::Params {
-                        positions: word(rows * shape.height * shape.width),
-                        from_channels: word(node.shape.channels),
-                        from_first: word(first),
-                        to_channels: word(shape.channels),
-                        to_first: 0,
-                        count: word(shape.channels),
-                    };
-                    let call = Call::CopyChannels(params);
-                    (input, b.emit(call, &[Operand::Value(r)], rows * shape.len()))
-                };
-                slices(network, id).into_iter().map(cut).collect()
+            Op::LocalResponseNorm(norm) => one(match self.kind {
+                methods::Walk::Relevance => r,
+                methods::Walk::Gradient(_) => self.through_norm(b, forward, id, norm, r),
+            }),
+            Op::Concat => moves::split(b, network, id, rows, r),
+            Op::Narrow { start, length } => {
+                one(moves::widen(b, shape(0), rows, r, *start, *length))
             }
-            Op::Flatten => one(planes(b, graph.node(input(0)).shape, rows, r, false)),
-            Op::Dropout => one(r),
+            Op::ChannelShuffle { groups } => {
+                one(moves::shuffle(b, node.shape, rows, r, node.shape.channels / groups))
+            }
+            Op::ZeroPad2d(zeros) => one(moves::crop(b, shape(0), rows, r, *zeros)),
+            Op::Flatten => one(moves::planes(b, shape(0), rows, r, false)),
+            Op::Dropout | Op::Identity => one(r),
         })
     }
 
@@ -174,16 +172,50 @@ impl Walker<'_> {
         }
     }
 
-    fn gate(&self, b: &mut Builder, mode: gate::Mode, g: Slot, y: Slot) -> Slot {
+    /// Through a ReLU or hardtanh with these bounds. ReLU's readings hold for ReLU6, too; a
+    /// hardtanh that lets negative values through has a gradient only.
+    fn gate(
+        &self,
+        b: &mut Builder,
+        forward: &Forward,
+        id: NodeId,
+        bounds: [f32; 2],
+        r: Slot,
+    ) -> Slot {
+        let mode = match self.kind {
+            methods::Walk::Relevance => return r,
+            methods::Walk::Gradient(_) if bounds[0] < 0.0 => gate::Mode::Active,
+            methods::Walk::Gradient(mode) => mode,
+        };
+        let len = b.len(r);
+        let count = word(len / (self.plan.batch * self.repeat));
+        let params = gate::Params::new(word(len), count, word(self.repeat), mode, bounds);
+        b.emit(Call::Gate(params), &[Operand::Value(r), Operand::Value(forward.value(id))], len)
+    }
+
+    fn through_norm(
+        &self,
+        b: &mut Builder,
+        forward: &Forward,
+        id: NodeId,
+        norm: &LocalResponseNorm,
+        g: Slot,
+    ) -> Slot {
+        let node = self.plan.network.graph().node(id);
         let len = b.len(g);
-        let call = Call::Gate(gate::Params {
+        let call = Call::LocalResponseNormBackward(local_response_norm_backward::Params {
             total: word(len),
-            count: word(len / (self.plan.batch * self.repeat)),
+            count: word(node.shape.len()),
             repeat: word(self.repeat),
-            mode: mode as u32,
-            upper: f32::MAX,
+            channels: word(node.shape.channels),
+            before: word(norm.size / 2),
+            after: word((norm.size - 1) / 2),
+            share: norm.alpha / norm.size as f32,
+            beta: norm.beta,
+            k: norm.k,
         });
-        b.emit(call, &[Operand::Value(g), Operand::Value(y)], len)
+        let a = Operand::Value(forward.value(node.inputs[0]));
+        b.emit(call, &[a, Operand::Value(g)], len)
     }
 
     fn note(&self, id: NodeId, mirrored: bool) -> String {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::rules::Rule;
+use crate::rules::{BatchNorm, Rule};
 
 /// Kinds of layers that a rule can be chosen for. All others have one way to hand relevance on:
 /// ReLU, dropout and flatten as it is, max pools to the winner, concatenations by slices.
@@ -29,9 +29,18 @@ impl LayerKind {
             Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => Some(LayerKind::AvgPool2d),
             Op::Add => Some(LayerKind::Add),
             Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => Some(LayerKind::BatchNorm2d),
-            Op::Input | Op::Relu | Op::MaxPool2d(_) | Op::Concat | Op::Flatten | Op::Dropout => {
-                None
-            }
+            Op::Input
+            | Op::Relu
+            | Op::Hardtanh { .. }
+            | Op::MaxPool2d(_)
+            | Op::LocalResponseNorm(_)
+            | Op::Concat
+            | Op::Narrow { .. }
+            | Op::ChannelShuffle { .. }
+            | Op::ZeroPad2d(_)
+            | Op::Flatten
+            | Op::Dropout
+            | Op::Identity => None,
         }
     }
 }
@@ -64,6 +73,7 @@ pub struct Composite {
     entries: Vec<(Selector, Rule)>,
     stabilizer: f32,
     bias: bool,
+    batch_norm: BatchNorm,
 }
 
 impl Composite {
@@ -71,7 +81,13 @@ impl Composite {
     /// convolutions and fully connected layers, [`Rule::Norm`] for average pools and additions,
     /// [`Rule::Pass`] for batch norm.
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), entries: Vec::new(), stabilizer: 1e-9, bias: false }
+        Self {
+            label: label.into(),
+            entries: Vec::new(),
+            stabilizer: 1e-9,
+            bias: false,
+            batch_norm: BatchNorm::Bypass,
+        }
     }
 
     /// Appends a rule for the layers of the kind that see the picture itself.
@@ -111,6 +127,13 @@ impl Composite {
         Self { bias, ..self }
     }
 
+    /// The same with batch norm bypassed (the default) or folded into its neighbours; who lowers
+    /// a network calls [`fold_batch_norm`](super::fold_batch_norm) before.
+    #[must_use]
+    pub fn with_batch_norm(self, batch_norm: BatchNorm) -> Self {
+        Self { batch_norm, ..self }
+    }
+
     /// The composite's name.
     pub fn label(&self) -> &str {
         &self.label
@@ -119,6 +142,11 @@ impl Composite {
     /// What is added to denominators, with their sign.
     pub fn stabilizer(&self) -> f32 {
         self.stabilizer
+    }
+
+    /// What becomes of batch norm.
+    pub fn batch_norm(&self) -> BatchNorm {
+        self.batch_norm
     }
 
     /// Whether biases take part in denominators.
@@ -170,24 +198,11 @@ fn default_rule(kind: LayerKind) -> Rule {
     }
 }
 
-/// For each node, whether its output is the picture, scaled at most.
+/// For each node, whether its output is the picture, scaled or padded at most.
 fn sees_picture(graph: &Graph) -> Vec<bool> {
     let mut known: Vec<bool> = Vec::new();
     for node in graph.nodes() {
-        known.push(match node.op {
-            Op::Input => true,
-            Op::ChannelAffine { .. } | Op::Dropout => known[node.inputs[0].0],
-            Op::Conv2d(_)
-            | Op::Linear(_)
-            | Op::Relu
-            | Op::MaxPool2d(_)
-            | Op::AvgPool2d(_)
-            | Op::AdaptiveAvgPool2d(_)
-            | Op::BatchNorm2d { .. }
-            | Op::Add
-            | Op::Concat
-            | Op::Flatten => false,
-        });
+        known.push(node.op.traits().keeps_picture && node.inputs.iter().all(|id| known[id.0]));
     }
     known
 }

@@ -4,12 +4,14 @@
 //! are those of the field: `a` input of a layer, `w` weight, `b` bias, `z` denominator, `s` ratio
 //! `r / z`, `c` what the transpose hands down, `r` relevance.
 
+mod canonize;
 mod composite;
 mod fraction;
 mod presets;
 
 use std::fmt;
 
+pub use canonize::{BatchNorm, fold_batch_norm};
 pub use composite::{Composite, LayerKind, Selector};
 pub use fraction::{Fraction, Input, Outputs};
 pub use presets::{PRESETS, preset};

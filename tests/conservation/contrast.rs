@@ -143,6 +143,7 @@ fn clrp2_lets_the_negated_activations_win_above_its_layer() {
             kernel: [3, 3],
             stride: [2, 2],
             padding: [1, 1],
+            more_padding: [0; 2],
             ceil_mode: false,
             count_include_pad: false,
         };

@@ -40,6 +40,7 @@ pub(super) fn random_network(random: &mut Random, bias: bool) -> Network {
             kernel,
             stride: [random.of(1..=2), random.of(1..=2)],
             padding: kernel.map(|size| size / 2),
+            more_padding: [0; 2],
             dilation: [1, 1],
             groups: 1,
             bias,

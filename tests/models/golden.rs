@@ -5,6 +5,8 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
+use crate::support::Recipe;
+
 /// The references of one network.
 pub(super) struct Golden {
     tensors: HashMap<String, Vec<f64>>,
@@ -43,6 +45,25 @@ impl Golden {
     /// The classes that the maps explain.
     pub(super) fn targets(&self) -> Vec<u32> {
         self.tensors["targets"].iter().map(|&target| target as u32).collect()
+    }
+
+    /// How the weights were drawn.
+    pub(super) fn recipe(&self) -> Recipe {
+        let words = |key: &str, mark: char| -> Vec<String> {
+            let value = self.metadata.get(key).map(String::as_str).unwrap_or_default();
+            value.split(mark).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        let numbers: Vec<f64> = words("norm_weight", ' ')
+            .iter()
+            .map(|word| word.parse().expect("the script writes numbers"))
+            .collect();
+        let norm_weight = numbers.first().zip(numbers.get(1)).map(|(a, b)| (*a, *b));
+        Recipe { order: words("tensors", ','), norm_weight }
+    }
+
+    /// Whether there is a map or rule of that prefix.
+    pub(super) fn has(&self, prefix: &str) -> bool {
+        self.tensors.keys().any(|key| key.starts_with(prefix))
     }
 
     /// Height and width of the picture.

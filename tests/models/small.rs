@@ -1,14 +1,14 @@
 //! The small networks of `golden/README.md`, layer by layer.
 
 use clrp::Result;
-use clrp::graph::{AvgPool2d, Conv2d, Graph, Linear, MaxPool2d, NodeId, Op};
+use clrp::graph::{AvgPool2d, Conv2d, Graph, Linear, LocalResponseNorm, MaxPool2d, NodeId, Op};
 use clrp::tensor::Shape;
 
 /// Appends a network's layers.
 type Build = fn(&mut Graph) -> Result<NodeId>;
 
 /// Name, input and layers of each.
-pub(super) const SMALL: [(&str, Shape, Build); 9] = [
+pub(super) const SMALL: [(&str, Shape, Build); 13] = [
     ("strides", Shape::new(3, 11, 13), strides),
     ("dilation_groups", Shape::new(3, 9, 11), dilation_groups),
     ("max_pools", Shape::new(3, 13, 10), max_pools),
@@ -18,6 +18,10 @@ pub(super) const SMALL: [(&str, Shape, Build); 9] = [
     ("residual", Shape::new(3, 9, 11), residual),
     ("concat", Shape::new(3, 11, 9), concat),
     ("signed", Shape::new(3, 11, 9), signed),
+    ("inverted_residuals", Shape::new(3, 11, 14), inverted_residuals),
+    ("shuffle", Shape::new(3, 9, 10), shuffle),
+    ("local_response", Shape::new(3, 13, 11), local_response),
+    ("zero_pads", Shape::new(3, 11, 13), zero_pads),
 ];
 
 fn without_bias(conv: Conv2d) -> Conv2d {
@@ -61,6 +65,7 @@ fn max_pools(g: &mut Graph) -> Result<NodeId> {
         kernel: [2, 3],
         stride: [1, 2],
         padding: [1; 2],
+        more_padding: [0; 2],
         dilation: [2, 1],
         ceil_mode: false,
     };
@@ -80,6 +85,7 @@ fn avg_pools(g: &mut Graph) -> Result<NodeId> {
         kernel: [3; 2],
         stride: [2; 2],
         padding: [1; 2],
+        more_padding: [0; 2],
         ceil_mode: true,
         count_include_pad: true,
     };
@@ -88,6 +94,7 @@ fn avg_pools(g: &mut Graph) -> Result<NodeId> {
         kernel: [2; 2],
         stride: [1; 2],
         padding: [0, 1],
+        more_padding: [0; 2],
         ceil_mode: false,
         count_include_pad: true,
     };
@@ -153,6 +160,7 @@ fn signed(g: &mut Graph) -> Result<NodeId> {
         kernel: [2; 2],
         stride: [1; 2],
         padding: [0; 2],
+        more_padding: [0; 2],
         ceil_mode: false,
         count_include_pad: true,
     };
@@ -162,4 +170,72 @@ fn signed(g: &mut Graph) -> Result<NodeId> {
     let x = conv_relu(g, "conv2", x, Conv2d { kernel: [1, 2], ..Conv2d::new(10, 1) })?;
     let x = head(g, "fc0", x, 12)?;
     g.push("fc1", Op::Linear(Linear { out_features: 5, bias: true }), &[x])
+}
+
+const RELU6: Op = Op::Hardtanh { low: 0.0, high: 6.0 };
+
+/// A convolution without bias and its batch norm.
+fn conv_norm(g: &mut Graph, name: &str, x: NodeId, conv: Conv2d) -> Result<NodeId> {
+    let x = g.conv2d(name, x, without_bias(conv))?;
+    g.batch_norm2d(format!("{name}_norm"), x)
+}
+
+fn inverted_residuals(g: &mut Graph) -> Result<NodeId> {
+    let x = conv_norm(g, "stem", g.input(), Conv2d::new(6, 3).stride(2).padding(1))?;
+    let x = g.push("relu0", RELU6, &[x])?;
+    let y = conv_norm(g, "expand", x, Conv2d::new(12, 1))?;
+    let y = g.push("relu1", RELU6, &[y])?;
+    let y = conv_norm(g, "depthwise", y, Conv2d::new(12, 3).padding(1).groups(12))?;
+    let y = g.push("relu2", RELU6, &[y])?;
+    let y = conv_norm(g, "project", y, Conv2d::new(6, 1))?;
+    let x = g.add("add", y, x)?;
+    let x = g.conv2d("head", x, Conv2d::new(10, 1))?;
+    let x = g.push("relu3", RELU6, &[x])?;
+    let x = g.adaptive_avg_pool2d("pool", x, 1)?;
+    head(g, "fc", x, 6)
+}
+
+fn shuffle(g: &mut Graph) -> Result<NodeId> {
+    let x = conv_relu(g, "stem", g.input(), Conv2d::new(8, 3).padding(1))?;
+    let left = g.push("left", Op::Narrow { start: 0, length: 4 }, &[x])?;
+    let right = g.push("right", Op::Narrow { start: 4, length: 4 }, &[x])?;
+    let right = g.conv2d("branch", right, without_bias(Conv2d::new(4, 3).padding(1)))?;
+    let right = g.batch_norm2d("norm", right)?;
+    let right = g.relu("relu1", right)?;
+    let x = g.concat("concat0", &[left, right])?;
+    let x = g.push("shuffle", Op::ChannelShuffle { groups: 2 }, &[x])?;
+    let x = conv_relu(g, "conv", x, Conv2d::new(9, 3).stride(2))?;
+    let first = g.push("first", Op::Narrow { start: 0, length: 3 }, &[x])?;
+    let second = g.push("second", Op::Narrow { start: 3, length: 2 }, &[x])?;
+    let third = g.push("third", Op::Narrow { start: 5, length: 4 }, &[x])?;
+    let first = g.conv2d("thirds", first, Conv2d { kernel: [1, 2], ..Conv2d::new(3, 1) })?;
+    let mut means = Vec::new();
+    for (name, part) in [("mean0", second), ("mean1", first), ("mean2", third)] {
+        means.push(g.adaptive_avg_pool2d(name, part, 1)?);
+    }
+    let x = g.concat("concat1", &means)?;
+    head(g, "fc", x, 5)
+}
+
+fn local_response(g: &mut Graph) -> Result<NodeId> {
+    let wide = LocalResponseNorm { size: 5, alpha: 0.5, beta: 0.75, k: 1.5 };
+    let even = LocalResponseNorm { size: 4, alpha: 0.2, beta: 0.5, k: 1.0 };
+    let x = conv_relu(g, "conv0", g.input(), Conv2d::new(7, 3).stride(2))?;
+    let x = g.push("norm0", Op::LocalResponseNorm(wide), &[x])?;
+    let x = g.max_pool2d("pool0", x, MaxPool2d::new(3, 2).ceil())?;
+    let x = conv_relu(g, "conv1", x, Conv2d::new(8, 3).padding(1))?;
+    let x = g.push("norm1", Op::LocalResponseNorm(even), &[x])?;
+    head(g, "fc", x, 5)
+}
+
+fn zero_pads(g: &mut Graph) -> Result<NodeId> {
+    let x = g.push("pad0", Op::ZeroPad2d([0, 1, 0, 2]), &[g.input()])?;
+    let x = conv_relu(g, "conv0", x, Conv2d::new(6, 3).stride(2))?;
+    let x = g.push("pad1", Op::ZeroPad2d([1, 2, 0, 1]), &[x])?;
+    let conv1 = Conv2d { kernel: [2, 3], ..Conv2d::new(8, 1).stride(2) };
+    let x = g.conv2d("conv1", x, without_bias(conv1))?;
+    let x = g.batch_norm2d("norm1", x)?;
+    let x = g.relu("relu1", x)?;
+    let x = g.adaptive_avg_pool2d("pool", x, 1)?;
+    head(g, "fc", x, 5)
 }

@@ -9,8 +9,8 @@ use clrp::tensor::Shape;
 use crate::support::{Matrix, bounds, values, weights};
 
 /// Bounds of the pictures, which are in -1..1.
-pub(super) const LOW: f32 = -1.25;
-pub(super) const HIGH: f32 = 1.5;
+pub(super) const LOW: f64 = -1.25;
+pub(super) const HIGH: f64 = 1.5;
 
 /// The stabilizer of the layer on top.
 pub(super) const TOP_EPSILON: f32 = 0.125;
@@ -119,6 +119,7 @@ pub(super) fn pools() -> Vec<Sample> {
         kernel: [2, 2],
         stride: [2, 2],
         padding: [0, 0],
+        more_padding: [0; 2],
         ceil_mode: false,
         count_include_pad: true,
     };

@@ -18,22 +18,44 @@ fn drawn(seed: u64, t: u64, i: u64) -> f64 {
     signed_unit(mix(seed.wrapping_add(t).wrapping_add(i)))
 }
 
+/// How weights are drawn.
+#[derive(Default)]
+pub(crate) struct Recipe {
+    /// State-dict keys in the order of their streams; none: as the graph has them.
+    pub(crate) order: Vec<String>,
+    /// Offset and scale of batch norm's weights, where not the usual ones.
+    pub(crate) norm_weight: Option<(f64, f64)>,
+}
+
 /// A network with weights drawn as `golden/README.md` describes it.
 pub(crate) fn weights(graph: Graph, seed: u64) -> Network {
+    drawn_weights(graph, seed, &Recipe::default())
+}
+
+/// The same by a recipe of its own.
+pub(crate) fn drawn_weights(graph: Graph, seed: u64, recipe: &Recipe) -> Network {
+    let specs = graph.weight_specs();
     let ranges: Vec<(f64, f64)> =
-        graph.weight_specs().iter().map(|spec| offset_and_scale(&graph, spec)).collect();
-    filled(graph, |spec_number, _, i| {
-        let (offset, scale) = ranges[spec_number];
-        (offset + scale * drawn(seed, spec_number as u64, i as u64)) as f32
+        specs.iter().map(|spec| offset_and_scale(&graph, spec, recipe)).collect();
+    let stream = |number: usize, name: &str| match recipe.order.is_empty() {
+        true => number,
+        false => recipe.order.iter().position(|known| known == name).expect("it was drawn"),
+    };
+    let streams: Vec<usize> =
+        specs.iter().enumerate().map(|(number, spec)| stream(number, &spec.name)).collect();
+    assert!(recipe.order.is_empty() || recipe.order.len() == specs.len(), "tensors drawn");
+    filled(graph, |number, _, i| {
+        let (offset, scale) = ranges[number];
+        (offset + scale * drawn(seed, streams[number] as u64, i as u64)) as f32
     })
 }
 
-fn offset_and_scale(graph: &Graph, spec: &WeightSpec) -> (f64, f64) {
+fn offset_and_scale(graph: &Graph, spec: &WeightSpec, recipe: &Recipe) -> (f64, f64) {
     let (layer, suffix) = spec.name.rsplit_once('.').expect("weights are named layer.suffix");
     let node = graph.nodes().iter().find(|node| node.name == layer).expect("the layer exists");
     let normalises = matches!(node.op, Op::BatchNorm2d { .. });
     match (normalises, suffix) {
-        (true, "weight") => (1.0, 0.3),
+        (true, "weight") => recipe.norm_weight.unwrap_or((1.0, 0.3)),
         (true, "running_var") => (1.0, 0.5),
         (true, _) => (0.0, 0.2),
         (false, "weight") => (0.0, (6.0 / spec.shape[1..].iter().product::<usize>() as f64).sqrt()),
@@ -70,7 +92,7 @@ pub(crate) fn pictures(shape: Shape, count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Bounds of the same size for every channel.
-pub(crate) fn bounds(channels: usize, low: f32, high: f32) -> Bounds {
+pub(crate) fn bounds(channels: usize, low: f64, high: f64) -> Bounds {
     Bounds { low: vec![low; channels], high: vec![high; channels] }
 }
 

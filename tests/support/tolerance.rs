@@ -9,6 +9,10 @@ pub(crate) const EXACT: f64 = 0.0;
 /// division 2.5 units of 1.2e-7. Of the value itself: nothing cancels.
 pub(crate) const ROUNDED_F32: f64 = 1e-6;
 
+/// A power in f32: Vulkan allows `exp2(y log2 x)`, each with 3 units of 1.2e-7 and more as the
+/// exponent grows, here to about 3.
+pub(crate) const POWER_F32: f64 = 4e-6;
+
 /// A sum in f32 whose terms may cancel, of the largest result. Rounding walks randomly: after n
 /// terms it is about sqrt(n / 2) * 6e-8 of the sum of that many random terms, 3e-6 for the 5000
 /// terms of the longest one here; a missing term would be 1e-2.

@@ -2,9 +2,10 @@
 
 use clrp::kernels::conv2d::{Packing, Params as Conv};
 use clrp::kernels::linear::Params as Matrix;
-use clrp::kernels::{Call, Part, conv_transpose2d, linear_transpose};
+use clrp::kernels::{Call, Encoding, Part, conv_transpose2d, linear_transpose};
 use clrp::program::{Form, Source, WeightUse};
-use clrp::weight::Weight;
+use clrp::weight::{Dtype, Weight};
+use half::{bf16, f16};
 
 use super::{Case, Given};
 use crate::support::Random;
@@ -51,6 +52,8 @@ const CONVOLUTIONS: &[Shape] = &[
     (2, [67, 70, 1], [[9, 9], [3, 3], [1, 1], [1, 1], [1, 1]]),
     (1, [17, 130, 1], [[9, 8], [3, 3], [2, 2], [0, 0], [1, 1]]),
     (3, [65, 66, 1], [[12, 11], [1, 1], [1, 1], [0, 0], [1, 1]]),
+    // More columns than are unpacked at once on the CPU, deep enough for sums in pieces.
+    (1, [60, 131, 1], [[4, 4], [3, 3], [1, 1], [1, 1], [1, 1]]),
     // Kernels larger than the input, padding beyond the kernel.
     (2, [3, 4, 1], [[2, 2], [3, 3], [1, 1], [1, 1], [1, 1]]),
     (1, [2, 3, 1], [[3, 4], [2, 2], [1, 1], [3, 4], [1, 1]]),
@@ -83,6 +86,7 @@ fn geometry((batch, [ins, outs, groups], sizes): Shape) -> Conv {
         bias_part: Part::Nothing.code(),
         gamma: 0.0,
         accumulate: 0,
+        stored: Encoding::F32.code(),
     }
 }
 
@@ -120,7 +124,30 @@ fn convolutions(random: &mut Random) -> Vec<Conv> {
         let p = Conv { part: part.code(), bias_part, gamma, ..geometry(CONVOLUTIONS[1]) };
         cases.extend([p, Conv { accumulate: 1, ..p }]);
     }
+    let halves: Vec<_> = (0..).zip(&cases).map(|(i, p)| Conv { stored: half(i), ..*p }).collect();
+    cases.extend(halves);
     cases
+}
+
+/// One encoding of 16 bit, then the other: the cases of each part come in pairs.
+fn half(i: usize) -> u32 {
+    [Encoding::F16, Encoding::BF16][i % 2].code()
+}
+
+/// A weight of random numbers, with some so small that f16 has no leading one for them.
+fn weight(random: &mut Random, name: &str, shape: &[usize], stored: u32) -> Weight {
+    let mut values = random.floats(shape.iter().product());
+    values.iter_mut().step_by(7).for_each(|value| *value *= 5e-5);
+    let bits = |of: fn(f32) -> u16| values.iter().map(|value| of(*value)).collect();
+    if stored == Encoding::F16.code() {
+        let bits = bits(|value| f16::from_f32(value).to_bits());
+        return Weight::from_bits16(name, shape, Dtype::F16, bits);
+    }
+    if stored == Encoding::BF16.code() {
+        let bits = bits(|value| bf16::from_f32(value).to_bits());
+        return Weight::from_bits16(name, shape, Dtype::BF16, bits);
+    }
+    Weight::from_f32(name, shape, values)
 }
 
 fn filters(random: &mut Random, p: &Conv) -> WeightUse {
@@ -133,9 +160,8 @@ fn filters(random: &mut Random, p: &Conv) -> WeightUse {
         in_per_group: ins,
         taps: size[0] * size[1],
     };
-    let values = random.floats(shape.iter().product());
     WeightUse {
-        source: Source::Stored(Weight::from_f32("filters", &shape, values)),
+        source: Source::Stored(weight(random, "filters", &shape, p.stored)),
         form: Form::Filters(packing),
         part: (Part::from_code(p.part), p.gamma),
     }
@@ -194,6 +220,8 @@ const MATRICES: &[[u32; 5]] = &[
     [2, 130, 67, 20, 30],
     [3, 31, 40, 0, 1],
     [6, 257, 10, 9, 1],
+    // One that starts and ends in the middle of a pair.
+    [2, 31, 7, 3, 3],
 ];
 
 fn matrices(random: &mut Random) -> Vec<Matrix> {
@@ -214,6 +242,7 @@ fn matrices(random: &mut Random) -> Vec<Matrix> {
         bias_part: (i * 3 % 8) as u32,
         gamma: 0.3,
         accumulate: (i / 2 % 2) as u32,
+        stored: Encoding::F32.code(),
     };
     let mut cases: Vec<Matrix> = shapes.enumerate().map(of).collect();
     for (i, part) in PARTS.into_iter().enumerate() {
@@ -221,14 +250,15 @@ fn matrices(random: &mut Random) -> Vec<Matrix> {
         let p = Matrix { part: part.code(), bias_part, gamma: 0.25 * i as f32, ..cases[7] };
         cases.extend([Matrix { accumulate: 0, ..p }, Matrix { accumulate: 1, ..p }]);
     }
+    let halves: Vec<_> = (0..).zip(&cases).map(|(i, p)| Matrix { stored: half(i), ..*p }).collect();
+    cases.extend(halves);
     cases
 }
 
 fn rows(random: &mut Random, p: &Matrix) -> WeightUse {
     let shape = [p.out_features as usize, p.in_features as usize];
-    let values = random.floats(shape[0] * shape[1]);
     WeightUse {
-        source: Source::Stored(Weight::from_f32("matrix", &shape, values)),
+        source: Source::Stored(weight(random, "matrix", &shape, p.stored)),
         form: Form::Rows { rows: p.first as usize..(p.first + p.rows) as usize, columns: shape[1] },
         part: (Part::All, 0.0),
     }

@@ -2,7 +2,8 @@
 
 use clrp::kernels::{
     Call, add, attribution, channel_affine, channel_constant, clamp, copy_channels, gate,
-    multiply_add, permute, seed, stabilized_ratio, sum_rows, top_k,
+    local_response_norm, local_response_norm_backward, multiply_add, permute, seed,
+    stabilized_ratio, sum_rows, top_k,
 };
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::Weight;
@@ -50,9 +51,11 @@ pub(super) fn gate(random: &mut Random) -> Vec<Case> {
     use gate::Mode as M;
     let mut cases = Vec::new();
     for mode in [M::Active, M::Guided, M::Deconvnet, M::Negative] {
-        for (count, batch, repeat, upper) in [(1, 1, 1, f32::MAX), (301, 2, 3, 1.5)] {
+        for (count, batch, repeat, bounds) in
+            [(1, 1, 1, [0.0, f32::MAX]), (301, 2, 3, [0.0, 1.5]), (301, 2, 3, [-1.0, 1.0])]
+        {
             let total = count * batch * repeat;
-            let p = gate::Params { total, count, repeat, mode: mode as u32, upper };
+            let p = gate::Params::new(total, count, repeat, mode, bounds);
             let g = Given::Float(random.ties(total as usize));
             let y = Given::Float(random.ties((count * batch) as usize));
             let operands = vec![g, y, Given::junk(total as usize)];
@@ -60,6 +63,45 @@ pub(super) fn gate(random: &mut Random) -> Vec<Case> {
         }
     }
     cases
+}
+
+/// Channels, channels of a sum below and above its own, positions.
+const NORMS: [(u32, [u32; 2], u32); 4] =
+    [(1, [2, 2], 3), (4, [0, 0], 5), (7, [2, 1], 50), (96, [2, 2], 21)];
+
+pub(super) fn local_response_norm(random: &mut Random) -> Vec<Case> {
+    let case = |(channels, [before, after], positions): (u32, [u32; 2], u32)| {
+        let total = channels * positions;
+        let (share, beta, k) = (0.5, 0.75, 2.0);
+        let p = local_response_norm::Params { total, channels, before, after, share, beta, k };
+        let operands =
+            vec![Given::Float(random.floats(total as usize)), Given::junk(total as usize)];
+        Case { call: Call::LocalResponseNorm(p), operands }
+    };
+    NORMS.into_iter().map(case).collect()
+}
+
+pub(super) fn local_response_norm_backward(random: &mut Random) -> Vec<Case> {
+    let case = |(channels, [before, after], positions): (u32, [u32; 2], u32)| {
+        let (batch, repeat, count) = (2, 3, channels * positions);
+        let total = count * batch * repeat;
+        let p = local_response_norm_backward::Params {
+            total,
+            count,
+            repeat,
+            channels,
+            before,
+            after,
+            share: 0.5,
+            beta: 0.75,
+            k: 2.0,
+        };
+        let a = Given::Float(random.floats((count * batch) as usize));
+        let g = Given::Float(random.floats(total as usize));
+        let operands = vec![a, g, Given::junk(total as usize)];
+        Case { call: Call::LocalResponseNormBackward(p), operands }
+    };
+    NORMS.into_iter().map(case).collect()
 }
 
 /// Values of a row, pictures, rows of a picture, and whether all pictures share their inputs.

@@ -112,6 +112,8 @@ fn avg_pools() -> Vec<AvgPool> {
         stride_width: 1,
         padding_height: 0,
         padding_width: 0,
+        end_height: 0,
+        end_width: 0,
         count_include_pad: 0,
         adaptive: 0,
     };
@@ -132,6 +134,8 @@ fn avg_pools() -> Vec<AvgPool> {
             stride_width: stride[1],
             padding_height: padding[0],
             padding_width: padding[1],
+            end_height: padding[0],
+            end_width: padding[1],
             count_include_pad,
             ..planes(*many, *input, *output)
         })
@@ -139,7 +143,19 @@ fn avg_pools() -> Vec<AvgPool> {
     let adaptive = ADAPTIVE_POOLS
         .iter()
         .map(|(many, [input, output])| AvgPool { adaptive: 1, ..planes(*many, *input, *output) });
-    sliding.chain(adaptive).collect()
+    // Two rows and one column more of padding than at the start, which make the last windows.
+    let asymmetric = [0, 1].map(|count_include_pad| AvgPool {
+        kernel_height: 3,
+        kernel_width: 3,
+        stride_height: 2,
+        stride_width: 2,
+        padding_width: 1,
+        end_height: 2,
+        end_width: 2,
+        count_include_pad,
+        ..planes([2, 3], [6, 7], [3, 4])
+    });
+    sliding.chain(adaptive).chain(asymmetric).collect()
 }
 
 pub(super) fn avg_pool2d(random: &mut Random) -> Vec<Case> {

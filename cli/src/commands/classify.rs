@@ -67,24 +67,23 @@ impl Classify {
     pub(crate) fn run(&self) -> Result<()> {
         let images = &self.pictures.images;
         pictures::check(images)?;
-        let model = self.network.model()?;
+        let chosen = self.network.choose(self.pictures.size)?;
         let runner = Runner {
-            model,
-            network: self.network.network(model)?,
+            network: chosen.network,
             device: self.device.open(self.precision)?,
             composite: preset("contrastive")?,
-            preprocess: self.pictures.preprocess(model.preprocess()),
+            preprocess: self.pictures.preprocess(chosen.preprocess),
             batch: self.pictures.batch.min(images.len()),
             seed: 0,
         };
-        let labels = runner.labels();
+        let labels = chosen.labels;
         if let Some(npy) = &self.npy {
-            spare(npy, images.iter().chain(&self.network.weights))?;
+            spare(npy, images.iter().chain(&chosen.weights))?;
         }
         let file = self.npy.as_deref().map(AtomicFile::create).transpose()?;
         let setting = Setting {
-            model: model.name,
-            weights: self.network.weights.as_deref().map(shown),
+            model: chosen.name,
+            weights: chosen.weights.as_deref().map(shown),
             device: runner.device.name(),
             composite: None,
         };
@@ -98,7 +97,7 @@ impl Classify {
                 let image = shown(&picture.path);
                 if !self.json {
                     let table = prediction_table(&predictions);
-                    let (model, device) = (setting.model, &setting.device);
+                    let (model, device) = (&setting.model, &setting.device);
                     let text = format!("{image}: {model} on {device}\n{table}\n");
                     bar.suspend(|| print(text))?;
                 }

@@ -6,7 +6,6 @@ use clap::Args;
 use clrp::explainer::probabilities;
 use clrp::image::Colormap;
 use clrp::labels::Labels;
-use clrp::rules::preset;
 use clrp::{Explained, Explanation, Method};
 use serde::Serialize;
 
@@ -14,7 +13,7 @@ use crate::console::{print, print_json, progress, say};
 use crate::failure::Result;
 use crate::known::Known;
 use crate::maps::{Files, Writer};
-use crate::options::{DeviceOptions, NetworkOptions, PictureOptions, Precision};
+use crate::options::{DeviceOptions, NetworkOptions, PictureOptions, Precision, RuleOptions};
 use crate::pictures::{self, Loaded};
 use crate::report::{
     Document, Input, Prediction, Setting, label, prediction_table, predictions, shown,
@@ -76,10 +75,8 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "TARGET", default_value = "top1", allow_hyphen_values = true)]
     target: String,
 
-    /// The rules of relevance
-    #[arg(long, value_name = "NAME", default_value = "contrastive",
-        value_parser = Known::COMPOSITES)]
-    composite: String,
+    #[command(flatten)]
+    rules: RuleOptions,
 
     #[command(flatten)]
     device: DeviceOptions,
@@ -147,29 +144,27 @@ impl Explain {
     pub(crate) fn run(&self) -> Result<()> {
         let methods = unique_methods(&self.method)?;
         let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
-        let composite = preset(&self.composite)?;
+        let composite = self.rules.composite()?;
         let images = &self.pictures.images;
         pictures::check(images)?;
-        let model = self.network.model()?;
-        let network = self.network.network(model)?;
+        let chosen = self.network.choose(self.pictures.size)?;
         let runner = Runner {
-            model,
-            network,
+            network: chosen.network,
             device: self.device.open(self.precision)?,
             composite,
-            preprocess: self.pictures.preprocess(model.preprocess()),
+            preprocess: self.pictures.preprocess(chosen.preprocess),
             batch: self.pictures.batch.min(images.len()),
             seed: self.seed,
         };
         // Rules that do not suit the network.
         runner.explainer()?;
-        let labels = runner.labels();
-        let target = targets::parse(&self.target, &labels, model.name)?;
-        let weights = self.network.weights.as_ref();
+        let labels = chosen.labels;
+        let target = targets::parse(&self.target, &labels, &chosen.name)?;
+        let weights = chosen.weights.as_ref();
         let writer = Writer::new(&self.output, images, weights, palette, self.overlay, self.npy)?;
         let setting = Setting {
-            model: model.name,
-            weights: self.network.weights.as_deref().map(shown),
+            model: chosen.name,
+            weights: chosen.weights.as_deref().map(shown),
             device: runner.device.name(),
             composite: Some(runner.composite.label().to_owned()),
         };

@@ -3,17 +3,16 @@
 use std::fmt::Write;
 
 use clap::Args;
-use clrp::graph::{Graph, Network, Weights};
+use clrp::graph::{Graph, Network, Op};
 use clrp::program::{Program, Targets};
-use clrp::rules::{Composite, preset};
+use clrp::rules::Composite;
 use clrp::{Explainer, Method};
 
 use super::explain::unique_methods;
-use super::models::parameters;
 use crate::console::print;
 use crate::failure::Result;
 use crate::known::Known;
-use crate::options::{DeviceOptions, NetworkOptions, Precision};
+use crate::options::{DeviceOptions, NetworkOptions, Precision, RuleOptions};
 use crate::table::{Table, thousands};
 
 const EXAMPLES: &str = "\
@@ -33,10 +32,8 @@ pub(crate) struct Inspect {
         value_parser = Known::METHODS)]
     method: Vec<String>,
 
-    /// The rules of relevance
-    #[arg(long, value_name = "NAME", default_value = "contrastive",
-        value_parser = Known::COMPOSITES)]
-    composite: String,
+    #[command(flatten)]
+    rules: RuleOptions,
 
     #[command(flatten)]
     device: DeviceOptions,
@@ -50,20 +47,15 @@ impl Inspect {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         let methods = unique_methods(&self.method)?;
-        let composite = preset(&self.composite)?;
-        let model = self.network.model()?;
-        let weights = match self.network.weights(model)? {
-            Some(weights) => weights,
-            None => Weights::zeros(&model.graph(model.input_shape(), model.classes())?),
-        };
-        let network = model.network(model.input_shape(), weights)?;
+        let composite = self.rules.composite()?;
+        let chosen = self.network.choose_layers()?;
         let device = self.device.open(Precision::F32)?;
-        let mut text = layers(network.graph(), &composite)?;
         let name = device.name();
-        let explainer = Explainer::builder(network, model.preprocess())
-            .composite(composite)
+        let explainer = Explainer::builder(chosen.network, chosen.preprocess)
+            .composite(composite.clone())
             .device(device)
             .build()?;
+        let mut text = listing(explainer.network().graph(), &composite)?;
         let program = explainer.lower(&methods, Targets::Top(1))?.program;
         text += &summary(&program, explainer.network(), &name, &methods);
         if self.program {
@@ -74,7 +66,7 @@ impl Inspect {
 }
 
 /// The layers and the rule of each.
-fn layers(graph: &Graph, composite: &Composite) -> Result<String> {
+fn listing(graph: &Graph, composite: &Composite) -> Result<String> {
     let rules = composite.assign(graph)?;
     let specs = graph.weight_specs();
     let headings = ["layer", "kind", "inputs", "output", ">parameters", "rule"];
@@ -94,13 +86,38 @@ fn layers(graph: &Graph, composite: &Composite) -> Result<String> {
             inputs.join(" "),
             node.shape.to_string(),
             if numbers == 0 { String::new() } else { thousands(numbers) },
-            rule.map(|rule| rule.to_string()).unwrap_or_default(),
+            rule.map_or_else(|| only_way(&node.op).to_owned(), |rule| rule.to_string()),
         ]);
     }
     let (name, label) = (graph.name(), composite.label());
-    let (parameters, work) = (thousands(parameters(graph)), thousands(graph.multiply_adds()));
+    let (parameters, work) = (thousands(graph.parameters()), thousands(graph.multiply_adds()));
     let total = format!("{parameters} parameters, {work} multiply-adds");
     Ok(format!("{name}, rules of {label}: {total}\n\n{table}"))
+}
+
+/// How relevance goes through a layer that no rule can be chosen for.
+fn only_way(op: &Op) -> &'static str {
+    match op {
+        Op::Input
+        | Op::Conv2d(_)
+        | Op::Linear(_)
+        | Op::AvgPool2d(_)
+        | Op::AdaptiveAvgPool2d(_)
+        | Op::BatchNorm2d { .. }
+        | Op::ChannelAffine { .. }
+        | Op::Add => "",
+        Op::Relu
+        | Op::Hardtanh { .. }
+        | Op::LocalResponseNorm(_)
+        | Op::Flatten
+        | Op::Dropout
+        | Op::Identity => "pass",
+        Op::MaxPool2d(_) => "to the winner",
+        Op::Concat => "each its slice",
+        Op::Narrow { .. } => "to the range",
+        Op::ChannelShuffle { .. } => "back in order",
+        Op::ZeroPad2d(_) => "without the zeros",
+    }
 }
 
 /// What would run for one picture.

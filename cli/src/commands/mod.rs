@@ -2,9 +2,11 @@
 
 pub(crate) mod classify;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod explain;
+pub(crate) mod fetch;
 pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod scenes;

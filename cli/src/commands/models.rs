@@ -1,8 +1,8 @@
 //! `clrp models`: the known networks.
 
 use clap::Args;
-use clrp::graph::Graph;
 use clrp::models::{MODELS, Model};
+use clrp_weights::fetch::PUBLISHED;
 use serde::Serialize;
 
 use crate::console::{print, print_json};
@@ -15,8 +15,9 @@ Examples:
   clrp inspect --model vgg16
 
 JSON (--json), one object:
-  models  name, input [3, H, W], parameters, multiply_adds (one forward pass), classes (of the
-          published weights), bundled (whether --weights can be left out)";
+  models  name, input [3, H, W], parameters, flops (of one forward pass: a multiply-add counts
+          two), multiply_adds (half of them), classes (of the published weights), weights (the
+          published file; null: none), bundled (whether they come with clrp)";
 
 /// Arguments of `clrp models`.
 #[derive(Debug, Args)]
@@ -37,8 +38,10 @@ struct Entry {
     name: &'static str,
     input: [usize; 3],
     parameters: usize,
+    flops: usize,
     multiply_adds: usize,
     classes: usize,
+    weights: Option<&'static str>,
     bundled: bool,
 }
 
@@ -46,12 +49,15 @@ impl Entry {
     fn of(model: &Model) -> Result<Self> {
         let shape = model.input_shape();
         let graph = model.graph(shape, model.classes())?;
+        let published = PUBLISHED.iter().find(|published| published.model == model.name);
         Ok(Self {
             name: model.name,
             input: [shape.channels, shape.height, shape.width],
-            parameters: parameters(&graph),
+            parameters: graph.parameters(),
+            flops: 2 * graph.multiply_adds(),
             multiply_adds: graph.multiply_adds(),
             classes: model.classes(),
+            weights: published.map(|published| published.file),
             bundled: model.bundled().is_some(),
         })
     }
@@ -64,29 +70,22 @@ impl Models {
         if self.json {
             return print_json(&Listing { models });
         }
-        let headings = ["name", "input", ">parameters", ">multiply-adds", ">classes", "weights"];
+        let headings = ["name", "input", ">parameters", ">FLOPs", ">classes", "weights"];
         let mut table = Table::new(headings);
         for entry in models {
             table.row([
                 entry.name.to_owned(),
                 entry.input.map(|length| length.to_string()).join("x"),
                 thousands(entry.parameters),
-                thousands(entry.multiply_adds),
+                thousands(entry.flops),
                 entry.classes.to_string(),
-                if entry.bundled { "bundled" } else { "file" }.to_owned(),
+                match entry.weights {
+                    Some(file) => file.to_owned(),
+                    None if entry.bundled => "bundled".to_owned(),
+                    None => String::new(),
+                },
             ]);
         }
-        print(table)
+        print(format!("{table}\nFLOPs of one forward pass; a multiply-add counts two.\n"))
     }
-}
-
-/// Trained numbers, as torch counts them: without batch norm's running statistics.
-pub(crate) fn parameters(graph: &Graph) -> usize {
-    let trained = |name: &str| !name.ends_with(".running_mean") && !name.ends_with(".running_var");
-    let specs = graph.weight_specs();
-    specs
-        .iter()
-        .filter(|spec| trained(&spec.name))
-        .map(|spec| spec.shape.iter().product::<usize>())
-        .sum()
 }

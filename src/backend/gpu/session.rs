@@ -23,7 +23,7 @@ pub struct GpuSession {
     readback: wgpu::Buffer,
     bytes: u64,
     /// Kept for the other sessions that want them.
-    _weights: Vec<Arc<Resident>>,
+    weights: Vec<Arc<Resident>>,
 }
 
 /// A step with all that it needs.
@@ -54,6 +54,15 @@ impl GpuSession {
     /// Bytes of device memory that this session alone takes: all but the weights.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of the weights on the device, which sessions share.
+    pub fn weight_bytes(&self) -> u64 {
+        let first = |(i, weight): &(usize, &Arc<Resident>)| {
+            !self.weights[..*i].iter().any(|earlier| Arc::ptr_eq(earlier, weight))
+        };
+        let held = self.weights.iter().enumerate().filter(first);
+        held.map(|(_, weight)| weight.buffer.size()).sum()
     }
 
     /// How many pieces a run is submitted in: one, unless a watchdog would end it.
@@ -99,7 +108,7 @@ impl GpuSession {
             outputs,
             bytes: own + resources.params.bytes() + readback.size(),
             readback,
-            _weights: weights,
+            weights,
         })
     }
 

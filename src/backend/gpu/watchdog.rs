@@ -51,6 +51,8 @@ fn work(call: &Call) -> u64 {
         | Call::Clamp(_)
         | Call::CopyChannels(_)
         | Call::Gate(_)
+        | Call::LocalResponseNorm(_)
+        | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2d(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
@@ -108,6 +110,7 @@ mod tests {
             bias_part: 0,
             gamma: 0.0,
             accumulate: 0,
+            stored: 0,
         };
         assert_eq!(work(&Call::Conv2d(p)), 3_699_376_128);
     }

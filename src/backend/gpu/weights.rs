@@ -1,9 +1,9 @@
 //! Weights on the device: uploaded once for each form, shared by all sessions that use them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use super::device::Device;
@@ -95,13 +95,15 @@ fn equal(a: &WeightUse, b: &WeightUse) -> bool {
     }
 }
 
-/// Numbers that are converted and staged at once: 16 MiB.
+/// Numbers that are converted and staged at once: 16 MiB, or 8 of 16 bit. Even, so that pairs stay
+/// together.
 const CHUNK: usize = 4 << 20;
 
 /// A stream of numbers to the device that holds no more than two chunks in staging memory.
 struct Upload<'a> {
     device: &'a Device,
     converted: Vec<f32>,
+    reordered: Vec<u16>,
     /// Numbers written and not yet submitted.
     pending: usize,
     previous: Option<wgpu::SubmissionIndex>,
@@ -109,7 +111,7 @@ struct Upload<'a> {
 
 impl<'a> Upload<'a> {
     fn new(device: &'a Device) -> Self {
-        Self { device, converted: Vec::new(), pending: 0, previous: None }
+        Self { device, converted: Vec::new(), reordered: Vec::new(), pending: 0, previous: None }
     }
 
     fn resident(&mut self, weight: &WeightUse, source: Option<Weight>) -> Result<Resident> {
@@ -117,7 +119,8 @@ impl<'a> Upload<'a> {
             Source::Stored(stored) => format!("weight `{}`", stored.name()),
             Source::Made(_) => "a weight made while planning".to_owned(),
         };
-        let buffer = self.device.buffer(bytes(weight.len()), COPIED_STORAGE, what)?;
+        let words = weight.len().div_ceil(weight.encoding().per_word());
+        let buffer = self.device.buffer(bytes(words), COPIED_STORAGE, what)?;
         for first in (0..weight.len()).step_by(CHUNK) {
             let count = CHUNK.min(weight.len() - first);
             self.write(&buffer, weight, first, count)?;
@@ -137,18 +140,26 @@ impl<'a> Upload<'a> {
         count: usize,
     ) -> Result<()> {
         let all = weight.numbers();
-        let values = match &weight.form {
-            Form::Vector => in_order(all.slice(first..first + count), &mut self.converted),
-            Form::Rows { rows, columns } => {
-                let first = rows.start * columns + first;
-                in_order(all.slice(first..first + count), &mut self.converted)
+        let range = first..first + count;
+        let values: &[u8] = match (&weight.form, all.bits16()) {
+            (Form::Vector, _) => in_order(all.slice(range), &mut self.converted),
+            (Form::Rows { rows, columns }, bits) => {
+                let before = rows.start * columns;
+                let range = before + range.start..before + range.end;
+                match bits {
+                    Some(bits) => bytemuck::cast_slice(&bits[range]),
+                    None => in_order(all.slice(range), &mut self.converted),
+                }
             }
-            Form::Filters(packing) => packed(all, packing, first, count, &mut self.converted),
+            (Form::Filters(packing), Some(bits)) => {
+                packed(packing, range, |i| bits[i], &mut self.reordered)
+            }
+            (Form::Filters(packing), None) => {
+                packed(packing, range, |i| all.get(i), &mut self.converted)
+            }
         };
-        self.device.attempt(|| {
-            let offset = first as u64 * 4;
-            self.device.queue.write_buffer(buffer, offset, bytemuck::cast_slice(values));
-        })
+        let offset = (first / weight.encoding().per_word()) as u64 * 4;
+        self.device.attempt(|| write_words(&self.device.queue, buffer, offset, values))
     }
 
     /// Starts the copies and waits for those before them.
@@ -167,29 +178,36 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// The numbers as `f32`, which most of them are already.
-fn in_order<'a>(numbers: Rows<'a>, converted: &'a mut Vec<f32>) -> &'a [f32] {
-    converted.resize(numbers.len(), 0.0);
-    match numbers {
-        Rows::F32(values) => return values,
-        Rows::F16(values) => values.convert_to_f32_slice(converted),
-        Rows::BF16(values) => values.convert_to_f32_slice(converted),
-        Rows::F64(values) => {
-            converted.iter_mut().zip(values).for_each(|(to, &from)| *to = from as f32);
-        }
+/// Fills up with zeros behind a number that has no second one in its word.
+fn write_words(queue: &wgpu::Queue, buffer: &wgpu::Buffer, offset: u64, values: &[u8]) {
+    let (words, single) = values.as_chunks::<4>();
+    if !words.is_empty() {
+        queue.write_buffer(buffer, offset, words.as_flattened());
     }
-    converted
+    if let [low, high] = *single {
+        let offset = offset + words.as_flattened().len() as u64;
+        queue.write_buffer(buffer, offset, &[low, high, 0, 0]);
+    }
 }
 
-/// `count` packed filter values, from `first` on.
-fn packed<'a>(
-    all: Rows<'_>,
+/// The bytes of the numbers as `f32`, which most of them are already.
+fn in_order<'a>(numbers: Rows<'a>, converted: &'a mut Vec<f32>) -> &'a [u8] {
+    if let Rows::F32(values) = numbers {
+        return bytemuck::cast_slice(values);
+    }
+    converted.resize(numbers.len(), 0.0);
+    numbers.widen(converted);
+    bytemuck::cast_slice(converted)
+}
+
+/// The bytes of packed filter values, each of which `number` reads from its place in torch's order.
+fn packed<'a, T: bytemuck::Pod + Send + Sync>(
     packing: &Packing,
-    first: usize,
-    count: usize,
-    converted: &'a mut Vec<f32>,
-) -> &'a [f32] {
-    let values = (first..first + count).into_par_iter().with_min_len(1 << 14);
-    values.map(|i| all.get(packing.source(i))).collect_into_vec(converted);
-    converted
+    range: Range<usize>,
+    number: impl Fn(usize) -> T + Sync + Send,
+    reordered: &'a mut Vec<T>,
+) -> &'a [u8] {
+    let values = range.into_par_iter().with_min_len(1 << 14);
+    values.map(|i| number(packing.source(i))).collect_into_vec(reordered);
+    bytemuck::cast_slice(reordered)
 }

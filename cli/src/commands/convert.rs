@@ -1,0 +1,57 @@
+//! `clrp convert`: weights of other formats as safetensors.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clrp_weights::convert::{Summary, convert};
+
+use crate::console::{print, say};
+use crate::failure::Result;
+use crate::folder::spare;
+use crate::network::open_any;
+use crate::table::{Table, thousands};
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp convert vgg16-397923af.pth vgg16.safetensors --f16
+  clrp convert mine.onnx mine.safetensors
+
+Prints the tensors, and the file's bytes and SHA-256. With --f16, matrices and filters get 16 bits;
+biases and batch norm keep 32.";
+
+/// Arguments of `clrp convert`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Convert {
+    /// A PyTorch checkpoint (.pth), an ONNX file or safetensors
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+
+    /// The safetensors file
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+
+    /// Write matrices and filters as 16-bit numbers
+    #[arg(long)]
+    f16: bool,
+}
+
+impl Convert {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        spare(&self.output, [&self.input])?;
+        let weights = open_any(&self.input)?;
+        for (name, dtype) in weights.others() {
+            say("note", &format!("tensor `{name}` of type {dtype} is left out"));
+        }
+        let Summary { tensors, bytes, sha256 } = convert(&weights, &self.output, self.f16)?;
+        let mut table = Table::new(["tensor", "type", "shape"]);
+        for tensor in &tensors {
+            let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
+            table.row([tensor.name.clone(), tensor.dtype.to_owned(), shape.join("x")]);
+        }
+        let path = self.output.display();
+        let (count, bytes) = (thousands(tensors.len()), thousands(bytes));
+        print(format!("{table}\n{path}: {count} tensors, {bytes} bytes, SHA-256 {sha256}\n"))
+    }
+}

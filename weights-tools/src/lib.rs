@@ -1,0 +1,6 @@
+//! Foreign files for clrp: PyTorch checkpoints, ONNX, downloads.
+
+pub mod convert;
+pub mod fetch;
+pub mod onnx;
+pub mod pth;

@@ -1,0 +1,295 @@
+//! A tensor as a view of a storage, checked against it, and its numbers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use clrp::weight::{Dtype, Weight};
+use memmap2::Mmap;
+
+use super::element::Element;
+
+/// How many times the file's bytes all copies together may take. Views of a storage repeat its
+/// numbers, and a stride of 0 repeats one number; no honest checkpoint lives by that.
+const EXPANSION: usize = 16;
+
+/// What does not fit: what was expected, and what was found.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+impl Misfit {
+    pub(super) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { expected: expected.into(), found: found.into() }
+    }
+}
+
+/// A tensor that lies within its storage.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) element: Element,
+    pub(super) shape: Vec<usize>,
+    strides: Vec<usize>,
+    /// Bytes of the file from the first number to the end of the storage.
+    bytes: Range<usize>,
+    count: usize,
+}
+
+impl View {
+    /// The most dimensions: a three-dimensional convolution has 5.
+    pub(super) const RANK: usize = 8;
+
+    /// The tensor with these sizes, if all its numbers lie in these bytes of the file.
+    pub(super) fn new(
+        element: Element,
+        storage: Range<usize>,
+        offset: u64,
+        shape: Vec<usize>,
+        strides: Vec<usize>,
+    ) -> Result<Self, Misfit> {
+        if shape.len() > Self::RANK {
+            let found = "more";
+            return Err(Misfit::new(format!("at most {} dimensions", Self::RANK), found));
+        }
+        if strides.len() != shape.len() {
+            let expected = format!("a stride for each size of {shape:?}");
+            return Err(Misfit::new(expected, strides.len().to_string()));
+        }
+        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+        let Some(count) = count else {
+            return Err(Misfit::new("a shape that can be counted", format!("{shape:?}")));
+        };
+        if count == 0 {
+            let (bytes, strides) = (storage.start..storage.start, vec![0; shape.len()]);
+            return Ok(Self { element, shape, strides, bytes, count });
+        }
+        // A single step is never taken, however long torch says it is.
+        let taken = |(&size, stride)| if size == 1 { 0 } else { stride };
+        let strides: Vec<usize> = shape.iter().zip(strides).map(taken).collect();
+        let held = storage.len() / element.size();
+        let last = last_number(offset, &shape, &strides).filter(|last| *last < held);
+        let start = usize::try_from(offset).ok().filter(|_| last.is_some());
+        let Some(start) = start else {
+            let expected = format!("numbers within the {held} of its storage");
+            let found = format!("shape {shape:?}, strides {strides:?}, offset {offset}");
+            return Err(Misfit::new(expected, found));
+        };
+        let bytes = storage.start + start * element.size()..storage.end;
+        Ok(Self { element, shape, strides, bytes, count })
+    }
+
+    /// Whether the numbers lie side by side in the shape's order.
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        self.count == 0
+            || self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+                let fits = size == 1 || stride == expected;
+                expected *= size;
+                fits
+            })
+    }
+
+    /// The numbers, each converted, in the shape's order.
+    fn gather<const N: usize, T>(&self, file: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
+        let (numbers, _) = file[self.bytes.clone()].as_chunks::<N>();
+        if self.is_contiguous() {
+            return numbers[..self.count].iter().map(|bytes| convert(*bytes)).collect();
+        }
+        let mut values = Vec::with_capacity(self.count);
+        let mut place = vec![0; self.shape.len()];
+        let mut at = 0;
+        while values.len() < self.count {
+            values.push(convert(numbers[at]));
+            for axis in (0..place.len()).rev() {
+                place[axis] += 1;
+                at += self.strides[axis];
+                if place[axis] < self.shape[axis] {
+                    break;
+                }
+                at -= place[axis] * self.strides[axis];
+                place[axis] = 0;
+            }
+        }
+        values
+    }
+}
+
+fn last_number(offset: u64, shape: &[usize], strides: &[usize]) -> Option<usize> {
+    let offset = usize::try_from(offset).ok()?;
+    shape.iter().zip(strides).try_fold(offset, |last, (&size, &stride)| {
+        last.checked_add((size - 1).checked_mul(stride)?)
+    })
+}
+
+/// A file's bytes, and how many more may be copied out of them.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    bytes: &'a [u8],
+    map: Option<&'a Arc<Mmap>>,
+    room: usize,
+}
+
+impl<'a> Source<'a> {
+    /// The bytes of a file, and the map that they lie in, if any.
+    pub(super) fn new(bytes: &'a [u8], map: Option<&'a Arc<Mmap>>) -> Self {
+        Self { bytes, map, room: bytes.len().saturating_mul(EXPANSION) }
+    }
+
+    /// The tensor as a weight, or nothing if it has numbers of another type than weights have.
+    pub(super) fn weight(&mut self, name: &str, view: &View) -> Result<Option<Weight>, Misfit> {
+        let dtype = match view.element {
+            Element::F64 => return self.narrowed(name, view).map(Some),
+            Element::F32 => Dtype::F32,
+            Element::F16 => Dtype::F16,
+            Element::BF16 => Dtype::BF16,
+            Element::I64
+            | Element::I32
+            | Element::I16
+            | Element::I8
+            | Element::U8
+            | Element::Bool => return Ok(None),
+        };
+        if let Some(map) = self.map
+            && view.count > 0
+            && view.is_contiguous()
+        {
+            let end = view.bytes.start + view.count * dtype.size();
+            let aligned = (map.as_ptr() as usize + view.bytes.start).is_multiple_of(dtype.size());
+            if !aligned {
+                self.charge(view, dtype.size())?;
+            }
+            return Ok(Weight::mapped(name, &view.shape, dtype, map, view.bytes.start..end));
+        }
+        self.charge(view, dtype.size())?;
+        let shape = &view.shape;
+        Ok(Some(match dtype {
+            Dtype::F32 => {
+                Weight::from_f32(name, shape, view.gather(self.bytes, f32::from_le_bytes))
+            }
+            Dtype::F16 | Dtype::BF16 => {
+                Weight::from_bits16(name, shape, dtype, view.gather(self.bytes, u16::from_le_bytes))
+            }
+            Dtype::F64 => {
+                Weight::from_f64(name, shape, view.gather(self.bytes, f64::from_le_bytes))
+            }
+        }))
+    }
+
+    fn narrowed(&mut self, name: &str, view: &View) -> Result<Weight, Misfit> {
+        self.charge(view, Dtype::F32.size())?;
+        // A finite number that is too large becomes infinite; the search for it is rare.
+        let narrow = |wide: f64| wide as f32;
+        let values = view.gather(self.bytes, |bytes| narrow(f64::from_le_bytes(bytes)));
+        if let Some(index) = values.iter().position(|value| value.is_infinite()) {
+            let wide = view.gather(self.bytes, f64::from_le_bytes);
+            let lost =
+                (index..wide.len()).find(|&i| wide[i].is_finite() && values[i].is_infinite());
+            if let Some(index) = lost {
+                let found = format!("{:e} at element {index}", wide[index]);
+                return Err(Misfit::new("numbers within the range of F32", found));
+            }
+        }
+        Ok(Weight::from_f32(name, &view.shape, values))
+    }
+
+    /// Takes a copy of the tensor, with numbers of that many bytes, from what may be copied.
+    fn charge(&mut self, view: &View, size: usize) -> Result<(), Misfit> {
+        let needed = view.count.checked_mul(size).filter(|needed| *needed <= self.room);
+        let Some(needed) = needed else {
+            let expected = format!(
+                "copies of at most {EXPANSION} times the file's {} bytes",
+                self.bytes.len()
+            );
+            let found = format!("shape {:?} with strides {:?}", view.shape, view.strides);
+            return Err(Misfit::new(expected, found));
+        };
+        self.room -= needed;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(offset: u64, shape: &[usize], strides: &[usize]) -> Result<View, Misfit> {
+        // Six numbers of one byte each, behind two bytes of something else.
+        View::new(Element::U8, 2..8, offset, shape.to_vec(), strides.to_vec())
+    }
+
+    fn numbers(offset: u64, shape: &[usize], strides: &[usize]) -> Vec<u8> {
+        let file = [99, 99, 0, 1, 2, 3, 4, 5, 99];
+        view(offset, shape, strides).expect("it fits").gather(&file, |[byte]| byte)
+    }
+
+    #[test]
+    fn strides_are_followed() {
+        assert_eq!(numbers(0, &[2, 3], &[3, 1]), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(numbers(0, &[3, 2], &[1, 3]), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(numbers(1, &[2, 2], &[3, 1]), [1, 2, 4, 5]);
+        assert_eq!(numbers(5, &[2, 2], &[0, 0]), [5, 5, 5, 5]);
+        assert_eq!(numbers(4, &[], &[]), [4]);
+        assert!(numbers(9, &[0, 7], &[1, 1]).is_empty());
+    }
+
+    #[test]
+    fn contiguous_is_what_lies_side_by_side() {
+        let contiguous = |shape: &[usize], strides: &[usize]| {
+            view(0, shape, strides).expect("fits").is_contiguous()
+        };
+        assert!(contiguous(&[2, 3], &[3, 1]));
+        assert!(contiguous(&[1, 3, 1], &[77, 1, 55]));
+        assert!(contiguous(&[], &[]));
+        assert!(!contiguous(&[3, 2], &[1, 3]));
+        assert!(!contiguous(&[2, 2], &[3, 1]));
+        assert!(!contiguous(&[2], &[0]));
+    }
+
+    #[test]
+    fn a_view_stays_in_its_storage() {
+        const HUGE: usize = usize::MAX;
+        for (offset, shape, strides) in [
+            (0, &[7][..], &[1][..]),
+            (6, &[], &[]),
+            (u64::MAX, &[1], &[1]),
+            (0, &[2, 3], &[4, 1]),
+            (0, &[2], &[HUGE]),
+            (1, &[2], &[HUGE]),
+            (0, &[HUGE, HUGE], &[0, 0]),
+            (0, &[HUGE, HUGE, 0], &[0, 0, 0]),
+            (0, &[2, 2], &[1]),
+            (0, &[1; 9], &[1; 9]),
+        ] {
+            assert!(view(offset, shape, strides).is_err(), "{offset} {shape:?} {strides:?}");
+        }
+    }
+
+    #[test]
+    fn copies_are_limited_by_the_file() {
+        let file = [0; 64];
+        let weight = |count: usize| {
+            let view = View::new(Element::F32, 0..4, 0, vec![count], vec![0]).expect("it fits");
+            let mut source = Source::new(&file, None);
+            source.weight("w", &view).map(|weight| weight.expect("it is a float").len())
+        };
+        assert_eq!(weight(64 * EXPANSION / 4).expect("as many as allowed"), 256);
+        assert!(weight(64 * EXPANSION / 4 + 1).is_err());
+        assert!(weight(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn doubles_out_of_range_are_named() {
+        let file: Vec<u8> =
+            [1.5, f64::INFINITY, -1e39].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let narrow = |count: usize| {
+            let view = View::new(Element::F64, 0..24, 0, vec![count], vec![1]).expect("it fits");
+            Source::new(&file, None).weight("w", &view)
+        };
+        assert_eq!(
+            narrow(2).expect("both fit").expect("a float").values().get::<f32>(1),
+            f32::INFINITY
+        );
+        assert_eq!(narrow(3).expect_err("too large").found, "-1e39 at element 2");
+    }
+}

@@ -1,0 +1,88 @@
+//! The container that torch writes since 1.6: a ZIP archive with `<prefix>/data.pkl` and a stored
+//! entry `<prefix>/data/<key>` for each storage.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+
+use ::zip::{CompressionMethod, ZipArchive};
+
+use super::checkpoint::Checkpoint;
+use super::cursor::Cursor;
+use super::error::{Error, Result, shown};
+use super::machine::{self, Persistent};
+
+/// What the file starts with.
+pub(super) const START: &[u8] = b"PK\x03\x04";
+
+/// Reads the archive; storages stay where they are.
+pub(super) fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
+    let entries = entries(file, bytes)?;
+    let fault = |what: &str, expected: &str, found: String| Error::Container {
+        file: file.to_owned(),
+        what: what.to_owned(),
+        expected: expected.to_owned(),
+        found,
+    };
+    let mut pickles = entries.keys().filter_map(|name| name.strip_suffix("/data.pkl"));
+    let (Some(prefix), None) = (pickles.next(), pickles.next()) else {
+        let count = entries.keys().filter(|name| name.ends_with("/data.pkl")).count();
+        let found = format!("{count} among {} entries", entries.len());
+        return Err(fault("the archive", "one entry `<name>/data.pkl`", found));
+    };
+    let order = format!("{prefix}/byteorder");
+    if let Some(range) = entries.get(&order) {
+        let found = &bytes[range.clone()];
+        if found != b"little" {
+            let found = format!("`{}`", shown(&String::from_utf8_lossy(found)));
+            return Err(fault(&format!("`{}`", shown(&order)), "`little`", found));
+        }
+    }
+    let name = format!("{prefix}/data.pkl");
+    let mut cursor = Cursor::new(file, &shown(&name), &bytes[entries[&name].clone()]);
+    let pickle = machine::load(&mut cursor, Persistent::Storages)?;
+    let data = format!("{prefix}/data/");
+    let storages = entries.into_iter().filter_map(|(name, range)| {
+        let key = name.strip_prefix(&data)?.to_owned();
+        Some((key, range))
+    });
+    Ok(Checkpoint { pickle, storages: storages.collect(), listed: BTreeMap::new() })
+}
+
+/// Where the content of each entry lies.
+fn entries(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
+    let fault = |what: String, expected: &str, found: String| Error::Container {
+        file: file.to_owned(),
+        what,
+        expected: expected.to_owned(),
+        found,
+    };
+    let broken = |what: &str, source: ::zip::result::ZipError| {
+        fault(what.to_owned(), "a sound ZIP archive", shown(&source.to_string()))
+    };
+    let mut archive =
+        ZipArchive::new(io::Cursor::new(bytes)).map_err(|source| broken("the archive", source))?;
+    let mut entries = BTreeMap::new();
+    for index in 0..archive.len() {
+        let entry = archive
+            .by_index_raw(index)
+            .map_err(|source| broken(&format!("entry {index}"), source))?;
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        let what = format!("entry `{}`", shown(&name));
+        if entry.encrypted() || entry.compression() != CompressionMethod::Stored {
+            let found = if entry.encrypted() { "encrypted" } else { "compressed" };
+            return Err(fault(what, "a stored entry, as torch writes", found.to_owned()));
+        }
+        let range = entry.data_start().and_then(|start| {
+            let start = usize::try_from(start).ok()?;
+            let end = start.checked_add(usize::try_from(entry.size()).ok()?)?;
+            bytes.get(start..end).map(|_| start..end)
+        });
+        let Some(range) = range else {
+            let found = format!("{} bytes for it", entry.size());
+            return Err(fault(what, "content within the archive", found));
+        };
+        entries.insert(name, range);
+    }
+    Ok(entries)
+}
