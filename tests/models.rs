@@ -264,26 +264,22 @@ fn residual_networks_agree_with_torch_and_zennit() {
     }
 }
 
-/// Issue 3: maps that are not yet as close as they should be.
-mod known_issues {
-    use super::check_model;
-
-    #[test]
-    #[should_panic(expected = "densenet121 on cpu (f64): `contrastive.fold.lrp.0` is apart by")]
-    fn folded_densenets_differ_by_more_than_rounding() {
-        check_model("densenet121");
+#[test]
+fn grouped_and_wide_residual_networks_agree_with_torch_and_zennit() {
+    for name in ["resnext50_32x4d", "wide_resnet50_2"] {
+        check_model(name);
     }
+}
 
-    #[test]
-    #[should_panic(expected = "mobilenet_v2 on cpu (f64): `contrastive.fold.clrp2.0` is apart by")]
-    fn folded_mobile_networks_differ_by_more_than_rounding() {
-        check_model("mobilenet_v2");
-    }
+#[test]
+fn densely_connected_networks_agree_with_torch_and_zennit() {
+    check_model("densenet121");
+}
 
-    #[test]
-    #[should_panic(expected = "resnext50_32x4d on cpu: `gu2018.clrp1.0` is apart by")]
-    fn contrasts_of_resnext_are_worse_than_torchs_in_32_bit() {
-        check_model("resnext50_32x4d");
+#[test]
+fn mobile_networks_agree_with_torch_and_zennit() {
+    for name in ["mobilenet_v2", "mnasnet0_5", "shufflenet_v2_x0_5"] {
+        check_model(name);
     }
 }
 

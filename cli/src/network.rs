@@ -46,7 +46,13 @@ impl NetworkOptions {
     /// asked for.
     pub(crate) fn choose(&self, size: Option<[u32; 2]>) -> Result<Chosen> {
         if let Some(file) = self.onnx() {
+            self.refuse_choices_of_layers(file)?;
             return self.import(file, size);
+        }
+        if let Some(output) = &self.output_name {
+            return Err(Failure::Said(format!(
+                "--output-name `{output}` is for ONNX files, which have names for their outputs"
+            )));
         }
         let model = self.model()?;
         let (weights, file) = match &self.weights {
@@ -75,6 +81,21 @@ impl NetworkOptions {
         }
         let graph = model.graph_with(model.input_shape(), model.classes(), self.layers())?;
         Ok(Chosen::of_model(model, Weights::zeros(&graph).bind(graph)?, None))
+    }
+
+    /// An ONNX file says itself which layers it has.
+    fn refuse_choices_of_layers(&self, file: &Path) -> Result<()> {
+        let given = [
+            (self.transform_input.is_some(), "--transform-input"),
+            (self.stride_in_1x1, "--stride-in-1x1"),
+        ];
+        match given.into_iter().find(|(given, _)| *given) {
+            Some((_, option)) => Err(Failure::Said(format!(
+                "{option} is for torchvision's networks, `{}` says itself which layers it has",
+                file.display()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The ONNX file, if that is what `--model` or `--weights` names.

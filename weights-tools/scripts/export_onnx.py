@@ -2,7 +2,7 @@
 
 The tiny networks go to weights-tools/tests/onnx with the logits that PyTorch
 computes for the recipe's picture; torchvision's, with `--torchvision FOLDER`,
-to that folder. onnxruntime must agree with PyTorch on each. `NAME.onnx` comes
+to that folder, with the weights as `NAME.safetensors`. onnxruntime must agree with PyTorch on each. `NAME.onnx` comes
 from the default exporter, `NAME.legacy.onnx` from the older one through
 TorchScript, `NAME.norms.onnx` from that one too, but without folding batch
 norms into convolutions. What PyTorch never writes comes from handmade_onnx.py.
@@ -94,7 +94,12 @@ def check(path, net, x):
     assert error < CLOSE
 
 
-def export_all(networks, folder, variants):
+def write_weights(net, path):
+    tensors = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    write(path, tensors, {"seed": str(SEED)})
+
+
+def export_all(networks, folder, variants, weights=False):
     folder.mkdir(parents=True, exist_ok=True)
     logits, sizes = {}, {}
     for name, net, size in networks:
@@ -108,6 +113,8 @@ def export_all(networks, folder, variants):
             export(net, x, path, variant)
             without_traces(path)
             check(path, net, x)
+        if weights:
+            write_weights(net, folder / f"{name}.safetensors")
         logits[name] = logits_of(net, x)
         sizes[name] = f"1x3x{size[0]}x{size[1]}"
     versions = {name: version(name) for name in ("torch", "torchvision", "onnx", "onnxscript")}
@@ -131,7 +138,7 @@ def main():
     logging.disable(logging.WARNING)
     onnxruntime.set_default_logger_severity(3)
     if args.torchvision:
-        export_all(large(args.only), args.torchvision, variants)
+        export_all(large(args.only), args.torchvision, variants, weights=True)
     else:
         export_all(small(), args.output, variants)
 

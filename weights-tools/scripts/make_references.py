@@ -6,6 +6,7 @@ Contrastive maps are made the slow way, from two maps, in float64.
 """
 
 import argparse
+import copy
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -59,10 +60,11 @@ class References:
         exact = maps(net.double(), self.x.double(), self.logits)
         self.arrays.update({f"{prefix}{name}.{row}": value for name, value in exact.items()})
         if measured:
-            for name, value in maps(net.float(), self.x, self.logits32).items():
+            # A copy: folded weights would not come back from f32 as they were.
+            rounded = copy.deepcopy(net).float()
+            for name, value in maps(rounded, self.x, self.logits32).items():
                 error = relative_error(value, exact[name])
                 self.errors[f"f32_error.{prefix}{name}.{row}"] = f"{error:.3e}"
-        net.double()
 
     def presets(self, row, methods, net=None, folding=""):
         """Relevance by the presets, of which average pools make two."""

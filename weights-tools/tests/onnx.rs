@@ -10,6 +10,8 @@ mod errors;
 mod exports;
 #[path = "onnx/malformed.rs"]
 mod malformed;
+#[path = "onnx/maps.rs"]
+mod maps;
 #[path = "onnx/operators.rs"]
 mod operators;
 #[path = "onnx/random.rs"]

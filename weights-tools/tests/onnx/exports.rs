@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use clrp_weights::onnx::{Options, read};
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 
 use crate::random::mix;
 use crate::scores;
@@ -17,7 +17,7 @@ const TOLERANCE: f64 = 1e-5;
 
 /// The picture of those sizes that all networks saw: tensor 1000 of the recipe in
 /// `tests/golden/README.md`.
-fn picture(count: usize) -> Vec<f32> {
+pub(crate) fn picture(count: usize) -> Vec<f32> {
     let start =
         0x9e37_79b9_7f4a_7c15_u64.wrapping_add(0xd1b5_4a32_d192_ed03_u64.wrapping_mul(1000));
     let number = |i: usize| {
@@ -27,15 +27,21 @@ fn picture(count: usize) -> Vec<f32> {
     (0..count).map(number).collect()
 }
 
-/// The scores that the file beside the models has under that name.
-fn expected(folder: &Path, file: &str, name: &str) -> Vec<f64> {
-    let bytes = std::fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+/// The numbers that a safetensors file of the folder has under that name, if both are there.
+pub(crate) fn numbers(folder: &Path, file: &str, name: &str) -> Option<Vec<f64>> {
+    let bytes = std::fs::read(folder.join(file)).ok()?;
     let tensors = SafeTensors::deserialize(&bytes).expect("it is safetensors");
-    let view = tensors.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
-    if view.dtype() == safetensors::Dtype::F64 {
-        return view.data().as_chunks().0.iter().map(|x| f64::from_le_bytes(*x)).collect();
-    }
-    view.data().as_chunks().0.iter().map(|x| f32::from_le_bytes(*x).into()).collect()
+    let view = tensors.tensor(name).ok()?;
+    let (eights, fours) = (view.data().as_chunks::<8>().0, view.data().as_chunks::<4>().0);
+    let dtype = view.dtype();
+    Some(if dtype == Dtype::F64 {
+        eights.iter().map(|x| f64::from_le_bytes(*x)).collect()
+    } else if dtype == Dtype::I64 {
+        eights.iter().map(|x| i64::from_le_bytes(*x) as f64).collect()
+    } else {
+        assert_eq!(dtype, Dtype::F32, "{file}: type of `{name}`");
+        fours.iter().map(|x| f32::from_le_bytes(*x).into()).collect()
+    })
 }
 
 fn softmax(scores: &[f64]) -> Vec<f64> {
@@ -52,9 +58,10 @@ fn check(folder: &Path, path: &Path) -> Result<(), String> {
     let mut parts = file.split('.');
     let first = parts.next().expect("there is a first part");
     let expected = match first {
-        "handmade" => expected(folder, "handmade.safetensors", parts.next().expect("a name")),
-        name => expected(folder, "logits.safetensors", name),
+        "handmade" => numbers(folder, "handmade.safetensors", parts.next().expect("a name")),
+        name => numbers(folder, "logits.safetensors", name),
     };
+    let expected = expected.expect("the models' scores lie beside them");
     let shape = imported.network.graph().input_shape();
     let actual = scores(&imported.network, picture(shape.len()));
     let mut actual: Vec<f64> = actual.into_iter().map(f64::from).collect();

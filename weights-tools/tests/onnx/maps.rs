@@ -1,0 +1,142 @@
+//! Models that PyTorch's exporters wrote are explained as the same networks are without ONNX: the
+//! small ones as PyTorch and zennit explain them (`tests/golden`), torchvision's, of which
+//! `CLRP_ONNX_EXPORTS` names a folder, as the built-in ones.
+
+use std::path::Path;
+
+use clrp::backend::{Device, DeviceChoice};
+use clrp::graph::{Network, Weights};
+use clrp::image::Preprocess;
+use clrp::models::{BuildOptions, Model};
+use clrp::rules::{BatchNorm, preset};
+use clrp::{Explained, Explainer, Method, Target, Tensor};
+use clrp_weights::onnx::{Options, read};
+
+use crate::exports::{exports, folder, numbers, picture};
+
+/// Largest difference of a map, relative to its norm.
+const TOLERANCE: f64 = 1e-5;
+
+const METHODS: [Method; 6] = [
+    Method::Lrp,
+    Method::Clrp1,
+    Method::Clrp2,
+    Method::Gradient,
+    Method::GuidedBackprop,
+    Method::Deconvnet,
+];
+
+/// The maps of the recipe's picture in 64 bit, by the paper's rules.
+fn explained(network: &Network, targets: Vec<usize>, batch_norm: BatchNorm) -> Explained {
+    let shape = network.graph().input_shape();
+    let picture = Tensor::new(shape, picture(shape.len())).expect("it fits");
+    let composite = preset("gu2018").expect("a preset").with_batch_norm(batch_norm);
+    let explainer = Explainer::builder(network.clone(), Preprocess::imagenet())
+        .composite(composite)
+        .device(Device::open(&DeviceChoice::CpuF64).expect("the CPU is there"))
+        .build()
+        .expect("the rules suit the network");
+    let found = explainer.explain(&[picture], &METHODS, &Target::Classes(targets));
+    found.expect("it runs").remove(0)
+}
+
+/// `|a - b| / |b|`.
+fn distance(a: &[f32], b: &[f64]) -> f64 {
+    let apart: f64 = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
+    let norm: f64 = b.iter().map(|b| b * b).sum();
+    if apart == 0.0 { 0.0 } else { (apart / norm).sqrt() }
+}
+
+/// The first part of a file's name, which is the network, and the variant.
+fn parts(path: &Path) -> (&str, &str) {
+    let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
+    let name = name.trim_end_matches(".onnx");
+    name.split_once('.').unwrap_or((name, ""))
+}
+
+/// How far the maps of a small model are from those of PyTorch and zennit, by key.
+fn from_golden(path: &Path) -> Vec<(String, f64)> {
+    let (name, variant) = parts(path);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    let file = format!("{name}.safetensors");
+    let Some(targets) = numbers(&golden, &file, "targets") else { return Vec::new() };
+    let targets: Vec<usize> = targets.into_iter().map(|target| target as usize).collect();
+    let network = read(path, &Options::default()).expect("it can be imported").network;
+    let answer = explained(&network, targets.clone(), BatchNorm::Bypass);
+    // The exporters fold batch norms, unless they are told not to.
+    let preset = if variant != "norms" && has_norms(name) { "gu2018.fold." } else { "gu2018." };
+    let mut apart = Vec::new();
+    for (i, why) in answer.explanations.iter().enumerate() {
+        let relevance = matches!(why.method, Method::Lrp | Method::Clrp1 | Method::Clrp2);
+        let prefix = if relevance { preset } else { "" };
+        let key = format!("{prefix}{}.{}", why.method, i / METHODS.len());
+        if let Some(expected) = numbers(&golden, &file, &key) {
+            apart.push((key, distance(why.map.values(), &expected)));
+        }
+    }
+    apart
+}
+
+/// Whether a small network has batch norms, and so an export that leaves them alone.
+fn has_norms(name: &str) -> bool {
+    folder().join(format!("{name}.norms.onnx")).exists()
+}
+
+/// How far the maps of one of torchvision's networks are from those of the built-in one with the
+/// weights beside it.
+fn from_built_in(path: &Path) -> Vec<(String, f64)> {
+    let (name, variant) = parts(path);
+    let imported = read(path, &Options::default()).expect("it can be imported").network;
+    let base = name.trim_end_matches("_untransformed").trim_end_matches("_v1");
+    let options = BuildOptions {
+        transform_input: name.ends_with("_untransformed").then_some(false),
+        stride_in_1x1: name.ends_with("_v1"),
+    };
+    let weights = Weights::open(path.with_file_name(format!("{name}.safetensors")));
+    let network = Model::find(base)
+        .and_then(|model| model.network_with(imported.graph().input_shape(), weights?, options));
+    let network = network.expect("the weights are those of the network");
+    let batch_norm = if variant == "norms" { BatchNorm::Bypass } else { BatchNorm::Fold };
+    let expected = explained(&network, vec![0, 1], batch_norm);
+    let actual = explained(&imported, vec![0, 1], BatchNorm::Bypass);
+    let pairs = actual.explanations.iter().zip(&expected.explanations);
+    let apart = pairs.map(|(actual, expected)| {
+        let key = format!("{}.{}", actual.method, actual.target);
+        let expected: Vec<f64> = expected.map.values().iter().map(|x| f64::from(*x)).collect();
+        (key, distance(actual.map.values(), &expected))
+    });
+    apart.collect()
+}
+
+/// Holds the maps of all models of a folder to what others make of the networks; how many there
+/// are.
+fn check_all(folder: &Path, compare: impl Fn(&Path) -> Vec<(String, f64)>) -> usize {
+    let print = std::env::var_os("CLRP_PRINT_ERRORS").is_some();
+    let (mut wrong, mut maps) = (Vec::new(), 0);
+    for path in exports(folder) {
+        for (key, apart) in compare(&path) {
+            let line = format!("{} {key} {apart:.2e}", path.display());
+            if print {
+                println!("{line}");
+            }
+            maps += 1;
+            if apart.is_nan() || apart > TOLERANCE {
+                wrong.push(line);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {maps} maps:\n{}", wrong.len(), wrong.join("\n"));
+    maps
+}
+
+#[test]
+fn exports_are_explained_as_by_pytorch_and_zennit() {
+    assert!(check_all(&folder(), from_golden) > 150, "most of the small models have maps");
+}
+
+#[test]
+fn exports_of_torchvision_are_explained_as_the_built_in_networks() {
+    if let Some(folder) = std::env::var_os("CLRP_ONNX_EXPORTS") {
+        assert!(check_all(Path::new(&folder), from_built_in) > 0, "the folder has models");
+    }
+}
