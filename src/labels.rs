@@ -17,7 +17,12 @@ impl Labels {
     /// The 1000 classes of ILSVRC 2012, in torchvision's order and words.
     pub fn imagenet() -> Self {
         let pairs = IMAGENET.lines().filter_map(|line| line.split_once('\t'));
-        let (wnids, names) = pairs.map(|(wnid, name)| (wnid.to_owned(), name.to_owned())).unzip();
+        Self::with_wnids(pairs.map(|(wnid, name)| (wnid.to_owned(), name.to_owned())))
+    }
+
+    /// Classes of these `WordNet` ids and names, in this order.
+    pub fn with_wnids(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let (wnids, names) = pairs.into_iter().unzip();
         Self { names, wnids }
     }
 

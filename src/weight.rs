@@ -171,6 +171,24 @@ impl Weight {
         }
     }
 
+    /// Lets go of memory that holds nothing but a copy of a mapped file; it comes back when the
+    /// numbers are read again. For weights that were copied into another order.
+    #[cfg_attr(unix, expect(unsafe_code, reason = "advice on memory is unsafe"))]
+    pub fn release(&self) {
+        #[cfg(unix)]
+        if let Storage::Mapped(map, range) = &self.storage {
+            // SAFETY: the map is of a file and read-only, so that pages which are dropped come back
+            // as they were. It is advice: nobody minds if it is not taken.
+            let _ = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.len(),
+                )
+            };
+        }
+    }
+
     /// What tells this weight's numbers from all others that live at the same time.
     pub fn identity(&self) -> (usize, usize) {
         match &self.storage {

@@ -92,9 +92,7 @@ impl Case {
             for (row, map) in maps.chunks_exact(per_map).enumerate() {
                 let key = match prefix {
                     "" => format!("{method}.{row}"),
-                    rule if rule.starts_with("rule.") || rule.starts_with("fold.") => {
-                        format!("{prefix}.{row}")
-                    }
+                    rule if of_rule(rule) => format!("{rule}.{row}"),
                     preset => format!("{preset}.{method}.{row}"),
                 };
                 if let Some(tolerance) = self.bar(&key, backend) {
@@ -122,7 +120,7 @@ impl Case {
         let worst = if key.contains("clrp") { of_contrasts } else { torch };
         if backend.is_reference() {
             Some(tolerance.max(worst * REFERENCE_ROUNDING))
-        } else if worst > NO_DIGITS_LEFT || key.starts_with("rule.") && torch > MAP_F32 {
+        } else if worst > NO_DIGITS_LEFT || of_rule(key) && torch > MAP_F32 {
             // Denominators of either sign that nearly vanish leave f32 to chance, PyTorch's too.
             None
         } else {
@@ -175,6 +173,11 @@ impl Case {
             }
         }
     }
+}
+
+/// Whether a key, or the start of one, is of a single rule on all layers.
+fn of_rule(key: &str) -> bool {
+    key.starts_with("rule.") || key.starts_with("fold.")
 }
 
 /// The registry's name and the choice that a reference is of.
@@ -283,19 +286,28 @@ fn mobile_networks_agree_with_torch_and_zennit() {
     }
 }
 
-/// The sweep over pictures of 224x224, on references that `make_references.py --full` writes.
+/// The sweep over all references that a folder holds: `make_references.py --all` writes those of
+/// all networks at small sizes, `--full` those at 224x224.
 #[test]
-fn full_size_networks_agree_with_torch_and_zennit() {
+fn all_networks_agree_with_torch_and_zennit() {
     let Some(folder) = std::env::var_os("CLRP_REFERENCES") else {
-        say("full-size networks are left out: CLRP_REFERENCES is not set");
+        say("the sweep over all networks is left out: CLRP_REFERENCES is not set");
         return;
     };
-    for name in ["squeezenet1_1", "alexnet", "vgg16", "vgg16_bn"] {
-        let case = Case::of_model(Path::new(&folder), name);
-        let case = case.unwrap_or_else(|| panic!("no references of {name} in {folder:?}"));
+    let folder = Path::new(&folder);
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let files = entries.map(|entry| entry.expect("it can be listed").path());
+    let mut names: Vec<String> =
+        files.filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect();
+    names.retain(|name| Model::find(variant(name).0).is_ok());
+    names.sort();
+    assert!(!names.is_empty(), "no references of a known network in {}", folder.display());
+    for name in names {
+        let case = Case::of_model(folder, &name).expect("it was listed");
         // Checked kernels compute the same, slower.
         for backend in backends().iter().filter(|backend| !backend.name.ends_with(", checked")) {
             case.check_all(backend);
         }
+        say(&format!("{name} agrees"));
     }
 }

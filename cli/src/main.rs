@@ -6,6 +6,7 @@ mod console;
 mod failure;
 mod folder;
 mod known;
+mod labels;
 mod maps;
 mod network;
 mod options;

@@ -14,6 +14,7 @@ use clrp_weights::{onnx, pth};
 use crate::commands::fetch::fetch_shown;
 use crate::console::say;
 use crate::failure::{Failure, Result};
+use crate::labels;
 use crate::options::NetworkOptions;
 
 /// What is fetched where no network is chosen: 5 MB.
@@ -42,9 +43,17 @@ impl Chosen {
 }
 
 impl NetworkOptions {
-    /// The network that the options name, with its weights; `size` is that of pictures, if one was
-    /// asked for.
+    /// The network that the options name, with its weights and the classes' names; `size` is that
+    /// of pictures, if one was asked for.
     pub(crate) fn choose(&self, size: Option<[u32; 2]>) -> Result<Chosen> {
+        let mut chosen = self.choose_network(size)?;
+        if let Some(file) = &self.labels {
+            chosen.labels = labels::read(file, chosen.labels.len(), &chosen.name)?;
+        }
+        Ok(chosen)
+    }
+
+    fn choose_network(&self, size: Option<[u32; 2]>) -> Result<Chosen> {
         if let Some(file) = self.onnx() {
             self.refuse_choices_of_layers(file)?;
             return self.import(file, size);

@@ -2,8 +2,10 @@
 //! and files. Everything runs on the bundled network and its scenes.
 
 mod bad_input;
+mod checkpoint;
 mod explain;
 mod fetch;
+mod formats;
 mod listings;
 mod readme;
 mod real_input;

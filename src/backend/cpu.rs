@@ -7,15 +7,16 @@ use std::sync::Arc;
 use self::weights::{Ready, Weights};
 use super::{Input, Output, Session};
 use crate::error::Result;
+use crate::kernels::conv2d::Filters;
 use crate::kernels::linear::Rows;
 use crate::kernels::{
-    Access, Call, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
+    Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
     channel_constant, clamp, conv_transpose2d, conv2d, copy_channels, gate, linear,
     linear_transpose, local_response_norm, local_response_norm_backward, max_pool2d,
     max_pool2d_backward, multiply_add, parallel, permute, seed, stabilized_ratio, sum_rows, top_k,
 };
 use crate::num::Float;
-use crate::program::{Element, Form, Operand, Program, Slot, Step};
+use crate::program::{Element, Form, Operand, Program, Slot, Step, WeightSlot};
 
 /// The CPU, with the weights that its sessions share.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +44,7 @@ impl<F: Number> Cpu<F> {
             floats: floats(Element::Float).into_iter().map(|len| vec![F::ZERO; len]).collect(),
             indices: floats(Element::Index).into_iter().map(|len| vec![0; len]).collect(),
             weights,
+            part: PartOfFilters { of: None, numbers: Vec::new() },
             program: Arc::new(program.clone()),
         }
     }
@@ -76,6 +78,16 @@ pub struct CpuSession<F> {
     indices: Vec<Vec<u32>>,
     /// One for each weight; `None` where it is read as it is stored.
     weights: Vec<Option<Arc<Ready<F>>>>,
+    part: PartOfFilters<F>,
+}
+
+/// The part of one layer's filters that steps multiply by. One at a time: the steps that take the
+/// same part of a layer come close together, and copies of all layers would double what filters
+/// take, while making one anew costs little beside its layer.
+#[derive(Debug)]
+struct PartOfFilters<F> {
+    of: Option<WeightSlot>,
+    numbers: Vec<F>,
 }
 
 impl<F: Number> Session for CpuSession<F> {
@@ -147,6 +159,7 @@ impl<F: Number> CpuSession<F> {
                 Access::Read | Access::ReadWeight | Access::ReadIndex => {}
             }
         }
+        self.take_part(step);
         let len = place.map_or(0, |(_, len)| len);
         let index_len = place_index.map_or(0, |(_, len)| len);
         self.call(step, &mut out[..len], &mut out_index[..index_len]);
@@ -167,7 +180,12 @@ impl<F: Number> CpuSession<F> {
             Operand::Value(slot) => self.read_index(slot),
             Operand::Weight(_) => unreachable!("weights are floats"),
         };
-        let filters = |i: usize| self.ready(step.operands[i]).filters();
+        let filters = |i: usize| match step.operands[i] {
+            Operand::Weight(weight) if self.part.of == Some(weight) => {
+                Filters::Ready(&self.part.numbers)
+            }
+            operand => self.ready(operand).filters(),
+        };
         let rows = |i: usize| self.rows(step.operands[i]);
         match &step.call {
             Call::Add(p) => add::cpu(p, float(0), float(1), out),
@@ -195,6 +213,22 @@ impl<F: Number> CpuSession<F> {
             Call::StabilizedRatio(p) => stabilized_ratio::cpu(p, float(0), float(1), out),
             Call::SumRows(p) => sum_rows::cpu(p, float(0), out),
             Call::TopK(p) => top_k::cpu(p, float(0), out_index),
+        }
+    }
+
+    /// Takes the part of a step's filters, if it takes one and they are floats; of others the twins
+    /// take it while they multiply.
+    fn take_part(&mut self, step: &Step) {
+        for operand in &step.operands {
+            let Operand::Weight(weight) = *operand else { continue };
+            let (part, gamma) = self.program.weights[weight.0].part;
+            if part == Part::All || self.part.of == Some(weight) {
+                continue;
+            }
+            let Some(Ready::Floats(all)) = self.weights[weight.0].as_deref() else { continue };
+            self.part.of = Some(weight);
+            self.part.numbers.resize(all.len(), F::ZERO);
+            parallel::each(&mut self.part.numbers, |i, w| *w = part.of(all[i], F::from_f32(gamma)));
         }
     }
 

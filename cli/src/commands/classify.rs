@@ -78,7 +78,7 @@ impl Classify {
         };
         let labels = chosen.labels;
         if let Some(npy) = &self.npy {
-            spare(npy, images.iter().chain(&chosen.weights))?;
+            spare(npy, images.iter().chain(&chosen.weights).chain(&self.network.labels))?;
         }
         let file = self.npy.as_deref().map(AtomicFile::create).transpose()?;
         let setting = Setting {

@@ -7,12 +7,12 @@ use half::{bf16, f16};
 
 use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
-use crate::kernels::{Part, parallel};
+use crate::kernels::parallel;
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
 
 /// What tells the content of one weight made ready from that of another.
-type Key = ((usize, usize), Form, (Part, u32));
+type Key = ((usize, usize), Form);
 
 /// The weights that some session holds.
 #[derive(Debug)]
@@ -29,9 +29,9 @@ impl<F> Default for Weights<F> {
 /// A weight made ready.
 #[derive(Debug)]
 pub(super) enum Ready<F> {
-    /// The part is taken from filters.
+    /// Vectors, and filters that are packed. One copy serves all parts.
     Floats(Vec<F>),
-    /// Filters, packed and otherwise as they are stored: one copy serves all parts.
+    /// Filters, packed and otherwise as they are stored.
     F16(Vec<f16>),
     /// As `F16`.
     BF16(Vec<bf16>),
@@ -67,25 +67,21 @@ impl<F: Float> Ready<F> {
 impl<F: Float> Weights<F> {
     /// Rows of matrices are read as they are stored; everything else is brought into order.
     pub(super) fn ready(&self, weight: &WeightUse) -> Option<Arc<Ready<F>>> {
-        let identity = match (&weight.form, &weight.source) {
+        let stored = match (&weight.form, &weight.source) {
             (Form::Rows { .. }, _) => return None,
             (Form::Vector | Form::Filters(_), Source::Made(_)) => {
                 return Some(Arc::new(ordered(weight)));
             }
-            (Form::Vector | Form::Filters(_), Source::Stored(stored)) => stored.identity(),
+            (Form::Vector | Form::Filters(_), Source::Stored(stored)) => stored,
         };
-        let (part, gamma) = match weight.numbers().bits16() {
-            // The twins take the part of these.
-            Some(_) => (Part::All, 0.0),
-            None => weight.part,
-        };
-        let key = (identity, weight.form.clone(), (part, gamma.to_bits()));
+        let key = (stored.identity(), weight.form.clone());
         let lock = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(&key).and_then(Weak::upgrade) {
             return Some(known);
         }
         // Made without the lock: a thread that waits for this one may want a weight too.
         let made = Arc::new(ordered(weight));
+        stored.release();
         let mut held = lock();
         held.retain(|_, known| known.strong_count() > 0);
         held.insert(key, Arc::downgrade(&made));
@@ -93,17 +89,16 @@ impl<F: Float> Weights<F> {
     }
 }
 
-/// The numbers in the order that the twins read; the part taken from those that are floats.
+/// The numbers in the order that the twins read.
 fn ordered<F: Float>(weight: &WeightUse) -> Ready<F> {
     let numbers = weight.numbers();
-    let (part, gamma) = (weight.part.0, F::from_f32(weight.part.1));
     match (&weight.form, numbers) {
         (Form::Filters(packing), Rows::F16(w)) => Ready::F16(packed(packing, f16::ZERO, |i| w[i])),
         (Form::Filters(packing), Rows::BF16(w)) => {
             Ready::BF16(packed(packing, bf16::ZERO, |i| w[i]))
         }
         (Form::Filters(packing), Rows::F32(_) | Rows::F64(_)) => {
-            Ready::Floats(packed(packing, F::ZERO, |i| part.of(numbers.get(i), gamma)))
+            Ready::Floats(packed(packing, F::ZERO, |i| numbers.get(i)))
         }
         (Form::Vector | Form::Rows { .. }, _) => {
             let mut out = vec![F::ZERO; weight.len()];
