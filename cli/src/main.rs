@@ -12,6 +12,7 @@ mod options;
 mod pictures;
 mod report;
 mod runner;
+mod switch_sheet;
 mod table;
 mod targets;
 
