@@ -1,5 +1,8 @@
 //! The front door: a network, a composite and a device; pictures in, explanations out.
 
+mod switches;
+mod warning;
+
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -8,9 +11,11 @@ use crate::error::{Error, Result};
 use crate::graph::Network;
 use crate::image::Preprocess;
 use crate::methods::Method;
-use crate::program::{Bounds, Lowered, MapOutput, Plan, Targets, lower};
+use crate::program::{Bounds, Lowered, MapOutput, Plan, Program, Targets, lower};
 use crate::rules::{BatchNorm, Composite, fold_batch_norm, preset};
 use crate::tensor::Tensor;
+
+pub use warning::{Border, Warning};
 
 /// Which scores are explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,7 +246,8 @@ impl Explainer {
         methods: &[Method],
         target: &Target,
     ) -> Result<Vec<Explained>> {
-        self.check(pictures, target)?;
+        self.check_pictures(pictures)?;
+        self.check_target(target)?;
         let mut unique: Vec<Method> = Vec::new();
         for method in methods {
             if !unique.contains(method) {
@@ -260,9 +266,8 @@ impl Explainer {
         Ok(explained)
     }
 
-    fn check(&self, pictures: &[Tensor], target: &Target) -> Result<()> {
-        let graph = self.network.graph();
-        let shape = graph.input_shape();
+    fn check_pictures(&self, pictures: &[Tensor]) -> Result<()> {
+        let shape = self.network.graph().input_shape();
         for (i, picture) in pictures.iter().enumerate() {
             let name = || format!("picture {i}");
             if picture.shape() != shape {
@@ -275,6 +280,11 @@ impl Explainer {
                 return Err(Error::InputValue { name: name(), index, found: values[index] });
             }
         }
+        Ok(())
+    }
+
+    fn check_target(&self, target: &Target) -> Result<()> {
+        let graph = self.network.graph();
         let classes = graph.output_shape().len();
         match target {
             Target::Top(count) if (1..=classes).contains(count) => Ok(()),
@@ -308,15 +318,9 @@ impl Explainer {
 
     /// How many pictures and how many targets go at once.
     fn split(&self, methods: &[Method], count: usize, pictures: usize) -> Result<(usize, usize)> {
-        let fits = |targets: usize, batch: usize| -> Result<bool> {
-            let program = match self.lowered(methods, Targets::Given(targets), batch) {
-                Ok(lowered) => lowered.program,
-                Err(Error::TooLarge { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            let largest = program.largest_buffer().saturating_mul(4);
-            let all = program.buffer_bytes(4);
-            Ok(largest <= self.device.limits().binding_bytes && all <= VALUE_BYTES)
+        let fits = |targets: usize, batch: usize| {
+            let lowered = self.lowered(methods, Targets::Given(targets), batch);
+            self.fits(lowered.map(|lowered| lowered.program))
         };
         let mut batch = self.max_batch.min(pictures.max(1));
         while batch > 1 && !fits(count, batch)? {
@@ -327,6 +331,18 @@ impl Explainer {
             targets = targets.div_ceil(2);
         }
         Ok((batch, targets))
+    }
+
+    /// Whether a run's values take no more than they should; too many to count do not.
+    fn fits(&self, program: Result<Program>) -> Result<bool> {
+        let program = match program {
+            Ok(program) => program,
+            Err(Error::TooLarge { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let largest = program.largest_buffer().saturating_mul(4);
+        let all = program.buffer_bytes(4);
+        Ok(largest <= self.device.limits().binding_bytes && all <= VALUE_BYTES)
     }
 
     /// Explains pictures that go at once, `at_once` targets at a time.

@@ -8,7 +8,8 @@
 //!
 //! The floors, from the bottom; a folder uses only those below it:
 //! [`error`], [`num`] | [`mod@file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
-//! [`image`] | [`models`], [`rules`] | [`methods`] | [`program`] | [`backend`] | [`explainer`].
+//! [`image`] | [`models`], [`rules`], [`switches`] | [`methods`] | [`program`] | [`backend`] |
+//! [`explainer`].
 //!
 //! Start with [`Explainer`].
 
@@ -26,11 +27,12 @@ pub mod num;
 pub mod program;
 pub mod rules;
 pub mod scene;
+pub mod switches;
 pub mod tensor;
 pub mod weight;
 
 pub use error::{Error, Result};
-pub use explainer::{Explained, Explainer, ExplainerBuilder, Explanation, Target};
+pub use explainer::{Explained, Explainer, ExplainerBuilder, Explanation, Target, Warning};
 pub use methods::Method;
 pub use tensor::{Shape, Tensor};
 #[cfg(feature = "gpu")]

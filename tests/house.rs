@@ -20,10 +20,17 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("labels", &["error"]),
     ("models", &["error", "graph", "image", "labels", "tensor"]),
     ("rules", &["error", "graph", "kernels", "weight"]),
+    ("switches", &["graph", "num", "tensor"]),
     ("methods", &["error", "kernels"]),
     ("program", &["error", "graph", "kernels", "methods", "rules", "tensor", "weight"]),
     ("backend", &["error", "kernels", "num", "program", "tensor", "weight"]),
-    ("explainer", &["backend", "error", "graph", "image", "methods", "program", "rules", "tensor"]),
+    (
+        "explainer",
+        &[
+            "backend", "error", "graph", "image", "methods", "num", "program", "rules", "switches",
+            "tensor",
+        ],
+    ),
 ];
 
 /// The most lines a file may have; a longer one is several.

@@ -11,4 +11,5 @@ mod program;
 mod rules;
 mod shaders;
 mod support;
+mod switches;
 mod twins;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     classify::Classify, completions::Completions, convert::Convert, demo::Demo, devices::Devices,
     explain::Explain, fetch::Fetch, inspect::Inspect, models::Models, scenes::Scenes,
+    switches::Switches,
 };
 use crate::failure::Result;
 
@@ -45,6 +46,8 @@ enum Command {
     Fetch(Fetch),
     /// Show a network's layers, their rules and what would run
     Inspect(Inspect),
+    /// Show where in their windows max pools find their maxima
+    Switches(Switches),
     /// Write scenes of handwritten digits
     Scenes(Scenes),
     /// Print completions for a shell
@@ -62,6 +65,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
         Command::Convert(command) => command.run(),
         Command::Fetch(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Switches(command) => command.run(),
         Command::Scenes(command) => command.run(),
         Command::Completions(command) => command.run(),
     }

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
+use clrp::image::Picture;
 
 use crate::failure::{Failure, Result};
+use crate::report::shown;
 
 /// Refuses to write over a file that is read.
 pub(crate) fn spare<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
@@ -56,4 +58,53 @@ impl OutputFolder {
         })?;
         Ok(self.path.join(name))
     }
+}
+
+/// The folder for the files of pictures: none is written over an input, nor over another's.
+#[derive(Debug)]
+pub(crate) struct Results {
+    folder: OutputFolder,
+    /// Never to be written over.
+    inputs: Vec<PathBuf>,
+}
+
+impl Results {
+    /// Checks that pictures of one name do not share files, and that the folder can be written.
+    pub(crate) fn open(
+        folder: &Path,
+        pictures: &[PathBuf],
+        weights: Option<&PathBuf>,
+    ) -> Result<Self> {
+        for (i, one) in pictures.iter().enumerate() {
+            if let Some(other) = pictures[..i].iter().find(|other| stem(other) == stem(one)) {
+                return Err(Failure::Said(format!(
+                    "`{}` and `{}` would be written to the same files: take them one by one, with \
+                     different folders (-o)",
+                    other.display(),
+                    one.display()
+                )));
+            }
+        }
+        let folder = OutputFolder::open(folder)?;
+        Ok(Self { folder, inputs: pictures.iter().chain(weights).cloned().collect() })
+    }
+
+    /// The path of a file that may be written.
+    pub(crate) fn path(&self, name: &str) -> Result<PathBuf> {
+        let path = self.folder.file(name)?;
+        spare(&path, &self.inputs)?;
+        Ok(path)
+    }
+
+    /// Saves a picture; returns its path as reports show it.
+    pub(crate) fn save(&self, name: &str, picture: &Picture) -> Result<String> {
+        let path = self.path(name)?;
+        picture.save_png(&path)?;
+        Ok(shown(&path))
+    }
+}
+
+/// What the names of a picture's files start with.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -13,6 +13,7 @@ mod options;
 mod pictures;
 mod report;
 mod runner;
+mod switch_sheet;
 mod table;
 mod targets;
 

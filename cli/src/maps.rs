@@ -1,30 +1,16 @@
 //! Maps as files: coloured, over the picture, as numbers, and all of a picture on one sheet.
 
-use std::path::{Path, PathBuf};
-
 use clrp::Explanation;
-use clrp::image::{
-    Colormap, Npy, Picture, Plane, Reduction, Sheet, SheetRow, overlay, reduce, render,
-};
-use clrp::methods::MapKind;
+use clrp::image::{Colormap, Npy, Picture, Plane, Sheet, SheetRow, overlay, render};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
-use crate::folder::{OutputFolder, spare};
+use crate::folder::{Results, stem};
 use crate::pictures::Loaded;
 use crate::report::shown;
 
 /// Share of the picture's colour that the map takes.
 const ALPHA: f32 = 0.5;
-
-/// One number for each pixel: relevance summed over channels, the largest slope.
-pub(crate) fn plane(explanation: &Explanation) -> Result<Plane> {
-    let reduction = match explanation.method.map_kind() {
-        MapKind::Relevance => Reduction::Sum,
-        MapKind::Slope => Reduction::MaxAbs,
-    };
-    Ok(reduce(&explanation.map, reduction)?)
-}
 
 /// `bwr` if some pixel is negative by more than a thousandth of the largest, else `hot`.
 pub(crate) fn palette(plane: &Plane) -> Colormap {
@@ -46,56 +32,30 @@ pub(crate) struct Files {
 
 /// Writes maps to a folder.
 pub(crate) struct Writer {
-    folder: OutputFolder,
-    overlay: bool,
-    npy: bool,
-    palette: Option<Colormap>,
-    /// Never to be written over.
-    inputs: Vec<PathBuf>,
+    pub(crate) results: Results,
+    pub(crate) palette: Option<Colormap>,
+    pub(crate) overlay: bool,
+    pub(crate) npy: bool,
 }
 
 impl Writer {
-    /// Checks that pictures of one name do not share files, and that the folder can be written.
-    pub(crate) fn new(
-        folder: &Path,
-        pictures: &[PathBuf],
-        weights: Option<&PathBuf>,
-        palette: Option<Colormap>,
-        overlay: bool,
-        npy: bool,
-    ) -> Result<Self> {
-        for (i, one) in pictures.iter().enumerate() {
-            if let Some(other) = pictures[..i].iter().find(|other| stem(other) == stem(one)) {
-                return Err(Failure::Said(format!(
-                    "`{}` and `{}` would be written to the same files: explain them one by one, \
-                     with different folders (-o)",
-                    other.display(),
-                    one.display()
-                )));
-            }
-        }
-        let folder = OutputFolder::open(folder)?;
-        let inputs = pictures.iter().chain(weights).cloned().collect();
-        Ok(Self { folder, overlay, npy, palette, inputs })
-    }
-
     /// Writes the files of an explanation.
     pub(crate) fn write(&self, picture: &Loaded, explanation: &Explanation) -> Result<Files> {
         let (method, target) = (explanation.method, explanation.target);
         let name = |end: &str| format!("{}_{method}_{target}{end}", stem(&picture.path));
-        let plane = plane(explanation)?;
+        let plane = explanation.plane()?;
         let palette = self.palette.unwrap_or_else(|| palette(&plane));
-        let map = self.save(&name(".png"), &render(&plane, palette))?;
+        let map = self.results.save(&name(".png"), &render(&plane, palette))?;
         let overlay = match self.overlay {
             true => {
                 let mixed = overlay(&picture.seen, &plane, palette, ALPHA)?;
-                Some(self.save(&name("_overlay.png"), &mixed)?)
+                Some(self.results.save(&name("_overlay.png"), &mixed)?)
             }
             false => None,
         };
         let npy = match self.npy {
             true => {
-                let path = self.path(&name(".npy"))?;
+                let path = self.results.path(&name(".npy"))?;
                 Npy::from(&explanation.map).write(&path)?;
                 Some(shown(&path))
             }
@@ -114,19 +74,7 @@ impl Writer {
     ) -> Result<String> {
         let sheet = sheet(&picture.seen, methods, explanations, self.palette, text)?;
         let page = sheet.render().map_err(|error| Failure::about(&picture.path, error))?;
-        self.save(&format!("{}_sheet.png", stem(&picture.path)), &page)
-    }
-
-    fn save(&self, name: &str, picture: &Picture) -> Result<String> {
-        let path = self.path(name)?;
-        picture.save_png(&path)?;
-        Ok(shown(&path))
-    }
-
-    fn path(&self, name: &str) -> Result<PathBuf> {
-        let path = self.folder.file(name)?;
-        spare(&path, &self.inputs)?;
-        Ok(path)
+        self.results.save(&format!("{}_sheet.png", stem(&picture.path)), &page)
     }
 }
 
@@ -144,16 +92,11 @@ pub(crate) fn sheet(
         let (label, detail) = text(&explanations[0]);
         let mut pictures = vec![seen.clone()];
         for explanation in explanations {
-            let plane = plane(explanation)?;
+            let plane = explanation.plane()?;
             pictures.push(render(&plane, chosen.unwrap_or_else(|| palette(&plane))));
         }
         Ok(SheetRow { label, detail, pictures })
     };
     let rows = explanations.chunks(methods).map(row).collect::<Result<_>>()?;
     Ok(Sheet { captions, rows })
-}
-
-/// What the names of a picture's files start with.
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -13,3 +13,5 @@ mod real_input;
 #[path = "../../weights-tools/src/fetch/tests/server.rs"]
 mod server;
 mod support;
+mod switches;
+mod warnings;

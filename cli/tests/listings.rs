@@ -128,13 +128,15 @@ fn wrong_usage_ends_with_code_2_and_help_with_0() {
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{line}");
         assert!(run.err.starts_with("error: "), "{}", run.err);
     }
-    let commands = "explain classify demo devices models inspect scenes fetch completions";
+    let commands = "explain classify demo devices models inspect switches scenes fetch completions";
     for command in words(commands) {
         let help = place.good([command, "--help"]).out;
         assert!(help.contains("Examples:"), "{command}: {help}");
         assert!(!help.contains('\u{1b}'), "{command}: it is coloured");
     }
-    assert!(place.good(["explain", "--help"]).out.contains("JSON (--json), one object"));
+    for command in ["explain", "switches"] {
+        assert!(place.good([command, "--help"]).out.contains("JSON (--json), one object"));
+    }
     assert!(place.good(["--version"]).out.starts_with("clrp "));
 }
 

@@ -3,35 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use clrp::models::Model;
-use serde_json::json;
-
-use crate::support::{Place, words};
+use crate::support::{Place, weights_file, words};
 
 /// A safetensors file with random weights for a network.
 fn random_weights(model: &str) -> Vec<u8> {
-    let model = Model::find(model).expect("a known network");
-    let graph = model.graph(model.input_shape(), model.classes()).expect("it builds");
-    let mut header = serde_json::Map::new();
-    let mut data: Vec<u8> = Vec::new();
     let mut state = 1_u32;
-    for spec in graph.weight_specs() {
-        let start = data.len();
-        let gain = (6.0 / spec.shape[1..].iter().product::<usize>() as f32).sqrt();
-        for _ in 0..spec.shape.iter().product() {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let value = gain * (state as f32 / u32::MAX as f32 * 2.0 - 1.0);
-            data.extend(value.to_le_bytes());
-        }
-        let entry =
-            json!({"dtype": "F32", "shape": spec.shape, "data_offsets": [start, data.len()]});
-        header.insert(spec.name, entry);
-    }
-    let header = serde_json::Value::Object(header).to_string();
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header.as_bytes());
-    file.extend(data);
-    file
+    weights_file(model, |gain| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        gain * (state as f32 / u32::MAX as f32 * 2.0 - 1.0)
+    })
 }
 
 /// The lines of the README's shell blocks, without what follows `#` or `>`.

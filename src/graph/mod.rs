@@ -84,6 +84,14 @@ impl Graph {
         })
     }
 
+    /// The max pools, in the order of execution.
+    pub fn max_pools(&self) -> impl Iterator<Item = (NodeId, MaxPool2d)> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter_map(|(id, node)| {
+            if let Op::MaxPool2d(pool) = node.op { Some((NodeId(id), pool)) } else { None }
+        })
+    }
+
     /// The picture's node.
     pub fn input(&self) -> NodeId {
         NodeId(0)

@@ -3,7 +3,7 @@
 use super::moves;
 use super::operator::{Operator, Parts, vector, word};
 use super::{Builder, Element, Limits, Operand, Slot, Source};
-use crate::graph::{MaxPool2d, Network, NodeId, Op};
+use crate::graph::{Graph, MaxPool2d, Network, NodeId, Op};
 use crate::kernels::{Call, add, channel_affine, clamp, local_response_norm, max_pool2d};
 use crate::tensor::Shape;
 
@@ -17,9 +17,14 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Nothing has run.
-    pub(super) fn new(nodes: usize) -> Self {
-        Self { values: vec![None; nodes], winners: vec![None; nodes] }
+    /// Nothing has run but the input's node, which brings pictures (NCHW) into the order of
+    /// activations.
+    pub(super) fn start(b: &mut Builder, graph: &Graph, batch: usize, pictures: Slot) -> Self {
+        let nodes = graph.nodes().len();
+        let (mut values, winners) = (vec![None; nodes], vec![None; nodes]);
+        b.at("input", "forward");
+        values[0] = Some(moves::planes(b, graph.input_shape(), batch, pictures, false));
+        Self { values, winners }
     }
 
     /// The output of a node that ran.

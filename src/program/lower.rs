@@ -5,13 +5,12 @@ use std::ops::Range;
 
 use super::builder::MOST_NUMBERS;
 use super::forward::Forward;
-use super::moves::planes;
 use super::operator::word;
 use super::relevance::{Shared, constant};
 use super::walk::{Signals, Walker};
 use super::{Builder, Element, Operand, Program, Slot};
 use crate::error::{Error, Result};
-use crate::graph::{Network, NodeId, Op};
+use crate::graph::{Graph, Network, NodeId, Op};
 use crate::kernels::{
     Call, Encoding, add, attribution, clamp, copy_channels, multiply_add, seed, sum_rows, top_k,
 };
@@ -130,10 +129,7 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
         Targets::Given(count) => Some(b.input(Element::Index, plan.batch * count)),
         Targets::Top(_) => None,
     };
-    let mut forward = Forward::new(graph.nodes().len());
-    b.at("input", "forward");
-    let pixels = planes(&mut b, graph.input_shape(), plan.batch, picture, false);
-    forward.values[0] = Some(pixels);
+    let mut forward = Forward::start(&mut b, graph, plan.batch, picture);
     for id in (1..graph.nodes().len()).map(NodeId) {
         forward.run(&mut b, plan.network, id, plan.batch, plan.limits);
     }
@@ -174,17 +170,7 @@ fn check(plan: &Plan<'_>) -> Result<()> {
     let setting = |what, found: usize, expected: String| {
         Err(Error::Setting { what, found: found.to_string(), expected })
     };
-    if plan.batch == 0 {
-        return setting("batch", 0, "at least 1".to_owned());
-    }
-    // Before anything is multiplied in 32 bit.
-    for node in graph.nodes() {
-        let found = plan.batch.saturating_mul(node.shape.len());
-        if found > MOST_NUMBERS {
-            let what = format!("layer `{}`", node.name);
-            return Err(Error::TooLarge { what, found, most: MOST_NUMBERS });
-        }
-    }
+    check_batch(graph, plan.batch)?;
     let contrasts =
         |method: &&Method| matches!(method, Method::Clrp1 | Method::Clrp2 | Method::Clrp1Logits);
     if let (1, Some(method)) = (output.len(), plan.methods.iter().find(contrasts)) {
@@ -200,6 +186,22 @@ fn check(plan: &Plan<'_>) -> Result<()> {
     let channels = graph.input_shape().channels;
     if plan.bounds.low.len() != channels || plan.bounds.high.len() != channels {
         return setting("number of bounds", plan.bounds.low.len(), channels.to_string());
+    }
+    Ok(())
+}
+
+/// Whether as many pictures can run, before anything is multiplied in 32 bit.
+pub(super) fn check_batch(graph: &Graph, batch: usize) -> Result<()> {
+    if batch == 0 {
+        let (found, expected) = (batch.to_string(), "at least 1".to_owned());
+        return Err(Error::Setting { what: "batch", found, expected });
+    }
+    for node in graph.nodes() {
+        let found = batch.saturating_mul(node.shape.len());
+        if found > MOST_NUMBERS {
+            let what = format!("layer `{}`", node.name);
+            return Err(Error::TooLarge { what, found, most: MOST_NUMBERS });
+        }
     }
     Ok(())
 }

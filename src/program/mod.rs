@@ -11,12 +11,14 @@ mod memory;
 mod moves;
 mod operator;
 mod relevance;
+mod switches;
 mod walk;
 
 use std::ops::Range;
 
 pub use builder::Builder;
 pub use lower::{Bounds, Limits, Lowered, MapOutput, Plan, Targets, lower};
+pub use switches::{LoweredSwitches, PoolOutput, lower_switches};
 
 use crate::kernels::conv2d::Packing;
 use crate::kernels::{Call, Encoding, Part};

@@ -12,7 +12,7 @@ use clrp::{Explained, Explainer, Explanation, Method, Target};
 use crate::console::{print, say};
 use crate::failure::{Failure, Result};
 use crate::folder::OutputFolder;
-use crate::maps::{plane, sheet};
+use crate::maps::sheet;
 use crate::options::{DeviceOptions, Precision};
 use crate::table::{Table, number};
 
@@ -131,7 +131,7 @@ fn shares(scene: &Scene, explained: &Explained) -> Result<Table> {
     let headings = [">target", "method", ">score", ">in its box", ">in the other's", ">elsewhere"];
     let mut table = Table::new(headings);
     for explanation in &explained.explanations {
-        let plane = plane(explanation)?;
+        let plane = explanation.plane()?;
         let share = |of_target: bool| -> f64 {
             let boxes = scene.digits.iter();
             let wanted =

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clrp::explainer::probabilities;
+use clrp::explainer::{Border, probabilities};
 use clrp::image::Colormap;
 use clrp::labels::Labels;
-use clrp::{Explained, Explanation, Method};
+use clrp::{Explained, Explanation, Method, Warning};
 use serde::Serialize;
 
 use crate::console::{print, print_json, progress, say};
 use crate::failure::Result;
+use crate::folder::Results;
 use crate::known::Known;
 use crate::maps::{Files, Writer};
 use crate::options::{DeviceOptions, NetworkOptions, PictureOptions, Precision, RuleOptions};
@@ -51,7 +52,8 @@ JSON (--json), one object:
   explanations  all methods of the first target, then the next: method, target (class number),
                 label, score (logit), probability, sum (of the map), leak (what relevance methods
                 lost on the way; null for others), seconds (share of the run), files {map, overlay,
-                npy}
+                npy}, warnings (kind: zero, not-finite or on-border; message; on-border: ring in
+                pixels, and its share of the map's magnitude and of its area)
   sheet         its path
   model, weights (null: bundled), device, composite";
 
@@ -135,8 +137,32 @@ struct ExplanationReport {
     leak: Option<f64>,
     seconds: f64,
     files: Files,
-    #[serde(skip)]
-    is_zero: bool,
+    warnings: Vec<WarningReport>,
+}
+
+#[derive(Serialize)]
+struct WarningReport {
+    kind: &'static str,
+    message: String,
+    #[serde(flatten)]
+    border: Option<BorderReport>,
+}
+
+#[derive(Serialize)]
+struct BorderReport {
+    ring: usize,
+    share: f64,
+    area: f64,
+}
+
+impl From<Warning> for WarningReport {
+    fn from(warning: Warning) -> Self {
+        let mut border = None;
+        if let Warning::OnBorder(Border { ring, share, area }) = warning {
+            border = Some(BorderReport { ring, share, area });
+        }
+        Self { kind: warning.name(), message: warning.to_string(), border }
+    }
 }
 
 impl Explain {
@@ -161,7 +187,9 @@ impl Explain {
         let labels = chosen.labels;
         let target = targets::parse(&self.target, &labels, &chosen.name)?;
         let weights = chosen.weights.as_ref();
-        let writer = Writer::new(&self.output, images, weights, palette, self.overlay, self.npy)?;
+        let results = Results::open(&self.output, images, weights)?;
+        let writer = Writer { results, palette, overlay: self.overlay, npy: self.npy };
+        let has_max_pools = runner.network.graph().max_pools().next().is_some();
         let setting = Setting {
             model: chosen.name,
             weights: chosen.weights.as_deref().map(shown),
@@ -177,7 +205,7 @@ impl Explain {
             for (picture, explained) in pictures.iter().zip(&explained) {
                 let report = self.write(&writer, &labels, methods.len(), picture, explained)?;
                 bar.suspend(|| {
-                    report.warn();
+                    report.warn(has_max_pools);
                     if self.json { Ok(()) } else { print(report.text(&setting)) }
                 })?;
                 reports.push(report);
@@ -209,7 +237,7 @@ impl Explain {
                 leak: explanation.leak,
                 seconds: explanation.seconds,
                 files: writer.write(picture, explanation)?,
-                is_zero: explanation.map.values().iter().all(|&value| value == 0.0),
+                warnings: explanation.warnings()?.into_iter().map(WarningReport::from).collect(),
             })
         };
         let explanations = explained.explanations.iter().map(report).collect::<Result<_>>()?;
@@ -231,11 +259,18 @@ impl Explain {
 }
 
 impl PictureReport {
-    /// Says which maps show nothing.
-    fn warn(&self) {
-        for zero in self.explanations.iter().filter(|explanation| explanation.is_zero) {
-            let (image, method, target) = (&self.image, zero.method, zero.target);
-            say("note", &format!("`{image}`: {method} of class {target} is zero everywhere"));
+    /// Says which maps say little.
+    fn warn(&self, has_max_pools: bool) {
+        for explanation in &self.explanations {
+            let (method, target) = (explanation.method, explanation.target);
+            for WarningReport { message, border, .. } in &explanation.warnings {
+                let cause = match border {
+                    Some(_) if has_max_pools => "; `clrp switches` shows what max pools add to it",
+                    _ => "",
+                };
+                let map = format!("`{}`: {method} of class {target}", self.image);
+                say("warning", &format!("{map} {message}{cause}"));
+            }
         }
     }
 

@@ -10,3 +10,4 @@ pub(crate) mod fetch;
 pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod scenes;
+pub(crate) mod switches;

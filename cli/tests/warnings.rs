@@ -1,0 +1,54 @@
+//! What `clrp explain` says of maps that say little.
+
+use clrp::image::{Npy, NpyValues};
+use serde_json::Value;
+
+use crate::support::{Place, Run, words};
+
+/// The input times its gradient, of an input with these values in three channels.
+fn explain(value: impl Fn(usize, usize) -> f32) -> (Run, Value) {
+    let place = Place::new();
+    let values = (0..3 * 64 * 64).map(|i| value(i / 64 % 64, i % 64)).collect();
+    let array = Npy::new(vec![3, 64, 64], NpyValues::F32(values)).expect("it fits");
+    array.write(place.path("made.npy")).expect("it can be written");
+    let line = "explain made.npy --model digits --device cpu --method gradient-x-input --json \
+                --target 3";
+    let run = place.good(words(line));
+    let json: Value = serde_json::from_str(&run.out).expect("one object");
+    let warnings = json["explanations"][0]["warnings"].clone();
+    (run, warnings)
+}
+
+#[test]
+fn a_map_on_the_border_is_told() {
+    let (run, warnings) = explain(|y, x| match (y, x) {
+        (0 | 63, _) | (_, 0 | 63) => 1.0,
+        _ => 0.0,
+    });
+    // The ring is one pixel of 64: 252 of 4096.
+    let message = "has 100 % of its magnitude within 1 px of the border, which is 6 % of the area";
+    let expected = serde_json::json!([{
+        "kind": "on-border", "message": message, "ring": 1, "share": 1.0, "area": 252.0 / 4096.0
+    }]);
+    assert_eq!(warnings, expected);
+    let line = format!(
+        "warning: `made.npy`: gradient-x-input of class 3 {message}; `clrp switches` shows what \
+         max pools add to it\n"
+    );
+    assert_eq!(run.err, line);
+}
+
+#[test]
+fn a_map_of_zeros_is_told() {
+    let (run, warnings) = explain(|_, _| 0.0);
+    let expected = serde_json::json!([{"kind": "zero", "message": "is zero everywhere"}]);
+    assert_eq!(warnings, expected);
+    let line = "warning: `made.npy`: gradient-x-input of class 3 is zero everywhere\n";
+    assert_eq!(run.err, line);
+}
+
+#[test]
+fn of_other_maps_nothing_is_said() {
+    let (run, warnings) = explain(|y, x| if (y / 8 + x / 8) % 2 == 0 { 1.0 } else { -1.0 });
+    assert_eq!((run.err.as_str(), warnings), ("", serde_json::json!([])));
+}

@@ -1,0 +1,205 @@
+//! Signs that a map says little of the picture: it is zero, holds no numbers, or lies on the
+//! border.
+
+use std::fmt;
+
+use super::Explanation;
+use crate::error::Result;
+use crate::image::{Plane, Reduction, reduce};
+use crate::methods::MapKind;
+
+/// Width of the ring that counts as the border, as a share of the map's short side: the few pixels
+/// that a padded first layer or the first windows of a pool see apart from all others.
+const RING: f64 = 0.02;
+
+/// How many times the share of its area the ring must hold. In maps of SqueezeNet 1.1 for 100
+/// pictures of ILSVRC 2012 (LRP, CLRP1, CLRP2, guided backprop) it holds 0 to 1.7 times, 0.4 in the
+/// middle.
+const FACTOR: f64 = 4.0;
+
+/// The share that the ring must hold: that of a long narrow map is so small an area that four
+/// times as much can be a detail at the edge.
+const LEAST: f64 = 0.2;
+
+/// What the border of a map holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Border {
+    /// Its width in pixels: 2 % of the short side, at least 1.
+    pub ring: usize,
+    /// Its share of the sum of absolute values, 0 to 1.
+    pub share: f64,
+    /// Its share of the pixels, 0 to 1.
+    pub area: f64,
+}
+
+impl Border {
+    /// Measures a map whose channels were joined; none where it is zero everywhere or a value is
+    /// not finite.
+    pub fn of(plane: &Plane) -> Option<Self> {
+        let (height, width) = (plane.height(), plane.width());
+        let ring = ((height.min(width) as f64 * RING).round() as usize).max(1);
+        let outside = |at: usize, length: usize| at < ring || at + ring >= length;
+        let (mut sum, mut of_ring, mut pixels) = (0.0, 0.0, 0_usize);
+        for (y, row) in plane.values().chunks_exact(width).enumerate() {
+            for (x, value) in row.iter().enumerate() {
+                let value = f64::from(value.abs());
+                sum += value;
+                if outside(y, height) || outside(x, width) {
+                    of_ring += value;
+                    pixels += 1;
+                }
+            }
+        }
+        let area = pixels as f64 / (height * width) as f64;
+        (sum > 0.0 && sum.is_finite()).then(|| Self { ring, share: of_ring / sum, area })
+    }
+
+    /// Whether the ring holds so much that the map is more about the border than about the
+    /// picture: more than 4 times the share of its area, and 20 % or more.
+    pub fn is_piled_up(&self) -> bool {
+        self.share > FACTOR * self.area && self.share >= LEAST
+    }
+}
+
+/// A sign that a map says little of the picture. `Display` goes on after the map's name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// It is zero everywhere.
+    Zero,
+    /// So many of its values are infinite or not a number.
+    NotFinite(usize),
+    /// Far more of it lies on the border than the border's area is worth. Max pools can be the
+    /// reason: [`Explainer::switches`](super::Explainer::switches) tells.
+    OnBorder(Border),
+}
+
+impl Warning {
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Warning::Zero => "zero",
+            Warning::NotFinite(_) => "not-finite",
+            Warning::OnBorder(_) => "on-border",
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Zero => f.write_str("is zero everywhere"),
+            Warning::NotFinite(count) => write!(f, "has {count} values that are not finite"),
+            Warning::OnBorder(Border { ring, share, area }) => {
+                let (share, area) = (share * 100.0, area * 100.0);
+                write!(f, "has {share:.0} % of its magnitude within {ring} px of the border, ")?;
+                write!(f, "which is {area:.0} % of the area")
+            }
+        }
+    }
+}
+
+impl Explanation {
+    /// One number for each pixel: relevance summed over channels, of slopes the largest absolute
+    /// value.
+    ///
+    /// # Errors
+    /// [`Error::InputShape`](crate::Error::InputShape) if the map has no values.
+    pub fn plane(&self) -> Result<Plane> {
+        let reduction = match self.method.map_kind() {
+            MapKind::Relevance => Reduction::Sum,
+            MapKind::Slope => Reduction::MaxAbs,
+        };
+        reduce(&self.map, reduction)
+    }
+
+    /// What speaks against reading the map.
+    ///
+    /// # Errors
+    /// As [`plane`](Self::plane).
+    pub fn warnings(&self) -> Result<Vec<Warning>> {
+        let values = self.map.values();
+        let not_finite = values.iter().filter(|value| !value.is_finite()).count();
+        if not_finite > 0 {
+            return Ok(vec![Warning::NotFinite(not_finite)]);
+        }
+        if values.iter().all(|&value| value == 0.0) {
+            return Ok(vec![Warning::Zero]);
+        }
+        let border = Border::of(&self.plane()?).filter(Border::is_piled_up);
+        Ok(border.map(Warning::OnBorder).into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::Method;
+    use crate::tensor::{Shape, Tensor};
+
+    /// An explanation with two channels of 10x20 pixels.
+    fn explanation(value: impl Fn(usize, usize, usize) -> f32) -> Explanation {
+        let shape = Shape::new(2, 10, 20);
+        let at = |i: usize| value(i / 200, i / 20 % 10, i % 20);
+        let map = Tensor::new(shape, (0..400).map(at).collect()).expect("it fits");
+        let (method, target, score) = (Method::Lrp, 0, 1.0);
+        Explanation { method, target, score, map, sum: 0.0, leak: None, seconds: 0.0 }
+    }
+
+    fn on_border(y: usize, x: usize) -> bool {
+        y == 0 || y == 9 || x == 0 || x == 19
+    }
+
+    #[test]
+    fn the_border_is_a_ring_of_two_percent() {
+        let inside = explanation(|_, y, x| if on_border(y, x) { 0.0 } else { 1.0 });
+        let border = Border::of(&inside.plane().expect("ok")).expect("not zero");
+        // 2 * 20 + 2 * 8 of 200 pixels.
+        assert_eq!((border.ring, border.share, border.area), (1, 0.0, 56.0 / 200.0));
+        let ring = |side: usize| {
+            let plane = Plane::new(side, side, vec![1.0; side * side]).expect("it fits");
+            let border = Border::of(&plane).expect("not zero");
+            assert!((border.share - border.area).abs() < 1e-12);
+            border.ring
+        };
+        assert_eq!([1, 10, 74, 75, 224].map(ring), [1, 1, 1, 2, 4]);
+    }
+
+    #[test]
+    fn channels_that_cancel_count_nothing() {
+        // Inside 1 - 0.5; on the border 3 - 3.
+        let values = |c: usize, y, x| match (on_border(y, x), c) {
+            (true, 0) => 3.0,
+            (true, _) => -3.0,
+            (false, 0) => 1.0,
+            (false, _) => -0.5,
+        };
+        let border = Border::of(&explanation(values).plane().expect("ok")).expect("not zero");
+        assert_eq!(border.share, 0.0);
+    }
+
+    #[test]
+    fn the_ring_must_hold_four_times_its_area_and_a_fifth() {
+        let piled = |share, area| Border { ring: 1, share, area }.is_piled_up();
+        assert!(piled(0.33, 0.08) && !piled(0.32, 0.08));
+        assert!(piled(0.2, 0.01) && !piled(0.19, 0.01));
+    }
+
+    #[test]
+    fn each_warning_is_for_its_map() {
+        let warnings =
+            |value: &dyn Fn(usize, usize, usize) -> f32| explanation(value).warnings().expect("ok");
+        assert_eq!(warnings(&|_, _, _| 1.0), []);
+        assert_eq!(warnings(&|_, _, _| -0.0), [Warning::Zero]);
+        let holes = |_, y, _| if y == 3 { f32::NAN } else { 0.0 };
+        assert_eq!(warnings(&holes), [Warning::NotFinite(40)]);
+        // In a map this small the ring is 28 % of the area, more than a fourth.
+        assert_eq!(warnings(&|_, y, x| f32::from(u8::from(on_border(y, x)))), []);
+        let border = Border { ring: 4, share: 0.613, area: 0.0703 };
+        assert_eq!(
+            Warning::OnBorder(border).to_string(),
+            "has 61 % of its magnitude within 4 px of the border, which is 7 % of the area"
+        );
+        assert_eq!(Warning::NotFinite(2).to_string(), "has 2 values that are not finite");
+    }
+}
