@@ -28,8 +28,8 @@ fn unknown_names_get_the_nearest() {
         ("--model digits --target top0", "target is top0, expected top1 to top10"),
         ("--model digits --target top11", "target is top11, expected top1 to top10"),
         ("--model digits --target top2,3", "target is `top2,3`"),
-        ("", "no network is chosen: give --weights FILE"),
-        ("--model vgg16", "the weights of `vgg16` are missing: give --weights FILE"),
+        ("--offline", "the weights of `squeezenet1_1` are missing and must not be fetched"),
+        ("--model vgg16 --offline", "the weights of `vgg16` are missing and must not be fetched"),
         ("--weights net.safetensors", "give --model, one of alexnet, "),
     ] {
         check(&place, &format!("{explain} {rest}"), expected);

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod checkpoint;
+mod drawn;
 mod explain;
 mod fetch;
 mod formats;

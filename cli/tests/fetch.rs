@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::drawn::published_squeezenet;
 use crate::server::{Act, Server};
 use crate::support::{Place, Run, words};
 
@@ -68,9 +69,46 @@ fn what_is_wrong_is_said_in_one_line() {
     assert!(missing.contains(FILE) && missing.contains("found 404"), "{missing}");
     let other = said("fetch densenet121 --cache cache");
     assert!(other.contains("expected a SHA-256 that starts with a639ec97, found "), "{other}");
-    assert!(place.files().iter().all(|file| file.ends_with(".lock")), "{:?}", place.files());
+    let left = |file: &String| file != "cache" && !file.ends_with(".lock");
+    assert!(!place.files().iter().any(left), "{:?}", place.files());
 
     let plain = [("CLRP_MIRROR", "http://example.com/models")];
     let plain = place.run_with(&plain, words("fetch vgg16 --cache cache"));
     assert!(failure(&plain).contains("expected https"), "{}", plain.err);
+}
+
+#[test]
+fn without_a_network_squeezenet_is_fetched_and_said_so() {
+    let place = Place::with_scenes(1);
+    let server = Server::start(&published_squeezenet(), &[]);
+    let explain = |rest: &str| {
+        let line = format!("explain scene-00000.png --json{rest}");
+        place.run_with(&[("CLRP_MIRROR", &server.base()), ("CLRP_CACHE", "cache")], words(&line))
+    };
+    let offline = explain(" --offline");
+    let said = failure(&offline);
+    let expected = "the weights of `squeezenet1_1` are missing and must not be fetched (--offline)";
+    assert!(said.starts_with(expected) && said.contains("--weights FILE"), "{said}");
+    assert!(server.asked().is_empty());
+
+    let first = explain("");
+    assert_eq!(first.code, 0, "{}", first.err);
+    let note = first.err.lines().next().expect("a note");
+    assert!(note.starts_with("note: fetching the weights of `squeezenet1_1` (5 MB) to"), "{note}");
+    assert!(place.path("cache/squeezenet1_1-b8a52dc0.pth").exists());
+
+    for again in [explain(""), explain(" --offline")] {
+        assert_eq!((again.code, again.err.as_str()), (0, ""));
+    }
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn without_a_connection_it_is_said_what_to_do() {
+    let place = Place::with_scenes(1);
+    let run = place.run(words("explain scene-00000.png"));
+    assert_eq!(run.code, 1, "{}", run.err);
+    let last = run.err.lines().last().expect("a line");
+    assert!(last.contains("squeezenet1_1-b8a52dc0.pth"), "{}", run.err);
+    assert!(last.contains("--weights"), "{}", run.err);
 }

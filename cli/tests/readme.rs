@@ -3,16 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Place, weights_file, words};
+use clrp::graph::Weights;
 
-/// A safetensors file with random weights for a network.
-fn random_weights(model: &str) -> Vec<u8> {
-    let mut state = 1_u32;
-    weights_file(model, |gain| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        gain * (state as f32 / u32::MAX as f32 * 2.0 - 1.0)
-    })
-}
+use crate::checkpoint::legacy;
+use crate::drawn::published_squeezenet;
+use crate::server::Server;
+use crate::support::{Place, words};
 
 /// The lines of the README's shell blocks, without what follows `#` or `>`.
 fn shell_lines() -> Vec<String> {
@@ -30,13 +26,24 @@ fn every_clrp_line_of_the_readme_runs() {
     let picture = fs::read(place.path("scene-00000.png")).expect("it was written");
     place.write("both.png", &picture);
     place.write("photo.jpg", &picture);
-    place.write("squeezenet1_1.safetensors", &random_weights("squeezenet1_1"));
+    let weights = published_squeezenet();
+    let checkpoint = legacy(&Weights::from_bytes("drawn", &weights).expect("they are whole"));
+    place.write("squeezenet1_1.safetensors", &weights);
+    place.write("squeezenet1_1-b8a52dc0.pth", &checkpoint);
+    let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights-tools/tests/onnx");
+    let onnx = fs::read(onnx.join("inverted_residuals.onnx")).expect("it is there");
+    place.write("mine.onnx", &onnx);
+    let server = Server::start(&weights, &[]);
+    let variables = [("CLRP_MIRROR", server.base()), ("CLRP_CACHE", "cache".to_owned())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut run = 0;
     for line in shell_lines() {
         if let Some(arguments) = line.strip_prefix("clrp ") {
-            place.good(words(arguments));
+            let run_of_line = place.run_with(&variables, words(arguments));
+            assert_eq!(run_of_line.code, 0, "{line}: {}", run_of_line.err);
             run += 1;
         }
     }
-    assert!(run >= 8, "only {run} lines were found");
+    assert!(run >= 12, "only {run} lines were found");
+    assert_eq!(server.asked().len(), 1, "weights are fetched once");
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clrp::image::Npy;
-use clrp::models::Model;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
+
+/// A server that nobody runs.
+pub(crate) const NOBODY: &str = "http://127.0.0.1:9";
 
 /// What a run left behind.
 pub(crate) struct Run {
@@ -59,7 +61,8 @@ impl Place {
         self.run_with(&[], args)
     }
 
-    /// A run with those environment variables.
+    /// A run with those environment variables. Without them nothing is fetched, and the user's own
+    /// cache is left alone.
     pub(crate) fn run_with<I: AsRef<OsStr>>(
         &self,
         variables: &[(&str, &str)],
@@ -67,6 +70,8 @@ impl Place {
     ) -> Run {
         let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_clrp"))
             .current_dir(self.folder.path())
+            .env("CLRP_CACHE", self.path("cache"))
+            .env("CLRP_MIRROR", NOBODY)
             .envs(variables.iter().copied())
             .args(args)
             .output()
@@ -102,30 +107,6 @@ impl Place {
 /// Splits a line of arguments at blanks.
 pub(crate) fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
-}
-
-/// A safetensors file with weights for a network; `value` gets the weight's gain, the size that
-/// keeps the size of activations.
-pub(crate) fn weights_file(model: &str, mut value: impl FnMut(f32) -> f32) -> Vec<u8> {
-    let model = Model::find(model).expect("a known network");
-    let graph = model.graph(model.input_shape(), model.classes()).expect("it builds");
-    let mut header = serde_json::Map::new();
-    let mut data: Vec<u8> = Vec::new();
-    for spec in graph.weight_specs() {
-        let start = data.len();
-        let gain = (6.0 / spec.shape[1..].iter().product::<usize>() as f32).sqrt();
-        for _ in 0..spec.shape.iter().product() {
-            data.extend(value(gain).to_le_bytes());
-        }
-        let entry =
-            json!({"dtype": "F32", "shape": spec.shape, "data_offsets": [start, data.len()]});
-        header.insert(spec.name, entry);
-    }
-    let header = Value::Object(header).to_string();
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header.as_bytes());
-    file.extend(data);
-    file
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {

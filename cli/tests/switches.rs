@@ -3,7 +3,8 @@
 use clrp::image::Picture;
 use serde_json::Value;
 
-use crate::support::{Place, weights_file, words};
+use crate::drawn::weights_file;
+use crate::support::{Place, words};
 
 const SWITCHES: &str = "switches --model digits --device cpu";
 

@@ -1,6 +1,6 @@
 //! Collects steps and values; the memory plan comes last.
 
-use super::{Buffer, Element, Operand, Program, Slot, Source, Step, Value, WeightSlot, WeightUse};
+use super::{Element, Operand, Program, Slot, Source, Step, Value, WeightSlot, WeightUse};
 use crate::error::{Error, Result};
 use crate::kernels::Call;
 
@@ -138,11 +138,4 @@ fn same(a: &WeightUse, b: &WeightUse) -> bool {
         (Source::Stored(_), Source::Made(_)) | (Source::Made(_), Source::Stored(_)) => false,
     };
     source && a.form == b.form && a.part == b.part
-}
-
-impl Buffer {
-    /// Whether a value of that type and length fits.
-    pub(super) fn fits(&self, value: &Value) -> bool {
-        self.element == value.element && self.len >= value.len
-    }
 }

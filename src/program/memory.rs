@@ -3,6 +3,8 @@
 //! Whole buffers, not ranges of one: a dispatch may not bind one buffer for reading and for
 //! writing, even in disjoint ranges.
 
+use std::cmp::Reverse;
+
 use super::{Buffer, Operand, Program, Slot};
 
 /// First and last step that touches a value.
@@ -12,32 +14,34 @@ struct Life {
     end: usize,
 }
 
-/// Gives every value a buffer; returns the buffers.
+impl Life {
+    fn overlaps(self, other: Self) -> bool {
+        self.start <= other.end && other.start <= self.end
+    }
+}
+
+/// Gives every value a buffer; returns the buffers. The largest values choose first, so that no
+/// buffer grows for a later one: what the program takes is close to what lives at once.
 pub(super) fn plan(program: &mut Program) -> Vec<Buffer> {
     let lives = lives(program);
-    let mut starts: Vec<usize> = (0..program.values.len()).collect();
-    starts.retain(|&value| lives[value].is_some());
-    starts.sort_by_key(|&value| lives[value].map(|life| life.start));
+    let living = |value: usize| lives[value].map(|life| (value, life));
+    let mut order: Vec<(usize, Life)> = (0..program.values.len()).filter_map(living).collect();
+    order.sort_by_key(|(value, life)| (Reverse(program.values[*value].len), life.start));
     let mut buffers: Vec<Buffer> = Vec::new();
-    let mut busy_until: Vec<usize> = Vec::new();
-    for value in starts {
-        let life = lives[value].expect("only living values were kept");
+    let mut tenants: Vec<Vec<Life>> = Vec::new();
+    for (value, life) in order {
         let wanted = program.values[value];
-        let free = |buffer: &usize| busy_until[*buffer] < life.start;
-        let same = |buffer: &usize| buffers[*buffer].element == wanted.element;
-        let candidates: Vec<usize> = (0..buffers.len()).filter(free).filter(same).collect();
-        let fitting = candidates.iter().filter(|&&b| buffers[b].fits(&wanted));
-        let chosen = fitting
-            .min_by_key(|&&b| buffers[b].len)
-            .or_else(|| candidates.iter().max_by_key(|&&b| buffers[b].len))
-            .copied()
-            .unwrap_or_else(|| {
-                buffers.push(Buffer { element: wanted.element, len: wanted.len });
-                busy_until.push(0);
-                buffers.len() - 1
-            });
-        buffers[chosen].len = buffers[chosen].len.max(wanted.len);
-        busy_until[chosen] = life.end;
+        let free = |buffer: &usize| {
+            buffers[*buffer].element == wanted.element
+                && tenants[*buffer].iter().all(|tenant| !tenant.overlaps(life))
+        };
+        // All buffers are large enough, the last ones the least too large.
+        let chosen = (0..buffers.len()).rev().find(free).unwrap_or_else(|| {
+            buffers.push(Buffer { element: wanted.element, len: wanted.len });
+            tenants.push(Vec::new());
+            buffers.len() - 1
+        });
+        tenants[chosen].push(life);
         program.values[value].buffer = chosen;
     }
     buffers

@@ -84,11 +84,11 @@ pub fn convert(weights: &Weights, path: &Path, to_f16: bool) -> Result<Summary, 
         .iter()
         .map(|stored| Tensor {
             name: stored.weight.name().to_owned(),
-            dtype: match stored.dtype() {
-                safetensors::Dtype::F16 => "F16",
-                safetensors::Dtype::BF16 => "BF16",
-                safetensors::Dtype::F64 => "F64",
-                _ => "F32",
+            dtype: match stored.kind() {
+                Dtype::F32 => "F32",
+                Dtype::F16 => "F16",
+                Dtype::BF16 => "BF16",
+                Dtype::F64 => "F64",
             },
             shape: stored.weight.shape().to_vec(),
         })
@@ -112,12 +112,16 @@ struct Stored<'a> {
     to_f16: bool,
 }
 
+impl Stored<'_> {
+    /// The type in the file.
+    fn kind(&self) -> Dtype {
+        if self.to_f16 { Dtype::F16 } else { self.weight.dtype() }
+    }
+}
+
 impl View for &Stored<'_> {
     fn dtype(&self) -> safetensors::Dtype {
-        if self.to_f16 {
-            return safetensors::Dtype::F16;
-        }
-        match self.weight.dtype() {
+        match self.kind() {
             Dtype::F32 => safetensors::Dtype::F32,
             Dtype::F16 => safetensors::Dtype::F16,
             Dtype::BF16 => safetensors::Dtype::BF16,
@@ -145,8 +149,7 @@ impl View for &Stored<'_> {
     }
 
     fn data_len(&self) -> usize {
-        let size = if self.to_f16 { 2 } else { self.weight.dtype().size() };
-        self.weight.len() * size
+        self.weight.len() * self.kind().size()
     }
 }
 
