@@ -51,7 +51,9 @@ fn from_json(text: &str) -> std::result::Result<Labels, String> {
     let values: Vec<Value> = match serde_json::from_str(text).map_err(|error| error.to_string())? {
         Value::Array(values) => values,
         Value::Object(numbered) => in_order(numbered)?,
-        _ => return Err("neither a list nor an object".to_owned()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            return Err("neither a list nor an object".to_owned());
+        }
     };
     let unlike = |error: serde_json::Error| error.to_string();
     if values.iter().any(Value::is_array) {

@@ -112,7 +112,7 @@ pub(crate) struct NetworkOptions {
     pub(crate) weights: Option<PathBuf>,
 
     /// Names of the classes, in order: a text file with a line for each (after the WordNet id, if
-    /// it has them), or JSON as imagenet_class_index.json; as the network has them unless given
+    /// it has them), or a JSON list or object of them; as the network has them unless given
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
 

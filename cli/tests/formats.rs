@@ -61,7 +61,7 @@ fn convert_says_what_it_wrote() {
     let run = place.good(words("convert digits.pth all.safetensors"));
     let last = run.out.lines().last().expect("a summary");
     let bytes = fs::metadata(place.path("all.safetensors")).expect("it is there").len();
-    let hash = clrp_weights::fetch::sha256_file(&place.path("all.safetensors")).expect("it is");
+    let hash = clrp_weights::fetch::sha256_file(place.path("all.safetensors")).expect("it is");
     assert!(last.starts_with("all.safetensors: ") && last.ends_with(&hash), "{last}");
     let row = run.out.lines().find(|line| line.starts_with("features.0.weight"));
     assert!(row.is_some_and(|row| row.contains("F32")), "{}", run.out);

@@ -180,11 +180,12 @@ impl<F: Number> CpuSession<F> {
             Operand::Value(slot) => self.read_index(slot),
             Operand::Weight(_) => unreachable!("weights are floats"),
         };
-        let filters = |i: usize| match step.operands[i] {
-            Operand::Weight(weight) if self.part.of == Some(weight) => {
-                Filters::Ready(&self.part.numbers)
+        let filters = |i: usize| {
+            let operand = step.operands[i];
+            match self.part.of.map(Operand::Weight) == Some(operand) {
+                true => Filters::Ready(&self.part.numbers),
+                false => self.ready(operand).filters(),
             }
-            operand => self.ready(operand).filters(),
         };
         let rows = |i: usize| self.rows(step.operands[i]);
         match &step.call {
