@@ -5,10 +5,13 @@ mod literals;
 mod sample;
 
 use clrp::Method;
-use clrp::rules::{Composite, Rule};
+use clrp::graph::{Conv2d, Graph, Network, Op};
+use clrp::rules::{Composite, Rule, preset};
+use clrp::tensor::Shape;
 
 use crate::support::{
-    Backend, MAP_F64, Matrix, Question, RULE_F32, Random, assert_close, backends, values,
+    Backend, MAP_F32, MAP_F64, Matrix, Question, RULE_F32, Random, assert_close, backends,
+    pictures, values, weights,
 };
 use sample::{HIGH, LOW, Sample, TOP_EPSILON};
 
@@ -223,5 +226,51 @@ fn denominators_of_one_sign_need_no_stabilizer() {
         for rule in [Rule::ZPlus, Rule::AlphaBeta { alpha: 2.0, beta: 1.0 }, Rule::Flat] {
             hold(&sample, rule, false, 1e-9, &backends);
         }
+    }
+}
+
+/// A network that scales the picture's channels, all at once or one by one, before its first
+/// convolution.
+fn scaling(one_by_one: bool) -> Network {
+    let mut graph = Graph::new("scaling", Shape::new(3, 6, 5));
+    let affine = |scale: &[f64], shift: &[f64]| Op::ChannelAffine {
+        scale: scale.to_vec(),
+        shift: shift.to_vec(),
+    };
+    // One scale is negative, so that bounds change places.
+    let (scale, shift) = ([0.5, -2.0, 1.5], [0.1, 0.2, -0.3]);
+    let picture = graph.input();
+    let scaled = if one_by_one {
+        let mut channels = Vec::new();
+        for c in 0..3 {
+            let narrow = Op::Narrow { start: c, length: 1 };
+            let x = graph.push("narrow", narrow, &[picture]).expect("it fits");
+            let scaled = affine(&scale[c..=c], &shift[c..=c]);
+            channels.push(graph.push("scale", scaled, &[x]).expect("it fits"));
+        }
+        graph.concat("concat", &channels).expect("it fits")
+    } else {
+        graph.push("scale", affine(&scale, &shift), &[picture]).expect("it fits")
+    };
+    let x = graph.conv2d("conv", scaled, Conv2d::new(4, 3).padding(1)).expect("it fits");
+    let x = graph.relu("relu", x).expect("it fits");
+    let x = graph.flatten("flatten", x).expect("it fits");
+    graph.linear("fc", x, 3).expect("it fits");
+    weights(graph, 5)
+}
+
+#[test]
+fn bounds_follow_a_picture_that_is_taken_apart_and_put_together() {
+    let (whole, apart) = (scaling(false), scaling(true));
+    let composite = preset("gu2018").expect("a preset");
+    let picture = pictures(whole.graph().input_shape(), 1, 2);
+    let maps = |network: &Network, backend: &Backend| {
+        let question = Question::new(network, &composite, &[Method::Lrp], &[1], &picture);
+        question.ask(backend).maps.remove(0)
+    };
+    for backend in backends() {
+        let tolerance = backend.of_precision(MAP_F64, MAP_F32);
+        let expected = maps(&whole, &backend);
+        assert_close(&maps(&apart, &backend), &expected, tolerance, "a picture taken apart");
     }
 }

@@ -82,7 +82,7 @@ pub(crate) struct Traits {
     pub(crate) sign: Sign,
     /// Whether each output channel comes from the input channel of its number alone.
     pub(crate) keeps_channels: bool,
-    /// Whether its output is still the picture: scaled or padded at most.
+    /// Whether its output is still the picture: scaled, padded or taken apart by channels at most.
     pub(crate) keeps_picture: bool,
 }
 
@@ -126,10 +126,8 @@ impl Op {
                 (Sign::AsInputs, true, false)
             }
             Op::ZeroPad2d(_) | Op::Dropout | Op::Identity => (Sign::AsInputs, true, true),
-            Op::LocalResponseNorm(_)
-            | Op::Concat
-            | Op::Narrow { .. }
-            | Op::ChannelShuffle { .. } => (Sign::AsInputs, false, false),
+            Op::Concat | Op::Narrow { .. } => (Sign::AsInputs, false, true),
+            Op::LocalResponseNorm(_) | Op::ChannelShuffle { .. } => (Sign::AsInputs, false, false),
         };
         Traits { sign, keeps_channels, keeps_picture }
     }

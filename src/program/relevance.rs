@@ -241,6 +241,20 @@ impl Layer<'_> {
                     (0..scale.len()).map(|c| (at(&low, c), at(&high, c))).collect();
                 Ok(ends.iter().map(|(a, b)| (a.min(*b), a.max(*b))).unzip())
             }
+            Op::Narrow { start, length } => {
+                let (low, high) = self.bounds(node.inputs[0])?;
+                let taken = *start..start + length;
+                Ok((low[taken.clone()].to_vec(), high[taken].to_vec()))
+            }
+            Op::Concat => {
+                let (mut low, mut high) = (Vec::new(), Vec::new());
+                for input in &node.inputs {
+                    let of_input = self.bounds(*input)?;
+                    low.extend(of_input.0);
+                    high.extend(of_input.1);
+                }
+                Ok((low, high))
+            }
             Op::Conv2d(_)
             | Op::Linear(_)
             | Op::Relu
@@ -251,8 +265,6 @@ impl Layer<'_> {
             | Op::BatchNorm2d { .. }
             | Op::LocalResponseNorm(_)
             | Op::Add
-            | Op::Concat
-            | Op::Narrow { .. }
             | Op::ChannelShuffle { .. }
             | Op::Flatten => Err(Error::RuleMismatch {
                 rule: self.rule.to_string(),

@@ -198,7 +198,8 @@ fn default_rule(kind: LayerKind) -> Rule {
     }
 }
 
-/// For each node, whether its output is the picture, scaled or padded at most.
+/// For each node, whether its output is the picture: scaled, padded or taken apart by channels at
+/// most.
 fn sees_picture(graph: &Graph) -> Vec<bool> {
     let mut known: Vec<bool> = Vec::new();
     for node in graph.nodes() {

@@ -33,6 +33,7 @@ FROM_SMALL = ["residual", "concat", "avg_pools", "max_pools", "batch_norm", "dil
 # set counts a window that starts in the padding at the end.
 NOT_LEGACY = ["avg_pools"]
 CLOSE = 1e-4
+VARIANTS = ["default", "legacy", "norms"]
 
 
 def small():
@@ -43,6 +44,9 @@ def small():
 
 def large(only):
     for name, (size, _) in (FIRST | FURTHER).items():
+        if name.startswith(("alexnet", "vgg")):
+            # Adaptive pools whose windows differ in size would be exported as gathers.
+            size = torchvision_networks.full_size(name)
         if not only or name in only:
             yield name, torchvision_networks.build(name), size
 
@@ -128,12 +132,12 @@ def has_norms(net):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torchvision", type=Path, help="export torchvision's to this folder")
-    parser.add_argument("--default-only", action="store_true", help="no variants")
+    parser.add_argument("--variants", nargs="*", default=VARIANTS, choices=VARIANTS)
     parser.add_argument("--only", nargs="*", help="names of torchvision's networks")
     parser.add_argument("-o", "--output", type=Path, default=ONNX)
     args = parser.parse_args()
 
-    variants = [""] if args.default_only else ["", "legacy", "norms"]
+    variants = ["" if variant == "default" else variant for variant in args.variants]
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     onnxruntime.set_default_logger_severity(3)
