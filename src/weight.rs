@@ -17,7 +17,7 @@ pub enum Dtype {
     F16,
     /// 16 bit, the upper half of 32.
     BF16,
-    /// 64 bit: weights that were folded.
+    /// 64 bit: weights that were folded, and files that hold such.
     F64,
 }
 
@@ -30,6 +30,14 @@ impl Dtype {
             Dtype::F64 => 8,
         }
     }
+}
+
+/// Where a weight's numbers lie and how they are read; several weights may start at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    address: usize,
+    bytes: usize,
+    dtype: Dtype,
 }
 
 /// A weight under its state-dict key. Cheap to clone: the numbers are shared.
@@ -157,12 +165,7 @@ impl Weight {
 
     /// All numbers, as they are stored.
     pub fn values(&self) -> Rows<'_> {
-        let bytes: &[u8] = match &self.storage {
-            Storage::F32(values) => bytemuck::cast_slice(values),
-            Storage::Bits16(values) => bytemuck::cast_slice(values),
-            Storage::F64(values) => bytemuck::cast_slice(values),
-            Storage::Mapped(map, range) => &map[range.clone()],
-        };
+        let bytes = self.bytes();
         match self.dtype {
             Dtype::F32 => Rows::F32(bytemuck::cast_slice(bytes)),
             Dtype::F16 => Rows::F16(bytemuck::cast_slice::<u8, f16>(bytes)),
@@ -190,12 +193,17 @@ impl Weight {
     }
 
     /// What tells this weight's numbers from all others that live at the same time.
-    pub fn identity(&self) -> (usize, usize) {
+    pub fn identity(&self) -> Identity {
+        let bytes = self.bytes();
+        Identity { address: bytes.as_ptr() as usize, bytes: bytes.len(), dtype: self.dtype }
+    }
+
+    fn bytes(&self) -> &[u8] {
         match &self.storage {
-            Storage::F32(values) => (values.as_ptr() as usize, 0),
-            Storage::Bits16(values) => (values.as_ptr() as usize, 0),
-            Storage::F64(values) => (values.as_ptr() as usize, 0),
-            Storage::Mapped(map, range) => (map.as_ptr() as usize, range.start),
+            Storage::F32(values) => bytemuck::cast_slice(values),
+            Storage::Bits16(values) => bytemuck::cast_slice(values),
+            Storage::F64(values) => bytemuck::cast_slice(values),
+            Storage::Mapped(map, range) => &map[range.clone()],
         }
     }
 }
@@ -264,5 +272,25 @@ impl<'a> Rows<'a> {
             Rows::BF16(w) => F::from_f32(w[i].to_f32()),
             Rows::F64(w) => F::from_f64(w[i]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_that_start_at_one_place_are_told_apart() {
+        let map = memmap2::MmapMut::map_anon(64).and_then(memmap2::MmapMut::make_read_only);
+        let map = Arc::new(map.expect("64 bytes"));
+        let at_start = |shape: &[usize], dtype: Dtype| {
+            let bytes = shape.iter().product::<usize>() * dtype.size();
+            let weight = Weight::mapped("w", shape, dtype, &map, 0..bytes).expect("it fits");
+            weight.identity()
+        };
+        let whole = at_start(&[16], Dtype::F32);
+        assert_eq!(whole, at_start(&[4, 4], Dtype::F32));
+        assert_ne!(whole, at_start(&[8], Dtype::F32));
+        assert_ne!(at_start(&[8], Dtype::F16), at_start(&[8], Dtype::BF16));
     }
 }

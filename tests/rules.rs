@@ -5,7 +5,7 @@ mod literals;
 mod sample;
 
 use clrp::Method;
-use clrp::graph::{Conv2d, Graph, Network, Op};
+use clrp::graph::{Conv2d, Graph, Network, Op, Weights};
 use clrp::rules::{Composite, Rule, preset};
 use clrp::tensor::Shape;
 
@@ -262,15 +262,64 @@ fn scaling(one_by_one: bool) -> Network {
 #[test]
 fn bounds_follow_a_picture_that_is_taken_apart_and_put_together() {
     let (whole, apart) = (scaling(false), scaling(true));
-    let composite = preset("gu2018").expect("a preset");
-    let picture = pictures(whole.graph().input_shape(), 1, 2);
-    let maps = |network: &Network, backend: &Backend| {
-        let question = Question::new(network, &composite, &[Method::Lrp], &[1], &picture);
-        question.ask(backend).maps.remove(0)
-    };
     for backend in backends() {
         let tolerance = backend.of_precision(MAP_F64, MAP_F32);
-        let expected = maps(&whole, &backend);
-        assert_close(&maps(&apart, &backend), &expected, tolerance, "a picture taken apart");
+        let expected = paper_lrp(&whole, &backend);
+        assert_close(&paper_lrp(&apart, &backend), &expected, tolerance, "a picture taken apart");
+    }
+}
+
+/// A network whose first convolution sees the picture through those layers.
+fn behind(layers: &[Op]) -> Network {
+    let mut graph = Graph::new("behind", Shape::new(3, 6, 5));
+    let mut x = graph.input();
+    for (i, op) in layers.iter().enumerate() {
+        x = graph.push(format!("before{i}"), op.clone(), &[x]).expect("it fits");
+    }
+    let x = graph.conv2d("conv", x, Conv2d::new(4, 3)).expect("it fits");
+    let x = graph.relu("relu", x).expect("it fits");
+    let x = graph.flatten("flatten", x).expect("it fits");
+    graph.linear("fc", x, 3).expect("it fits");
+    weights(graph, 5)
+}
+
+fn paper_lrp(network: &Network, backend: &Backend) -> Vec<f64> {
+    let composite = preset("gu2018").expect("a preset");
+    let picture = pictures(network.graph().input_shape(), 1, 2);
+    let question = Question::new(network, &composite, &[Method::Lrp], &[1], &picture);
+    question.ask(backend).maps.remove(0)
+}
+
+#[test]
+fn layers_that_do_nothing_leave_bounds_as_they_are() {
+    let pad = Op::ZeroPad2d([1, 2, 0, 1]);
+    for backend in backends() {
+        let expected = paper_lrp(&behind(std::slice::from_ref(&pad)), &backend);
+        for nothing in [Op::Dropout, Op::Identity] {
+            let found = paper_lrp(&behind(&[pad.clone(), nothing]), &backend);
+            assert_close(&found, &expected, MAP_F64, "behind zeros");
+        }
+    }
+}
+
+#[test]
+fn a_norm_of_the_picture_is_a_scale_of_its_channels() {
+    let network = behind(&[Op::BatchNorm2d { epsilon: 1e-5 }]);
+    let of = |suffix| {
+        let weight = network.weight("before0", suffix).expect("a norm has it");
+        (0..3).map(|i| weight.values().get::<f64>(i)).collect::<Vec<f64>>()
+    };
+    let (weight, bias, mean) = (of("weight"), of("bias"), of("running_mean"));
+    let variance = of("running_var");
+    let scale: Vec<f64> = (0..3).map(|c| weight[c] / (variance[c] + 1e-5).sqrt()).collect();
+    let shift = (0..3).map(|c| bias[c] - mean[c] * scale[c]).collect();
+    let scaled = behind(&[Op::ChannelAffine { scale, shift }]);
+    let kept = network.weights().filter(|weight| !weight.name().starts_with("before0"));
+    let scaled = Weights::from_weights("the same", kept.cloned()).bind(scaled.graph().clone());
+    let scaled = scaled.expect("they suit");
+    for backend in backends() {
+        let tolerance = backend.of_precision(MAP_F64, MAP_F32);
+        let expected = paper_lrp(&scaled, &backend);
+        assert_close(&paper_lrp(&network, &backend), &expected, tolerance, "a norm");
     }
 }

@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use clrp::Error;
 use clrp::graph::{Network, Weights};
 use clrp::image::{Mode, Preprocess};
 use clrp::labels::Labels;
 use clrp::models::{MODELS, Model};
+use clrp::{Error, Shape};
 use clrp_weights::fetch::{self, Published};
 use clrp_weights::{onnx, pth};
 
@@ -43,20 +43,19 @@ impl Chosen {
 }
 
 impl NetworkOptions {
-    /// The network that the options name, with its weights and the classes' names; `size` is that
-    /// of pictures, if one was asked for.
-    pub(crate) fn choose(&self, size: Option<[u32; 2]>) -> Result<Chosen> {
-        let mut chosen = self.choose_network(size)?;
+    /// The network that the options name, with its weights and the classes' names.
+    pub(crate) fn choose(&self) -> Result<Chosen> {
+        let mut chosen = self.choose_network()?;
         if let Some(file) = &self.labels {
             chosen.labels = labels::read(file, chosen.labels.len(), &chosen.name)?;
         }
         Ok(chosen)
     }
 
-    fn choose_network(&self, size: Option<[u32; 2]>) -> Result<Chosen> {
+    fn choose_network(&self) -> Result<Chosen> {
         if let Some(file) = self.onnx() {
-            self.refuse_choices_of_layers(file)?;
-            return self.import(file, size);
+            self.refuse_beside(file)?;
+            return self.import(file);
         }
         if let Some(output) = &self.output_name {
             return Err(Failure::Said(format!(
@@ -82,25 +81,30 @@ impl NetworkOptions {
     /// to see what would run.
     pub(crate) fn choose_layers(&self) -> Result<Chosen> {
         if self.onnx().is_some() || self.weights.is_some() {
-            return self.choose(None);
+            return self.choose();
         }
         let model = self.model()?;
         if model.bundled().is_some() {
-            return self.choose(None);
+            return self.choose();
         }
-        let graph = model.graph_with(model.input_shape(), model.classes(), self.layers())?;
+        let own = model.input_shape();
+        let shape = self.size.map_or(own, |[height, width]| {
+            Shape::new(own.channels, height as usize, width as usize)
+        });
+        let graph = model.graph_with(shape, model.classes(), self.layers())?;
         Ok(Chosen::of_model(model, Weights::zeros(&graph).bind(graph)?, None))
     }
 
-    /// An ONNX file says itself which layers it has.
-    fn refuse_choices_of_layers(&self, file: &Path) -> Result<()> {
+    /// An ONNX file holds its layers and its weights.
+    fn refuse_beside(&self, file: &Path) -> Result<()> {
         let given = [
             (self.transform_input.is_some(), "--transform-input"),
             (self.stride_in_1x1, "--stride-in-1x1"),
+            (self.model.is_some() && self.weights.is_some(), "--model beside --weights"),
         ];
         match given.into_iter().find(|(given, _)| *given) {
             Some((_, option)) => Err(Failure::Said(format!(
-                "{option} is for torchvision's networks, `{}` says itself which layers it has",
+                "{option} is for torchvision's networks, `{}` holds its own layers and weights",
                 file.display()
             ))),
             None => Ok(()),
@@ -152,9 +156,8 @@ impl NetworkOptions {
         Ok(fetch_shown(published, &cache)?.path)
     }
 
-    /// An ONNX file; `size` is for one that takes pictures of any.
-    fn import(&self, file: &Path, size: Option<[u32; 2]>) -> Result<Chosen> {
-        let input = size.map(|size| size.map(|length| length as usize));
+    fn import(&self, file: &Path) -> Result<Chosen> {
+        let input = self.size.map(|size| size.map(|length| length as usize));
         let options = onnx::Options { input, output: self.output_name.clone() };
         let imported = onnx::read(file, &options)?;
         for note in &imported.notes {
@@ -202,11 +205,13 @@ pub(crate) fn open(path: &Path) -> Result<Weights> {
 }
 
 /// As [`open`], or the weights of an ONNX file.
-pub(crate) fn open_any(path: &Path) -> Result<Weights> {
+/// `size` is that of the picture, for an ONNX file that takes any.
+pub(crate) fn open_any(path: &Path, size: Option<[u32; 2]>) -> Result<Weights> {
     if !is_onnx(path) {
         return open(path);
     }
-    let network = onnx::read(path, &onnx::Options::default())?.network;
+    let input = size.map(|size| size.map(|length| length as usize));
+    let network = onnx::read(path, &onnx::Options { input, output: None })?.network;
     Ok(Weights::from_weights(&path.display().to_string(), network.weights().cloned()))
 }
 

@@ -22,11 +22,6 @@ pub(crate) struct PictureOptions {
     #[arg(long, value_name = "HOW")]
     pub(crate) preprocess: Option<Shaping>,
 
-    /// The size they are brought to: rows and columns, or one number for both; as the network was
-    /// trained unless given
-    #[arg(long, value_name = "HxW", value_parser = size)]
-    pub(crate) size: Option<[u32; 2]>,
-
     /// Mean of red, green and blue, where white is 1; as the network was trained, or ImageNet's
     #[arg(long, value_name = "R,G,B", value_parser = three)]
     pub(crate) mean: Option<[f32; 3]>,
@@ -53,9 +48,9 @@ pub(crate) enum Shaping {
 }
 
 impl PictureOptions {
-    /// The network's own preprocessing, with the changes that were asked for.
-    pub(crate) fn preprocess(&self, own: Preprocess) -> Preprocess {
-        let own = self.resized(own);
+    /// The network's own preprocessing, with the changes that were asked for, `size` among them.
+    pub(crate) fn preprocess(&self, own: Preprocess, size: Option<[u32; 2]>) -> Preprocess {
+        let own = size.map_or(own, |size| resized(own, size));
         let mode = match (self.preprocess, own.mode) {
             (None, mode) | (Some(Shaping::CenterCrop), mode @ Mode::CenterCrop { .. }) => mode,
             (Some(Shaping::CenterCrop), Mode::Squash | Mode::ShortSide) => {
@@ -67,24 +62,23 @@ impl PictureOptions {
         let (mean, std) = (self.mean.unwrap_or(own.mean), self.std.unwrap_or(own.std));
         Preprocess { mode, mean, std, ..own }
     }
+}
 
-    /// For another size; what is cut off stays the same share.
-    fn resized(&self, own: Preprocess) -> Preprocess {
-        let Some([height, width]) = self.size else { return own };
-        let mode = match own.mode {
-            Mode::CenterCrop { resize } => {
-                let (old, new) = (own.size.0.max(own.size.1), height.max(width));
-                let resize = u64::from(resize) * u64::from(new) / u64::from(old.max(1));
-                Mode::CenterCrop { resize: u32::try_from(resize).unwrap_or(u32::MAX) }
-            }
-            mode @ (Mode::Squash | Mode::ShortSide) => mode,
-        };
-        Preprocess { mode, size: (height, width), ..own }
-    }
+/// For another size; what is cut off stays the same share.
+fn resized(own: Preprocess, [height, width]: [u32; 2]) -> Preprocess {
+    let mode = match own.mode {
+        Mode::CenterCrop { resize } => {
+            let (old, new) = (own.size.0.max(own.size.1), height.max(width));
+            let resize = u64::from(resize) * u64::from(new) / u64::from(old.max(1));
+            Mode::CenterCrop { resize: u32::try_from(resize).unwrap_or(u32::MAX) }
+        }
+        mode @ (Mode::Squash | Mode::ShortSide) => mode,
+    };
+    Preprocess { mode, size: (height, width), ..own }
 }
 
 /// `224` or `224x320`.
-fn size(text: &str) -> Result<[u32; 2], String> {
+pub(crate) fn size(text: &str) -> Result<[u32; 2], String> {
     let (height, width) = text.split_once('x').unwrap_or((text, text));
     match (height.parse(), width.parse()) {
         (Ok(height @ 2..=16_384), Ok(width @ 2..=16_384)) => Ok([height, width]),
@@ -110,6 +104,11 @@ pub(crate) struct NetworkOptions {
     /// ONNX file; fetched if it is one of torchvision's, and left out
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
+
+    /// The size that pictures are brought to: rows and columns, or one number for both; as the
+    /// network was trained unless given
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    pub(crate) size: Option<[u32; 2]>,
 
     /// Names of the classes, in order: a text file with a line for each (after the WordNet id, if
     /// it has them), or a JSON list or object of them; as the network has them unless given

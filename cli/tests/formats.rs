@@ -159,6 +159,8 @@ fn options_that_do_not_suit_the_file_are_refused() {
     assert!(stride.starts_with("--stride-in-1x1 is for torchvision's networks"), "{stride}");
     let transform = said("--model mine.onnx --transform-input true");
     assert!(transform.starts_with("--transform-input is for torchvision's networks"));
+    let beside = said("--model mine.onnx --weights other.safetensors");
+    assert!(beside.starts_with("--model beside --weights is for torchvision's"), "{beside}");
     let output = said("--model digits --output-name scores");
     assert!(output.starts_with("--output-name `scores` is for ONNX files"), "{output}");
     let output = said("--model mine.onnx --output-name scores");

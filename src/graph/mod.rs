@@ -8,6 +8,8 @@ pub(crate) use op::Sign;
 pub use op::{AvgPool2d, Conv2d, Linear, LocalResponseNorm, MaxPool2d, Op};
 pub use weights::{Network, WeightSpec, Weights};
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 
@@ -48,6 +50,8 @@ pub struct Node {
 pub struct Graph {
     name: String,
     nodes: Vec<Node>,
+    /// Those of the nodes, to be found quickly.
+    names: HashSet<String>,
 }
 
 impl Graph {
@@ -55,7 +59,7 @@ impl Graph {
     pub fn new(name: impl Into<String>, input: Shape) -> Self {
         let node =
             Node { name: "input".to_owned(), op: Op::Input, inputs: Vec::new(), shape: input };
-        Self { name: name.into(), nodes: vec![node] }
+        Self { name: name.into(), names: HashSet::from([node.name.clone()]), nodes: vec![node] }
     }
 
     /// The network's name.
@@ -125,7 +129,7 @@ impl Graph {
         let shapes: Vec<Shape> = inputs.iter().map(|id| self.node(*id).shape).collect();
         let shape = shape::infer(&name, &op, &shapes)?;
         let node = Node { name, op, inputs: inputs.to_vec(), shape };
-        let taken = self.nodes.iter().any(|other| other.name == node.name);
+        let taken = !self.names.insert(node.name.clone());
         if taken && !weights::specs_of(self, &node).is_empty() {
             return Err(Error::LayerInput {
                 layer: node.name,

@@ -60,7 +60,7 @@ pub enum Op {
     Flatten,
     /// Nothing, in evaluation mode.
     Dropout,
-    /// Nothing: what is left of a layer that was folded into another.
+    /// Nothing: what is left of a layer that was folded into another, or a name for its input.
     Identity,
 }
 
@@ -120,8 +120,8 @@ impl Op {
             Op::Conv2d(_) | Op::Linear(_) | Op::Add => (Sign::Any, false, false),
             Op::Relu => (Sign::NonNegative, true, false),
             Op::Hardtanh { low, .. } if *low >= 0.0 => (Sign::NonNegative, true, false),
-            Op::BatchNorm2d { .. } | Op::Hardtanh { .. } => (Sign::Any, true, false),
-            Op::ChannelAffine { .. } => (Sign::Any, true, true),
+            Op::Hardtanh { .. } => (Sign::Any, true, false),
+            Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => (Sign::Any, true, true),
             Op::MaxPool2d(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) | Op::Flatten => {
                 (Sign::AsInputs, true, false)
             }

@@ -210,6 +210,8 @@ impl Layer<'_> {
                     let (inner, _) = self.part_of(b, shared, node.inputs[0], part)?;
                     let from = graph.node(node.inputs[0]).shape;
                     (moves::pad(b, from, self.plan.batch, inner, zeros), shape.len())
+                } else if matches!(node.op, Op::Dropout | Op::Identity) {
+                    return self.part_of(b, shared, node.inputs[0], part);
                 } else {
                     let bounds = self.bounds(id)?;
                     let bound = if part == Input::AboveLow { bounds.0 } else { bounds.1 };
@@ -226,14 +228,15 @@ impl Layer<'_> {
         Ok(made)
     }
 
-    /// The least and greatest values that the picture's channels can have at that node.
+    /// The least and greatest values that the picture's channels can have at that node, unless
+    /// zeros were put around it, which have other bounds than it has.
     fn bounds(&self, id: NodeId) -> Result<(Vec<f64>, Vec<f64>)> {
         let graph = self.plan.network.graph();
         let node = graph.node(id);
         match &node.op {
             Op::Input => Ok((self.plan.bounds.low.clone(), self.plan.bounds.high.clone())),
-            Op::Dropout | Op::Identity | Op::ZeroPad2d(_) => self.bounds(node.inputs[0]),
-            Op::ChannelAffine { .. } => {
+            Op::Dropout | Op::Identity => self.bounds(node.inputs[0]),
+            Op::ChannelAffine { .. } | Op::BatchNorm2d { .. } => {
                 let (scale, shift) = affine(self.plan.network, id).expect("it scales channels");
                 let (low, high) = self.bounds(node.inputs[0])?;
                 let at = |bound: &[f64], c: usize| bound[c] * scale[c] + shift[c];
@@ -262,9 +265,9 @@ impl Layer<'_> {
             | Op::MaxPool2d(_)
             | Op::AvgPool2d(_)
             | Op::AdaptiveAvgPool2d(_)
-            | Op::BatchNorm2d { .. }
             | Op::LocalResponseNorm(_)
             | Op::Add
+            | Op::ZeroPad2d(_)
             | Op::ChannelShuffle { .. }
             | Op::Flatten => Err(Error::RuleMismatch {
                 rule: self.rule.to_string(),

@@ -12,8 +12,8 @@ FIRST = {
 }
 # Name: (the small size, whether that is committed).
 FURTHER = {
-    **{f"vgg{depth}": ((33, 33), False) for depth in (11, 13, 19)},
-    **{f"vgg{depth}_bn": ((37, 37), False) for depth in (11, 13, 19)},
+    **{f"vgg{depth}": ((97, 97), False) for depth in (11, 13, 19)},
+    **{f"vgg{depth}_bn": ((97, 97), False) for depth in (11, 13, 19)},
     "googlenet": ((47, 53), True),
     "googlenet_untransformed": ((47, 53), False),
     "inception_v3": ((75, 107), True),

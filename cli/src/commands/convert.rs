@@ -9,6 +9,7 @@ use crate::console::{print, say};
 use crate::failure::Result;
 use crate::folder::spare;
 use crate::network::open_any;
+use crate::options::size;
 use crate::table::{Table, thousands};
 
 const EXAMPLES: &str = "\
@@ -31,6 +32,11 @@ pub(crate) struct Convert {
     #[arg(value_name = "OUT")]
     output: PathBuf,
 
+    /// ONNX: the size of the picture, for a file that takes any; rows and columns, or one number
+    /// for both
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    size: Option<[u32; 2]>,
+
     /// Write matrices and filters as 16-bit numbers
     #[arg(long)]
     f16: bool,
@@ -40,7 +46,7 @@ impl Convert {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         spare(&self.output, [&self.input])?;
-        let weights = open_any(&self.input)?;
+        let weights = open_any(&self.input, self.size)?;
         for (name, dtype) in weights.others() {
             say("note", &format!("tensor `{name}` of type {dtype} is left out"));
         }

@@ -128,12 +128,12 @@ impl Switches {
     pub(crate) fn run(&self) -> Result<()> {
         let images = &self.pictures.images;
         pictures::check(images)?;
-        let chosen = self.network.choose(self.pictures.size)?;
+        let chosen = self.network.choose()?;
         let runner = Runner {
             network: chosen.network,
             device: self.device.open(self.precision)?,
             composite: preset("contrastive")?,
-            preprocess: self.pictures.preprocess(chosen.preprocess),
+            preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch.min(images.len()),
             seed: 0,
         };

@@ -10,9 +10,10 @@ use crate::kernels::linear::Rows;
 use crate::kernels::parallel;
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
+use crate::weight::Identity;
 
 /// What tells the content of one weight made ready from that of another.
-type Key = ((usize, usize), Form);
+type Key = (Identity, Form);
 
 /// The weights that some session holds.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::kernels::conv2d::Packing;
 use crate::kernels::linear::Rows;
 use crate::program::{Form, Source, WeightUse};
-use crate::weight::{Dtype, Weight};
+use crate::weight::{Identity, Weight};
 
 /// A weight on the device.
 pub(super) struct Resident {
@@ -24,9 +24,7 @@ pub(super) struct Resident {
 /// What tells the content of one weight buffer from that of another.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    identity: (usize, usize),
-    len: usize,
-    dtype: Dtype,
+    identity: Identity,
     form: Form,
 }
 
@@ -62,12 +60,7 @@ impl Weights {
         weight: &WeightUse,
         stored: &Weight,
     ) -> Result<Arc<Resident>> {
-        let key = Key {
-            identity: stored.identity(),
-            len: stored.len(),
-            dtype: stored.dtype(),
-            form: weight.form.clone(),
-        };
+        let key = Key { identity: stored.identity(), form: weight.form.clone() };
         // The lock is not held while uploading: at worst two sessions upload the same weight.
         let held = self.lock().get(&key).and_then(Weak::upgrade);
         if let Some(resident) = held {

@@ -204,6 +204,7 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Download<'_, P> {
                 }
                 Err(Trouble::Unfit(cause)) => {
                     self.restart()?;
+                    furthest = self.part.length();
                     cause
                 }
                 Err(Trouble::Unreached { cause, .. } | Trouble::Passing(cause)) => cause,

@@ -134,6 +134,26 @@ fn uses_that_are_not_known() {
         ),
         (
             "BatchNormalization",
+            three().opset(9).node(
+                "BatchNormalization",
+                &["x", "c", "c", "c", "c"],
+                &["y", "mean", "variance"],
+                &[],
+            ),
+            "expected batch normalisation in evaluation mode, found in training mode",
+        ),
+        (
+            "Reshape",
+            Model::new().input(&[1, 3, 1, 6]).longs("shape", &[3, 6]).node(
+                "Reshape",
+                &["x", "shape"],
+                &["y"],
+                &[],
+            ),
+            "expected a flattening, or channels in groups and back, found [1, 3, 1, 6] to [3, 6]",
+        ),
+        (
+            "BatchNormalization",
             three().node("BatchNormalization", &["x", "c", "c", "c", "zero"], &["y"], &[]),
             "expected 3 numbers as input 4, found []",
         ),

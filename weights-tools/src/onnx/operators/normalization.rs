@@ -12,7 +12,10 @@ pub(super) fn batch_norm<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Res
     one_output(importer, node)?;
     // Before version 7 a flag told training from inference.
     let training = node.flag("training_mode", false)?;
-    if training || (node.opset < 7 && !node.flag("is_test", false)?) {
+    // From 7 to 13 its further outputs did, whether anybody needs them or not.
+    let more = (1..5).any(|i| node.output(i).is_some());
+    let told_by_outputs = (7..14).contains(&node.opset) && more;
+    if training || told_by_outputs || (node.opset < 7 && !node.flag("is_test", false)?) {
         return Err(node.error("batch normalisation in evaluation mode", "in training mode"));
     }
     if !node.flag("spatial", true)? {

@@ -101,7 +101,10 @@ fn reshaped<'a>(
         Form::Plain | Form::Softmax(_) | Form::Response(_)
             if without_ones(&dims) == without_ones(&x.dims) =>
         {
-            // Two dimensions are a vector for each picture.
+            // Two dimensions are a vector for each picture, unless the batch is lost.
+            if dims.len() == 2 && x.dims.len() > 2 && dims[0] != batch {
+                return Err(refused());
+            }
             if dims.len() == 2 && x.form == Form::Plain {
                 return flat(importer, node, &x, dims);
             }
