@@ -45,7 +45,12 @@ pub fn write_beside<E: From<Error>>(
     // A pipe or device is written to directly.
     let place = file.temporary.as_ref().map_or(file.path.clone(), |(place, _)| place.clone());
     file.writer = None;
+    let permissions = fs::metadata(&place).map(|metadata| metadata.permissions());
     write(&place)?;
+    // Some writers put a file of their own there, which nobody else may read.
+    permissions
+        .and_then(|permissions| fs::set_permissions(&place, permissions))
+        .map_err(|source| failed(&file.path, source))?;
     Ok(file.commit()?)
 }
 

@@ -175,7 +175,8 @@ impl Weight {
     }
 
     /// Lets go of memory that holds nothing but a copy of a mapped file; it comes back when the
-    /// numbers are read again. For weights that were copied into another order.
+    /// numbers are read again. For weights that were copied into another order, or are not read for
+    /// a while.
     #[cfg_attr(unix, expect(unsafe_code, reason = "advice on memory is unsafe"))]
     pub fn release(&self) {
         #[cfg(unix)]

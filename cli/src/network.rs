@@ -150,7 +150,7 @@ impl NetworkOptions {
             );
             say("note", &line);
         } else if self.offline {
-            return Ok(cache.path(published));
+            return intact(cache.path(published), published);
         }
         // What is in the cache is checked, and fetched anew if it is damaged.
         Ok(fetch_shown(published, &cache)?.path)
@@ -195,13 +195,38 @@ impl NetworkOptions {
     }
 }
 
+/// The file, if it has the SHA-256 that the published one's name tells.
+fn intact(path: PathBuf, published: &Published) -> Result<PathBuf> {
+    let (found, source) = (fetch::sha256_file(&path)?, published.source(fetch::BASE)?);
+    let expected = source.prefix();
+    if found.starts_with(expected) {
+        return Ok(path);
+    }
+    let (path, found) = (path.display(), &found[..expected.len()]);
+    Err(Failure::Said(format!(
+        "`{path}` is damaged: expected a SHA-256 that starts with {expected}, found {found}; \
+         without --offline it is fetched again"
+    )))
+}
+
 /// Weights from a safetensors file or a PyTorch checkpoint, which their first bytes tell apart.
 pub(crate) fn open(path: &Path) -> Result<Weights> {
     let mut start = Vec::new();
     let file = std::fs::File::open(path)
         .and_then(|file| file.take(pth::SNIFFED as u64).read_to_end(&mut start));
     file.map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
-    if pth::is_checkpoint(&start) { Ok(pth::read(path)?) } else { Ok(Weights::open(path)?) }
+    if pth::is_checkpoint(&start) {
+        return Ok(pth::read(path)?);
+    }
+    let torch = ["pth", "pt", "th"];
+    let named_so = |name: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(name));
+    Weights::open(path).map_err(|error| match torch.into_iter().any(named_so) {
+        true => Failure::Said(format!(
+            "`{}` is no PyTorch checkpoint: expected a ZIP or TAR archive or a pickle of tensors",
+            path.display()
+        )),
+        false => Failure::from(error),
+    })
 }
 
 /// As [`open`], or the weights of an ONNX file.

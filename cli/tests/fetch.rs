@@ -101,6 +101,12 @@ fn without_a_network_squeezenet_is_fetched_and_said_so() {
         assert_eq!((again.code, again.err.as_str()), (0, ""));
     }
     assert_eq!(server.asked().len(), 1);
+
+    place.write("cache/squeezenet1_1-b8a52dc0.pth", b"something else");
+    let damaged = explain(" --offline");
+    let said = failure(&damaged);
+    let expected = "is damaged: expected a SHA-256 that starts with b8a52dc0, found ";
+    assert!(said.contains(expected), "{said}");
 }
 
 #[test]

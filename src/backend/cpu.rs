@@ -2,6 +2,7 @@
 
 mod weights;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::weights::{Ready, Weights};
@@ -16,7 +17,7 @@ use crate::kernels::{
     max_pool2d_backward, multiply_add, parallel, permute, seed, stabilized_ratio, sum_rows, top_k,
 };
 use crate::num::Float;
-use crate::program::{Element, Form, Operand, Program, Slot, Step, WeightSlot};
+use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
 
 /// The CPU, with the weights that its sessions share.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,7 @@ impl<F: Number> Cpu<F> {
             indices: floats(Element::Index).into_iter().map(|len| vec![0; len]).collect(),
             weights,
             part: PartOfFilters { of: None, numbers: Vec::new() },
+            last_reads: last_reads(program),
             program: Arc::new(program.clone()),
         }
     }
@@ -79,6 +81,8 @@ pub struct CpuSession<F> {
     /// One for each weight; `None` where it is read as it is stored.
     weights: Vec<Option<Arc<Ready<F>>>>,
     part: PartOfFilters<F>,
+    /// For each step, the matrices that no later one reads.
+    last_reads: HashMap<usize, Vec<WeightSlot>>,
 }
 
 /// The part of one layer's filters that steps multiply by. One at a time: the steps that take the
@@ -88,6 +92,25 @@ pub struct CpuSession<F> {
 struct PartOfFilters<F> {
     of: Option<WeightSlot>,
     numbers: Vec<F>,
+}
+
+/// The matrices that are read where they lie, by the last step that reads them. Their pages need
+/// not stay beside the values of the steps that follow.
+fn last_reads(program: &Program) -> HashMap<usize, Vec<WeightSlot>> {
+    let mut last: HashMap<WeightSlot, usize> = HashMap::new();
+    for (i, step) in program.steps.iter().enumerate() {
+        for operand in &step.operands {
+            let Operand::Weight(weight) = *operand else { continue };
+            if matches!(program.weights[weight.0].form, Form::Rows { .. }) {
+                last.insert(weight, i);
+            }
+        }
+    }
+    let mut reads: HashMap<usize, Vec<WeightSlot>> = HashMap::new();
+    for (weight, step) in last {
+        reads.entry(step).or_default().push(weight);
+    }
+    reads
 }
 
 impl<F: Number> Session for CpuSession<F> {
@@ -107,8 +130,13 @@ impl<F: Number> Session for CpuSession<F> {
                 }
             }
         }
-        for step in &program.steps {
+        for (i, step) in program.steps.iter().enumerate() {
             self.step(step);
+            for matrix in self.last_reads.get(&i).into_iter().flatten() {
+                if let Source::Stored(stored) = &program.weights[matrix.0].source {
+                    stored.release();
+                }
+            }
         }
         let output = |slot: &Slot| match program.values[slot.0].element {
             Element::Float => F::output(self.read(*slot)),

@@ -108,7 +108,8 @@ impl Model {
     /// have.
     pub fn graph_with(&self, input: Shape, classes: usize, options: BuildOptions) -> Result<Graph> {
         let transforms = options.transform_input.unwrap_or(self.transforms_input);
-        self.has("transform_input", transforms, |model| model.transforms_input)?;
+        let chosen = options.transform_input.is_some();
+        self.has("transform_input", chosen, |model| model.transforms_input)?;
         self.has("stride_in_1x1", options.stride_in_1x1, |model| model.has_bottlenecks)?;
         let mut graph = Graph::new(self.name, input);
         let mut x = graph.input();
@@ -120,13 +121,13 @@ impl Model {
     }
 
     /// Refuses a choice that others have, but not this network.
-    fn has(&self, what: &'static str, wanted: bool, has: impl Fn(&Model) -> bool) -> Result<()> {
-        if !wanted || has(self) {
+    fn has(&self, what: &'static str, chosen: bool, has: impl Fn(&Model) -> bool) -> Result<()> {
+        if !chosen || has(self) {
             return Ok(());
         }
         let others = MODELS.iter().filter(|model| has(model)).map(|model| model.name);
         let others = others.collect::<Vec<_>>().join(", ");
-        let found = format!("on for `{}`", self.name);
+        let found = format!("chosen for `{}`", self.name);
         Err(Error::Setting { what, found, expected: format!("one of {others}") })
     }
 
@@ -250,7 +251,8 @@ mod tests {
         }
         assert!(!transforms("vgg16", Some(false)).expect("it builds"));
         let error = transforms("vgg16", Some(true)).expect_err("it has no such choice");
-        let expected = "transform_input is on for `vgg16`, expected one of googlenet, inception_v3";
+        let expected =
+            "transform_input is chosen for `vgg16`, expected one of googlenet, inception_v3";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -269,7 +271,9 @@ mod tests {
         assert_eq!(strides(true), [28, 28]);
         let options = BuildOptions { stride_in_1x1: true, ..BuildOptions::default() };
         let error = graph("resnet18", options).expect_err("its blocks are basic").to_string();
-        assert!(error.starts_with("stride_in_1x1 is on for `resnet18`, expected one of resnet50"));
+        assert!(
+            error.starts_with("stride_in_1x1 is chosen for `resnet18`, expected one of resnet50")
+        );
     }
 
     /// Zeros for a network of few classes, with changed names, and more of the given names.
