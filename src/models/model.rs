@@ -249,11 +249,13 @@ mod tests {
             assert!(transforms(name, Some(true)).expect("it builds"));
             assert!(!transforms(name, Some(false)).expect("it builds"));
         }
-        assert!(!transforms("vgg16", Some(false)).expect("it builds"));
-        let error = transforms("vgg16", Some(true)).expect_err("it has no such choice");
-        let expected =
-            "transform_input is chosen for `vgg16`, expected one of googlenet, inception_v3";
-        assert_eq!(error.to_string(), expected);
+        assert!(!transforms("vgg16", None).expect("it builds"));
+        for choice in [true, false] {
+            let error = transforms("vgg16", Some(choice)).expect_err("it has no such choice");
+            let expected =
+                "transform_input is chosen for `vgg16`, expected one of googlenet, inception_v3";
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]
