@@ -2,5 +2,6 @@
 
 pub mod convert;
 pub mod fetch;
+mod foreign;
 pub mod onnx;
 pub mod pth;

@@ -94,29 +94,6 @@ pub enum Error {
     Weights(#[from] clrp::Error),
 }
 
-/// What does not fit: what was expected, and what was found.
-#[derive(Debug)]
-pub(super) struct Misfit {
-    pub(super) expected: String,
-    pub(super) found: String,
-}
-
-impl Misfit {
-    pub(super) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { expected: expected.into(), found: found.into() }
-    }
-}
-
-/// The start of a text from a file, on one line.
-pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    let mut start: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        start.push_str("...");
-    }
-    start
-}
-
 /// The start of a list from a file.
 pub(super) fn listed<T: std::fmt::Debug>(values: &[T]) -> String {
     const MOST: usize = 8;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use memmap2::Mmap;
 use rten_onnx::onnx::StringStringEntryProto;
 
-use super::error::{Misfit, shown};
+use crate::foreign::{self, Misfit, shown};
 
 /// The model's folder, and the data files in it that were opened.
 #[derive(Debug)]
@@ -93,16 +93,9 @@ impl DataFiles {
             let expected = "a regular file in the model's own folder";
             return Err(Misfit::new(expected, format!("`{}`", shown(location))));
         }
-        let file = std::fs::File::open(&path).map_err(unreadable)?;
-        let map = Arc::new(map(&file).map_err(unreadable)?);
+        let map = foreign::map(&path).map_err(unreadable)?;
         self.newly_opened += map.len();
         self.open.insert(location.to_owned(), map.clone());
         Ok(map)
     }
-}
-
-#[expect(unsafe_code, reason = "a mapped file is only sound while nobody shortens or changes it")]
-pub(super) fn map(file: &std::fs::File) -> std::io::Result<Mmap> {
-    // SAFETY: the map is read-only; that the file stays as it is, is stated in `onnx::read`.
-    unsafe { Mmap::map(file) }
 }

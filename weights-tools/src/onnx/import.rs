@@ -8,13 +8,14 @@ use clrp::graph::{Graph, NodeId, Op};
 use clrp::weight::Weight;
 
 use super::constant::{Constant, Storage};
-use super::error::{Error, Misfit, Result, listed, shown};
+use super::error::{Error, Result, listed};
 use super::external::DataFiles;
 use super::names::Names;
 use super::node::Node;
 use super::plan::Plan;
 use super::tensor;
 use super::value::{Activation, Form, Value};
+use crate::foreign::{Misfit, shown};
 
 /// The most numbers of one layer's output.
 const MOST_NUMBERS: usize = 1 << 32;

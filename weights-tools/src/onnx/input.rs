@@ -5,8 +5,9 @@ use std::fmt;
 use clrp::Shape;
 use rten_onnx::onnx::ValueInfoProto;
 
-use super::error::{Error, Misfit, Result, shown};
+use super::error::{Error, Result};
 use super::value::Form;
+use crate::foreign::{Misfit, shown};
 
 /// What the file says of the picture.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -41,11 +41,11 @@ pub use self::input::{Dimension, Input};
 pub use self::metadata::Hints;
 
 use self::constant::Storage;
-use self::error::shown;
 use self::external::DataFiles;
 use self::import::{EXPANSION, Importer};
 use self::plan::Plan;
 use self::value::{Activation, Form, Value};
+use crate::foreign::{self, shown};
 
 /// What the file leaves open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,16 +84,7 @@ pub struct Imported {
 pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Imported> {
     let path = path.as_ref();
     let unreadable = |source| Error::File { path: path.to_path_buf(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(Error::Model {
-            file: path.display().to_string(),
-            what: "it".to_owned(),
-            expected: "a regular file".to_owned(),
-            found: "something else".to_owned(),
-        });
-    }
-    let map = Arc::new(external::map(&file).map_err(unreadable)?);
+    let map = foreign::map(path).map_err(unreadable)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

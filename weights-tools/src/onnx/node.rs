@@ -2,7 +2,8 @@
 
 use rten_onnx::onnx::{AttributeProto, AttributeType, NodeProto};
 
-use super::error::{Error, Misfit, Result, listed, shown};
+use super::error::{Error, Result, listed};
+use crate::foreign::{Misfit, shown};
 
 /// A node as it is imported.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,9 @@ use std::ops::Range;
 use rten_onnx::onnx::{ModelProto, TensorProto};
 use rten_onnx::protobuf::{DecodeMessage, ErrorKind, OwnedValues, ProtobufError, ReadValue};
 
-use super::error::{Error, Misfit, Result};
+use super::error::{Error, Result};
 use super::wire;
+use crate::foreign::Misfit;
 
 /// Parses a file that is in memory or mapped.
 pub(super) fn model(file: &str, bytes: &[u8]) -> Result<ModelProto> {

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rten_onnx::onnx::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
-use super::error::{Error, Result, shown};
+use super::error::{Error, Result};
+use crate::foreign::shown;
 
 /// The most nodes; the largest network of torchvision has some thousand.
 const MOST_NODES: usize = 16_384;

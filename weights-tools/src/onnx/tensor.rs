@@ -5,9 +5,10 @@ use std::rc::Rc;
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 
 use super::constant::{Constant, Float, Numbers, Place, Storage};
-use super::error::{Misfit, listed};
+use super::error::listed;
 use super::external::DataFiles;
 use super::parse;
+use crate::foreign::Misfit;
 
 /// The most dimensions.
 pub(super) const RANK: usize = 8;

@@ -12,7 +12,7 @@ use rten_onnx::onnx::{
     ValueInfoProto,
 };
 
-use super::error::Misfit;
+use crate::foreign::Misfit;
 
 /// Bytes that the parser may allocate for each of the file. A node of 30 bytes with a single
 /// attribute takes some 3000, as lists start with room for four.

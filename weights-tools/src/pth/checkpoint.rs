@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::error::{Error, Result, shown};
-use super::tensor::{Misfit, View};
+use super::error::{Error, Result};
+use super::tensor::View;
 use super::value::{Id, Pickle, Rebuilt, TensorRef, Value};
+use crate::foreign::Misfit;
+use crate::foreign::shown;
 
 /// What a container holds.
 #[derive(Debug)]

@@ -88,13 +88,3 @@ pub enum Error {
         found: String,
     },
 }
-
-/// The start of a text from a file, on one line.
-pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    let mut start: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        start.push_str("...");
-    }
-    start
-}

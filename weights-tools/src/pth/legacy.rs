@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use super::checkpoint::Checkpoint;
 use super::cursor::Cursor;
 use super::element::Element;
-use super::error::{Result, shown};
+use super::error::Result;
 use super::machine::{self, Persistent};
 use super::value::{Pickle, Value};
+use crate::foreign::shown;
 
 /// The magic number as Python pickles it.
 const MAGIC: &[u8] = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";

@@ -42,6 +42,7 @@ use self::checkpoint::Checkpoint;
 use self::cursor::Cursor;
 use self::machine::Persistent;
 use self::tensor::Source;
+use crate::foreign::{self, shown};
 
 /// A tensor of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +140,7 @@ fn weights(file: &str, bytes: &[u8], map: Option<&Arc<Mmap>>) -> Result<Weights>
     for (name, view) in views {
         let weight = source.weight(&name, &view).map_err(|misfit| Error::Tensor {
             file: file.to_owned(),
-            name: error::shown(&name),
+            name: shown(&name),
             expected: misfit.expected,
             found: misfit.found,
         })?;
@@ -152,21 +153,5 @@ fn weights(file: &str, bytes: &[u8], map: Option<&Arc<Mmap>>) -> Result<Weights>
 }
 
 fn open(path: &Path) -> Result<Arc<Mmap>> {
-    let unreadable = |source| Error::File { path: path.to_path_buf(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(Error::Container {
-            file: path.display().to_string(),
-            what: "it".to_owned(),
-            expected: "a regular file".to_owned(),
-            found: "something else".to_owned(),
-        });
-    }
-    map(&file).map(Arc::new).map_err(unreadable)
-}
-
-#[expect(unsafe_code, reason = "a mapped file is only sound while nobody shortens or changes it")]
-fn map(file: &std::fs::File) -> std::io::Result<Mmap> {
-    // SAFETY: the map is read-only; that the file stays as it is, is stated in `read`.
-    unsafe { Mmap::map(file) }
+    foreign::map(path).map_err(|source| Error::File { path: path.to_path_buf(), source })
 }

@@ -10,10 +10,11 @@ use ::tar::{Archive, EntryType};
 use super::checkpoint::Checkpoint;
 use super::cursor::Cursor;
 use super::element::Element;
-use super::error::{Error, Result, shown};
+use super::error::{Error, Result};
 use super::machine::{self, Persistent};
 use super::tensor::View;
 use super::value::{Global, Pickle, Value};
+use crate::foreign::shown;
 
 /// Where the archive has its magic word.
 const MAGIC_AT: usize = 257;

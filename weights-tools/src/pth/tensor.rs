@@ -7,23 +7,11 @@ use clrp::weight::{Dtype, Weight};
 use memmap2::Mmap;
 
 use super::element::Element;
+use crate::foreign::Misfit;
 
 /// How many times the file's bytes all copies together may take. Views of a storage repeat its
 /// numbers, and a stride of 0 repeats one number; no honest checkpoint lives by that.
 const EXPANSION: usize = 16;
-
-/// What does not fit: what was expected, and what was found.
-#[derive(Debug)]
-pub(super) struct Misfit {
-    pub(super) expected: String,
-    pub(super) found: String,
-}
-
-impl Misfit {
-    pub(super) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { expected: expected.into(), found: found.into() }
-    }
-}
 
 /// A tensor that lies within its storage.
 #[derive(Clone, Debug)]

@@ -9,8 +9,9 @@ use ::zip::{CompressionMethod, ZipArchive};
 
 use super::checkpoint::Checkpoint;
 use super::cursor::Cursor;
-use super::error::{Error, Result, shown};
+use super::error::{Error, Result};
 use super::machine::{self, Persistent};
+use crate::foreign::shown;
 
 /// What the file starts with.
 pub(super) const START: &[u8] = b"PK\x03\x04";

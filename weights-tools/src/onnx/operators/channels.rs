@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use clrp::graph::Op;
 
-use super::super::error::{Result, listed, shown};
+use super::super::error::{Result, listed};
 use super::super::fold;
 use super::super::import::Importer;
 use super::super::node::Node;
 use super::super::value::{Activation, Form, Value};
 use super::stack;
+use crate::foreign::shown;
 
 pub(super) fn concat<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     let first = importer.plain(node, 0)?;

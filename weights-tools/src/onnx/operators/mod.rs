@@ -74,7 +74,7 @@ fn one_output(importer: &Importer<'_>, node: Node<'_>) -> Result<()> {
     match more.into_iter().find(|name| importer.plan.is_needed(name)) {
         None => Ok(()),
         Some(name) => {
-            let found = format!("that `{}` is needed", super::error::shown(name));
+            let found = format!("that `{}` is needed", crate::foreign::shown(name));
             Err(node.error("that only its first output is needed", found))
         }
     }

@@ -6,11 +6,12 @@ use clrp::graph::Op;
 use rten_onnx::onnx::DataType;
 
 use super::super::constant::Float;
-use super::super::error::{Result, listed, shown};
+use super::super::error::{Result, listed};
 use super::super::import::Importer;
 use super::super::node::Node;
 use super::super::value::{Activation, Form, Value};
 use super::{import, one_output};
+use crate::foreign::shown;
 
 pub(super) fn dropout<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     one_output(importer, node)?;

@@ -39,7 +39,7 @@ impl Window {
             }
             other => {
                 let expected = "`auto_pad` NOTSET, VALID, SAME_UPPER or SAME_LOWER";
-                return Err(node.error(expected, super::super::error::shown(other)));
+                return Err(node.error(expected, crate::foreign::shown(other)));
             }
         };
         let window = Self { kernel, stride, dilation, begin, end };

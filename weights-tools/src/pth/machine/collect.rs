@@ -1,7 +1,8 @@
 //! Opcodes that fill containers, and those that move values between the stack and the memo.
 
 use super::{Machine, VALUES};
-use crate::pth::error::{Result, shown};
+use crate::foreign::shown;
+use crate::pth::error::Result;
 use crate::pth::value::{Id, Value};
 
 impl Machine<'_, '_> {

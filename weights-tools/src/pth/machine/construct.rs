@@ -1,7 +1,8 @@
 //! Opcodes that name classes, and what the harmless ones among them would return.
 
 use super::{Machine, Persistent, VALUES};
-use crate::pth::error::{Result, shown};
+use crate::foreign::shown;
+use crate::pth::error::Result;
 use crate::pth::value::{Global, Id, Rebuilt, StorageRef, TensorRef, Value};
 
 const NUMPY_DTYPE: &str = "a NumPy dtype";

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::{FALSE, Machine, NONE, TRUE};
-use crate::pth::error::{Result, shown};
+use crate::foreign::shown;
+use crate::pth::error::Result;
 use crate::pth::text;
 use crate::pth::value::Value;
 
