@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::allowance::Allowance;
 use super::error::{Error, Result};
 use super::tensor::View;
 use super::value::{Id, Pickle, Rebuilt, TensorRef, Value};
@@ -28,11 +29,16 @@ const PARALLEL: &str = "module.";
 
 impl Checkpoint<'_> {
     /// The tensors of the state dict, by their names in the network.
-    pub(super) fn tensors(&self, file: &str) -> Result<BTreeMap<String, View>> {
+    pub(super) fn tensors(
+        &self,
+        file: &str,
+        allowance: &mut Allowance,
+    ) -> Result<BTreeMap<String, View>> {
         let (state, _) = self.unwrapped();
         let Some(pairs) = self.pickle.get(state).pairs() else {
             return Err(Error::NoTensors { file: file.to_owned(), found: self.summary() });
         };
+        let start = if self.is_parallel(pairs) { PARALLEL.len() } else { 0 };
         let mut tensors = BTreeMap::new();
         for &(key, value) in pairs {
             let name = self.pickle.get(key).text();
@@ -44,7 +50,9 @@ impl Checkpoint<'_> {
             };
             match (self.pickle.get(value), name) {
                 (Value::Tensor(tensor), Some(name)) => {
-                    tensors.insert(name, self.view(tensor).map_err(fault)?);
+                    let view = self.view(tensor).map_err(fault)?;
+                    allowance.take(name.len() + view.memory()).map_err(fault)?;
+                    tensors.insert(name[start..].to_owned(), view);
                 }
                 (Value::Tensor(_), None) => {
                     let found = self.pickle.get(key).kind();
@@ -57,9 +65,16 @@ impl Checkpoint<'_> {
         if tensors.is_empty() {
             return Err(Error::NoTensors { file: file.to_owned(), found: self.summary() });
         }
-        let parallel = tensors.keys().all(|name| name.starts_with(PARALLEL));
-        let start = if parallel { PARALLEL.len() } else { 0 };
-        Ok(tensors.into_iter().map(|(name, view)| (name[start..].to_owned(), view)).collect())
+        Ok(tensors)
+    }
+
+    /// Whether all tensors have names as `DataParallel` gives them.
+    fn is_parallel(&self, pairs: &[(Id, Id)]) -> bool {
+        pairs.iter().all(|&(key, value)| {
+            let name = self.pickle.get(key).text();
+            !matches!(self.pickle.get(value), Value::Tensor(_))
+                || name.is_none_or(|name| name.starts_with(PARALLEL))
+        })
     }
 
     /// The state dict within its wrappers, and how many they are.

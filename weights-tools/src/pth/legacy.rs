@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::allowance::Allowance;
 use super::checkpoint::Checkpoint;
 use super::cursor::Cursor;
 use super::element::Element;
@@ -15,6 +16,8 @@ use crate::foreign::shown;
 /// The magic number as Python pickles it.
 const MAGIC: &[u8] = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 const PROTOCOL: i64 = 1001;
+/// What the lists of storages take for one, besides its key.
+const STORAGE: usize = 160;
 
 /// Whether a stream starts with the magic number, in whatever protocol it is pickled.
 pub(super) fn is_legacy(start: &[u8]) -> bool {
@@ -23,26 +26,30 @@ pub(super) fn is_legacy(start: &[u8]) -> bool {
 }
 
 /// Reads the stream; storages stay where they are.
-pub(super) fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
+pub(super) fn load<'a>(
+    file: &str,
+    bytes: &'a [u8],
+    allowance: &mut Allowance,
+) -> Result<Checkpoint<'a>> {
     let mut cursor = Cursor::new(file, "legacy stream", bytes);
-    let magic = machine::load(&mut cursor, Persistent::Refused)?;
+    let magic = machine::load(&mut cursor, Persistent::Refused, allowance)?;
     if !matches!(magic.root(), Value::Long(found) if *found == MAGIC) {
         return Err(cursor.error("torch's magic number", magic.root().kind()));
     }
-    let protocol = machine::load(&mut cursor, Persistent::Refused)?;
+    let protocol = machine::load(&mut cursor, Persistent::Refused, allowance)?;
     if !matches!(protocol.root(), Value::Int(PROTOCOL)) {
         let found = protocol.root().index();
         let found = found.map_or(protocol.root().kind().to_owned(), |found| found.to_string());
         return Err(cursor.error(format!("protocol {PROTOCOL}"), found));
     }
-    let machine_types = machine::load(&mut cursor, Persistent::Refused)?;
+    let machine_types = machine::load(&mut cursor, Persistent::Refused, allowance)?;
     if !is_little_endian(&machine_types) {
         return Err(cursor.error("`little_endian` True", "another byte order or none"));
     }
-    let pickle = machine::load(&mut cursor, Persistent::Storages)?;
+    let pickle = machine::load(&mut cursor, Persistent::Storages, allowance)?;
     let elements = elements(&pickle);
 
-    let keys = machine::load(&mut cursor, Persistent::Refused)?;
+    let keys = machine::load(&mut cursor, Persistent::Refused, allowance)?;
     let Value::List(ids) = keys.root() else {
         return Err(cursor.error("a list of storages", keys.root().kind()));
     };
@@ -61,6 +68,8 @@ pub(super) fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
         let length = length.ok_or_else(|| cursor.error("a size", count.to_string()))?;
         let start = cursor.position();
         cursor.take(length)?;
+        let taken = allowance.take(STORAGE + key.len());
+        taken.map_err(|misfit| cursor.error(misfit.expected, misfit.found))?;
         storages.insert(key.to_owned(), start..cursor.position());
     }
     Ok(Checkpoint { pickle, storages, listed: BTreeMap::new() })
@@ -76,7 +85,7 @@ fn is_little_endian(machine_types: &Pickle<'_>) -> bool {
 /// The type of each storage, by its key; the first mention decides, as in torch.
 fn elements<'p>(pickle: &'p Pickle<'_>) -> BTreeMap<&'p str, Element> {
     let mut elements = BTreeMap::new();
-    for value in &pickle.values {
+    for value in pickle.values.iter() {
         if let Value::Storage(storage) = value {
             let key = pickle.get(storage.key).text().unwrap_or_default();
             elements.entry(key).or_insert(storage.element);

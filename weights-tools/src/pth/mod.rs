@@ -12,10 +12,11 @@
 //! narrowed. Integers cannot be weights: [`tensors`] lists them, and the weights know them by
 //! type only.
 //!
-//! A file from a stranger costs no more than time and memory in proportion to its size: at most
-//! 16 times its bytes for copies of tensors, and some 100 bytes for each byte of its pickle.
-//! Numbers of the big-endian order are refused.
+//! A file from a stranger costs no more than time and memory in proportion to its size: some ten
+//! times its bytes, and a fixed amount below a megabyte. Numbers of the big-endian order are
+//! refused.
 
+mod allowance;
 mod checkpoint;
 mod cursor;
 mod element;
@@ -29,6 +30,7 @@ mod text;
 mod value;
 mod zip;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,10 +40,11 @@ use memmap2::Mmap;
 pub use self::element::Element;
 pub use self::error::{Error, Result};
 
+use self::allowance::Allowance;
 use self::checkpoint::Checkpoint;
 use self::cursor::Cursor;
 use self::machine::Persistent;
-use self::tensor::Source;
+use self::tensor::{Source, View};
 use crate::foreign::{self, shown};
 
 /// A tensor of a checkpoint.
@@ -99,7 +102,7 @@ pub fn tensors(path: impl AsRef<Path>) -> Result<Vec<TensorInfo>> {
 /// # Errors
 /// As [`read`].
 pub fn tensors_in(source: &str, bytes: &[u8]) -> Result<Vec<TensorInfo>> {
-    let views = load(source, bytes)?.tensors(source)?.into_iter();
+    let views = views(source, bytes, &Allowance::of(bytes.len()))?.into_iter();
     Ok(views
         .map(|(name, view)| TensorInfo { name, shape: view.shape, element: view.element })
         .collect())
@@ -112,17 +115,18 @@ pub fn tensors_in(source: &str, bytes: &[u8]) -> Result<Vec<TensorInfo>> {
 /// [`Error::Stream`] or [`Error::Global`].
 pub fn pickle_kind(source: &str, bytes: &[u8]) -> Result<&'static str> {
     let mut cursor = Cursor::new(source, "pickle", bytes);
-    let pickle = machine::load(&mut cursor, Persistent::Storages)?;
+    let mut allowance = Allowance::of(bytes.len());
+    let pickle = machine::load(&mut cursor, Persistent::Storages, &mut allowance)?;
     Ok(pickle.root().kind())
 }
 
-fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
+fn load<'a>(file: &str, bytes: &'a [u8], allowance: &mut Allowance) -> Result<Checkpoint<'a>> {
     if bytes.starts_with(zip::START) {
-        zip::load(file, bytes)
+        zip::load(file, bytes, allowance)
     } else if legacy::is_legacy(bytes) {
-        legacy::load(file, bytes)
+        legacy::load(file, bytes, allowance)
     } else if tar::is_tar(bytes) {
-        tar::load(file, bytes)
+        tar::load(file, bytes, allowance)
     } else {
         Err(Error::Container {
             file: file.to_owned(),
@@ -133,10 +137,17 @@ fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
     }
 }
 
+/// The views of a state dict's tensors; the pickle is gone when they are there.
+fn views(file: &str, bytes: &[u8], allowance: &Allowance) -> Result<BTreeMap<String, View>> {
+    let mut allowance = allowance.clone();
+    load(file, bytes, &mut allowance)?.tensors(file, &mut allowance)
+}
+
 fn weights(file: &str, bytes: &[u8], map: Option<&Arc<Mmap>>) -> Result<Weights> {
-    let views = load(file, bytes)?.tensors(file)?;
-    let mut source = Source::new(bytes, map);
-    let (mut usable, mut others) = (Vec::new(), Vec::new());
+    let allowance = Allowance::of(bytes.len());
+    let views = views(file, bytes, &allowance)?;
+    let mut source = Source::new(bytes, map, allowance);
+    let (mut usable, mut others) = (Vec::with_capacity(views.len()), Vec::new());
     for (name, view) in views {
         let weight = source.weight(&name, &view).map_err(|misfit| Error::Tensor {
             file: file.to_owned(),

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use ::tar::{Archive, EntryType};
 
+use super::allowance::Allowance;
 use super::checkpoint::Checkpoint;
 use super::cursor::Cursor;
 use super::element::Element;
@@ -18,6 +19,8 @@ use crate::foreign::shown;
 
 /// Where the archive has its magic word.
 const MAGIC_AT: usize = 257;
+/// What the list of storages takes for one.
+const STORAGE: usize = 96;
 
 /// Whether an archive starts so.
 pub(super) fn is_tar(start: &[u8]) -> bool {
@@ -28,7 +31,11 @@ pub(super) fn is_tar(start: &[u8]) -> bool {
 type Storage = (Element, Range<usize>);
 
 /// Reads the archive; storages stay where they are.
-pub(super) fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
+pub(super) fn load<'a>(
+    file: &str,
+    bytes: &'a [u8],
+    allowance: &mut Allowance,
+) -> Result<Checkpoint<'a>> {
     let members = members(file, bytes)?;
     let member = |name: &str| {
         let found = members.get(name).cloned();
@@ -41,11 +48,11 @@ pub(super) fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
     };
     let range = member("storages")?;
     let mut cursor = Cursor::new(file, "storages", &bytes[range.clone()]);
-    let storages = storages(&mut cursor, range.start)?;
+    let storages = storages(&mut cursor, range.start, allowance)?;
     let mut cursor = Cursor::new(file, "tensors", &bytes[member("tensors")?]);
-    let listed = tensors(&mut cursor, &storages)?;
+    let listed = tensors(&mut cursor, &storages, allowance)?;
     let mut cursor = Cursor::new(file, "pickle", &bytes[member("pickle")?]);
-    let pickle = machine::load(&mut cursor, Persistent::Listed(&listed))?;
+    let pickle = machine::load(&mut cursor, Persistent::Listed(&listed), allowance)?;
     Ok(Checkpoint { pickle, storages: BTreeMap::new(), listed })
 }
 
@@ -82,17 +89,25 @@ fn members(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
     Ok(members)
 }
 
+fn charge(cursor: &Cursor<'_>, allowance: &mut Allowance, bytes: usize) -> Result<()> {
+    allowance.take(bytes).map_err(|misfit| cursor.error(misfit.expected, misfit.found))
+}
+
 /// A pickle of a number, of how many things follow.
-fn count(cursor: &mut Cursor<'_>) -> Result<u64> {
-    let count = machine::load(cursor, Persistent::Refused)?;
+fn count(cursor: &mut Cursor<'_>, allowance: &Allowance) -> Result<u64> {
+    let count = machine::load(cursor, Persistent::Refused, &mut allowance.clone())?;
     count.root().index().ok_or_else(|| cursor.error("a number of things", count.root().kind()))
 }
 
 /// The storages by number. `base` is where the member starts in the file.
-fn storages(cursor: &mut Cursor<'_>, base: usize) -> Result<BTreeMap<i64, Storage>> {
+fn storages(
+    cursor: &mut Cursor<'_>,
+    base: usize,
+    allowance: &mut Allowance,
+) -> Result<BTreeMap<i64, Storage>> {
     let mut storages = BTreeMap::new();
-    for _ in 0..count(cursor)? {
-        let head = machine::load(cursor, Persistent::Refused)?;
+    for _ in 0..count(cursor, allowance)? {
+        let head = machine::load(cursor, Persistent::Refused, &mut allowance.clone())?;
         let Some([&Value::Int(key), _, &Value::Global(Global::Storage(element))]) =
             head.root_members()
         else {
@@ -104,9 +119,10 @@ fn storages(cursor: &mut Cursor<'_>, base: usize) -> Result<BTreeMap<i64, Storag
         let length = length.ok_or_else(|| cursor.error("a size", count.to_string()))?;
         let start = base + cursor.position();
         cursor.take(length)?;
+        charge(cursor, allowance, STORAGE)?;
         storages.insert(key, (element, start..base + cursor.position()));
     }
-    let views = machine::load(cursor, Persistent::Refused)?;
+    let views = machine::load(cursor, Persistent::Refused, &mut allowance.clone())?;
     let Value::List(ids) = views.root() else {
         return Err(cursor.error("a list of stretches of storages", views.root().kind()));
     };
@@ -115,6 +131,7 @@ fn storages(cursor: &mut Cursor<'_>, base: usize) -> Result<BTreeMap<i64, Storag
         let (key, storage) = stretch.ok_or_else(|| {
             cursor.error("(key, storage, offset, size) within the storage", "another stretch")
         })?;
+        charge(cursor, allowance, STORAGE)?;
         storages.insert(key, storage);
     }
     Ok(storages)
@@ -135,10 +152,11 @@ fn stretch(members: [&Value<'_>; 4], storages: &BTreeMap<i64, Storage>) -> Optio
 fn tensors(
     cursor: &mut Cursor<'_>,
     storages: &BTreeMap<i64, Storage>,
+    allowance: &mut Allowance,
 ) -> Result<BTreeMap<i64, View>> {
     let mut tensors = BTreeMap::new();
-    for _ in 0..count(cursor)? {
-        let head = machine::load(cursor, Persistent::Refused)?;
+    for _ in 0..count(cursor, allowance)? {
+        let head = machine::load(cursor, Persistent::Refused, &mut allowance.clone())?;
         let (key, storage) = tensor_head(&head, storages)
             .ok_or_else(|| cursor.error("(key, storage, tensor class)", head.root().kind()))?;
         cursor.begin("a tensor's sizes");
@@ -154,6 +172,7 @@ fn tensors(
         let (element, bytes) = storage.clone();
         let view = View::new(element, bytes, offset, shape, strides);
         let view = view.map_err(|misfit| cursor.error(misfit.expected, misfit.found))?;
+        charge(cursor, allowance, view.memory())?;
         tensors.insert(key, view);
     }
     Ok(tensors)

@@ -6,12 +6,9 @@ use std::sync::Arc;
 use clrp::weight::{Dtype, Weight};
 use memmap2::Mmap;
 
+use super::allowance::Allowance;
 use super::element::Element;
 use crate::foreign::Misfit;
-
-/// How many times the file's bytes all copies together may take. Views of a storage repeat its
-/// numbers, and a stride of 0 repeats one number; no honest checkpoint lives by that.
-const EXPANSION: usize = 16;
 
 /// A tensor that lies within its storage.
 #[derive(Clone, Debug)]
@@ -67,6 +64,11 @@ impl View {
         Ok(Self { element, shape, strides, bytes, count })
     }
 
+    /// Memory that its place in a list takes, where room is left for others.
+    pub(super) fn memory(&self) -> usize {
+        256 + 2 * self.shape.len() * size_of::<usize>()
+    }
+
     /// Whether the numbers lie side by side in the shape's order.
     fn is_contiguous(&self) -> bool {
         let mut expected = 1;
@@ -110,22 +112,24 @@ fn last_number(offset: u64, shape: &[usize], strides: &[usize]) -> Option<usize>
     })
 }
 
-/// A file's bytes, and how many more may be copied out of them.
+/// A file's bytes, and how much memory may be taken for what is copied out of them.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     bytes: &'a [u8],
     map: Option<&'a Arc<Mmap>>,
-    room: usize,
+    allowance: Allowance,
 }
 
 impl<'a> Source<'a> {
     /// The bytes of a file, and the map that they lie in, if any.
-    pub(super) fn new(bytes: &'a [u8], map: Option<&'a Arc<Mmap>>) -> Self {
-        Self { bytes, map, room: bytes.len().saturating_mul(EXPANSION) }
+    pub(super) fn new(bytes: &'a [u8], map: Option<&'a Arc<Mmap>>, allowance: Allowance) -> Self {
+        Self { bytes, map, allowance }
     }
 
     /// The tensor as a weight, or nothing if it has numbers of another type than weights have.
     pub(super) fn weight(&mut self, name: &str, view: &View) -> Result<Option<Weight>, Misfit> {
+        // It is listed with its view, and twice on its way.
+        self.allowance.take(2 * (name.len() + view.memory()))?;
         let dtype = match view.element {
             Element::F64 => return self.narrowed(name, view).map(Some),
             Element::F32 => Dtype::F32,
@@ -183,17 +187,11 @@ impl<'a> Source<'a> {
 
     /// Takes a copy of the tensor, with numbers of that many bytes, from what may be copied.
     fn charge(&mut self, view: &View, size: usize) -> Result<(), Misfit> {
-        let needed = view.count.checked_mul(size).filter(|needed| *needed <= self.room);
-        let Some(needed) = needed else {
-            let expected = format!(
-                "copies of at most {EXPANSION} times the file's {} bytes",
-                self.bytes.len()
-            );
+        let needed = view.count.checked_mul(size);
+        self.allowance.take(needed.unwrap_or(usize::MAX)).map_err(|misfit| {
             let found = format!("shape {:?} with strides {:?}", view.shape, view.strides);
-            return Err(Misfit::new(expected, found));
-        };
-        self.room -= needed;
-        Ok(())
+            Misfit::new(misfit.expected, found)
+        })
     }
 }
 
@@ -258,11 +256,11 @@ mod tests {
         let file = [0; 64];
         let weight = |count: usize| {
             let view = View::new(Element::F32, 0..4, 0, vec![count], vec![0]).expect("it fits");
-            let mut source = Source::new(&file, None);
+            let mut source = Source::new(&file, None, Allowance::of(file.len()));
             source.weight("w", &view).map(|weight| weight.expect("it is a float").len())
         };
-        assert_eq!(weight(64 * EXPANSION / 4).expect("as many as allowed"), 256);
-        assert!(weight(64 * EXPANSION / 4 + 1).is_err());
+        assert_eq!(weight(1 << 15).expect("half of what any file may take"), 1 << 15);
+        assert!(weight(1 << 17).is_err());
         assert!(weight(usize::MAX).is_err());
     }
 
@@ -272,7 +270,7 @@ mod tests {
             [1.5, f64::INFINITY, -1e39].iter().flat_map(|x| x.to_le_bytes()).collect();
         let narrow = |count: usize| {
             let view = View::new(Element::F64, 0..24, 0, vec![count], vec![1]).expect("it fits");
-            Source::new(&file, None).weight("w", &view)
+            Source::new(&file, None, Allowance::of(file.len())).weight("w", &view)
         };
         assert_eq!(
             narrow(2).expect("both fit").expect("a float").values().get::<f32>(1),

@@ -112,6 +112,29 @@ impl Global {
 }
 
 impl Value<'_> {
+    /// Memory that it takes beside its own place, with what an allocator takes for a block.
+    pub(super) fn heap(&self) -> usize {
+        const BLOCK: usize = 16;
+        let bytes = match self {
+            // Escapes are undone in room for the longest outcome.
+            Value::Text(Cow::Owned(text)) => 3 * text.len(),
+            Value::Tuple(members) | Value::List(members) => members.capacity() * size_of::<Id>(),
+            Value::Dict(pairs) => pairs.capacity() * size_of::<(Id, Id)>(),
+            Value::Storage(_) => size_of::<StorageRef>(),
+            Value::Tensor(TensorRef::Rebuilt(_)) => size_of::<Rebuilt>(),
+            Value::None
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Long(_)
+            | Value::Text(Cow::Borrowed(_))
+            | Value::Set
+            | Value::Global(_)
+            | Value::Opaque(_)
+            | Value::Tensor(TensorRef::Listed(_)) => 0,
+        };
+        if bytes == 0 { 0 } else { bytes + BLOCK }
+    }
+
     /// What it is, for errors.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -151,17 +174,63 @@ impl Value<'_> {
     }
 }
 
+/// The values of a pickle by number, in pieces, so that none are moved as they grow.
+#[derive(Debug, Default)]
+pub(super) struct Values<'a> {
+    pieces: Vec<Vec<Value<'a>>>,
+    count: usize,
+}
+
+impl<'a> Values<'a> {
+    /// Values of a piece.
+    const PIECE: usize = 64;
+
+    /// Memory that one more value takes.
+    pub(super) fn growth(&self) -> usize {
+        let whole = Self::PIECE * size_of::<Value<'_>>() + 4 * size_of::<Vec<Value<'_>>>();
+        if self.count.is_multiple_of(Self::PIECE) { whole } else { 0 }
+    }
+
+    /// Gives a value the next number, if there is one.
+    pub(super) fn push(&mut self, value: Value<'a>) -> Option<Id> {
+        let id = Id(u32::try_from(self.count).ok()?);
+        if self.count.is_multiple_of(Self::PIECE) {
+            self.pieces.push(Vec::with_capacity(Self::PIECE));
+        }
+        self.pieces.last_mut()?.push(value);
+        self.count += 1;
+        Some(id)
+    }
+
+    /// The value of that number, which is one that [`push`](Self::push) gave.
+    pub(super) fn get(&self, id: Id) -> &Value<'a> {
+        let index = id.0 as usize;
+        &self.pieces[index / Self::PIECE][index % Self::PIECE]
+    }
+
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, id: Id) -> &mut Value<'a> {
+        let index = id.0 as usize;
+        &mut self.pieces[index / Self::PIECE][index % Self::PIECE]
+    }
+
+    /// All of them, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Value<'a>> {
+        self.pieces.iter().flatten()
+    }
+}
+
 /// A pickle that was read.
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
-    pub(super) values: Vec<Value<'a>>,
+    pub(super) values: Values<'a>,
     pub(super) root: Id,
 }
 
 impl<'a> Pickle<'a> {
     /// The value of that number.
     pub(super) fn get(&self, id: Id) -> &Value<'a> {
-        &self.values[id.0 as usize]
+        self.values.get(id)
     }
 
     /// What the pickle was made of.

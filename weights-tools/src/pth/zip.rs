@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use ::zip::{CompressionMethod, ZipArchive};
 
+use super::allowance::Allowance;
 use super::checkpoint::Checkpoint;
 use super::cursor::Cursor;
 use super::error::{Error, Result};
@@ -17,7 +18,11 @@ use crate::foreign::shown;
 pub(super) const START: &[u8] = b"PK\x03\x04";
 
 /// Reads the archive; storages stay where they are.
-pub(super) fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
+pub(super) fn load<'a>(
+    file: &str,
+    bytes: &'a [u8],
+    allowance: &mut Allowance,
+) -> Result<Checkpoint<'a>> {
     let entries = entries(file, bytes)?;
     let fault = |what: &str, expected: &str, found: String| Error::Container {
         file: file.to_owned(),
@@ -41,7 +46,7 @@ pub(super) fn load<'a>(file: &str, bytes: &'a [u8]) -> Result<Checkpoint<'a>> {
     }
     let name = format!("{prefix}/data.pkl");
     let mut cursor = Cursor::new(file, &shown(&name), &bytes[entries[&name].clone()]);
-    let pickle = machine::load(&mut cursor, Persistent::Storages)?;
+    let pickle = machine::load(&mut cursor, Persistent::Storages, allowance)?;
     let data = format!("{prefix}/data/");
     let storages = entries.into_iter().filter_map(|(name, range)| {
         let key = name.strip_prefix(&data)?.to_owned();

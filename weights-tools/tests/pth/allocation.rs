@@ -5,12 +5,11 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The most memory per byte of a file. An empty list takes one byte there and 36 in memory, and
-/// thrice that while the room for all values is doubled.
-const PER_BYTE: usize = 128;
+/// The most memory per byte of a file.
+const PER_BYTE: usize = 10;
 
-/// Memory that any file takes: buffers, names and messages.
-const BASE: usize = 1 << 16;
+/// The most memory for any file beyond that.
+const BASE: usize = 1 << 19;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;

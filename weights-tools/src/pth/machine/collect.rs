@@ -1,6 +1,6 @@
 //! Opcodes that fill containers, and those that move values between the stack and the memo.
 
-use super::{Machine, VALUES};
+use super::{EMPTY_TUPLE, MEMO_ENTRY, Machine};
 use crate::foreign::shown;
 use crate::pth::error::Result;
 use crate::pth::value::{Id, Value};
@@ -21,7 +21,7 @@ impl Machine<'_, '_> {
                 self.pop_mark()?;
             }
             b'2' => self.push(self.top()?)?,
-            b')' => self.push_value(Value::Tuple(Vec::new()))?,
+            b')' => self.push(EMPTY_TUPLE)?,
             0x85..=0x87 => self.short_tuple(usize::from(code - 0x84))?,
             b't' => {
                 let members = self.pop_mark()?;
@@ -88,7 +88,8 @@ impl Machine<'_, '_> {
                 self.put(index)?;
             }
             0x94 => {
-                let index = u32::try_from(self.memo.len()).expect("the memo is small");
+                let index = u32::try_from(self.memo.len());
+                let index = index.map_err(|_| self.cursor.error("a memo of 32 bits", "more"))?;
                 self.put(index)?;
             }
             b'g' => {
@@ -130,7 +131,8 @@ impl Machine<'_, '_> {
 
     fn append(&mut self, mut members: Vec<Id>) -> Result<()> {
         let list = self.top()?;
-        if let Value::List(all) = &mut self.values[list.0 as usize] {
+        self.charge(room_for(&members))?;
+        if let Value::List(all) = self.values.get_mut(list) {
             all.append(&mut members);
             return Ok(());
         }
@@ -140,7 +142,8 @@ impl Machine<'_, '_> {
     fn insert(&mut self, flat: &[Id]) -> Result<()> {
         let pairs = self.pairs(flat)?;
         let dict = self.top()?;
-        if let Value::Dict(all) = &mut self.values[dict.0 as usize] {
+        self.charge(room_for(&pairs))?;
+        if let Value::Dict(all) = self.values.get_mut(dict) {
             all.extend(pairs);
             return Ok(());
         }
@@ -165,9 +168,7 @@ impl Machine<'_, '_> {
 
     fn put(&mut self, index: u32) -> Result<()> {
         let value = self.top()?;
-        if self.memo.len() >= VALUES {
-            return Err(self.cursor.error(format!("at most {VALUES} memos"), "one more"));
-        }
+        self.charge_working(MEMO_ENTRY)?;
         self.memo.insert(index, value);
         Ok(())
     }
@@ -178,4 +179,10 @@ impl Machine<'_, '_> {
             value.ok_or_else(|| self.cursor.error("a memo that was put", index.to_string()))?;
         self.push(value)
     }
+}
+
+/// What a container that grows by these takes for them: it keeps room for as many more, the old
+/// room is there while the new one is made, and the first room is for four.
+fn room_for<T>(members: &[T]) -> usize {
+    (3 * members.len()).max(4) * size_of::<T>()
 }

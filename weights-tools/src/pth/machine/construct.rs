@@ -1,6 +1,6 @@
 //! Opcodes that name classes, and what the harmless ones among them would return.
 
-use super::{Machine, Persistent, VALUES};
+use super::{Machine, Persistent};
 use crate::foreign::shown;
 use crate::pth::error::Result;
 use crate::pth::value::{Global, Id, Rebuilt, StorageRef, TensorRef, Value};
@@ -100,11 +100,7 @@ impl Machine<'_, '_> {
         };
         let value = match (global, members.as_slice()) {
             (Global::OrderedDict, []) => Value::Dict(Vec::new()),
-            (Global::OrderedDict, &[pairs]) => {
-                let pairs = self.listed_pairs(pairs)?;
-                self.copied += pairs.len();
-                Value::Dict(pairs)
-            }
+            (Global::OrderedDict, &[pairs]) => Value::Dict(self.listed_pairs(pairs)?),
             (Global::RebuildTensor, &[storage, offset, shape, strides])
             | (Global::RebuildTensorV2, &[storage, offset, shape, strides, _, _]) => {
                 self.tensor([storage, offset, shape, strides])?
@@ -152,16 +148,11 @@ impl Machine<'_, '_> {
         self.push_value(value)
     }
 
-    /// Python 2 writes an `OrderedDict` as a list of lists. All such lists together may have as
-    /// many members as the pickle has bytes, lest one list is copied over and over.
+    /// Python 2 writes an `OrderedDict` as a list of lists.
     fn listed_pairs(&self, list: Id) -> Result<Vec<(Id, Id)>> {
         let Value::List(members) = self.get(list) else {
             return Err(self.unlike("a list of pairs", list));
         };
-        let most = self.cursor.len().min(VALUES);
-        if self.copied + members.len() > most {
-            return Err(self.cursor.error(format!("at most {most} pairs in all"), "more"));
-        }
         let pair = |&member: &Id| match self.get(member).members() {
             Some(&[key, value]) => Ok((key, value)),
             Some(_) | None => Err(self.unlike("a pair", member)),

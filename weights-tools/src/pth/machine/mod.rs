@@ -2,7 +2,7 @@
 //!
 //! No class is made and no function is called: the few that a state dict needs are known by name
 //! (`Global`), and what they would return is written down. Every other name is an error. Each
-//! opcode adds at most one value, so that memory and time grow with the bytes of the pickle.
+//! opcode adds at most two values, and all memory is taken from the file's allowance.
 
 mod collect;
 mod construct;
@@ -12,22 +12,23 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use super::allowance::Allowance;
 use super::cursor::Cursor;
 use super::error::Result;
 use super::opcode;
 use super::tensor::View;
-use super::value::{Id, Pickle, Value};
+use super::value::{Id, Pickle, Value, Values};
 
-/// The most values of a pickle: those of some 100,000 tensors, ten times over.
-const VALUES: usize = 1 << 22;
-/// The most values that wait to be collected; Python's own writer collects every 1000.
-const STACK: usize = 1 << 20;
 /// The most collections begun inside each other; Python's own writer stops at some 1000.
 const MARKS: usize = 1 << 12;
 
 const NONE: Id = Id(0);
 const TRUE: Id = Id(1);
 const FALSE: Id = Id(2);
+const EMPTY_TUPLE: Id = Id(3);
+
+/// What the memo takes for an entry: it keeps room for more.
+const MEMO_ENTRY: usize = 20;
 
 const PROTO: u8 = 0x80;
 const FRAME: u8 = 0x95;
@@ -44,17 +45,28 @@ pub(super) enum Persistent<'t> {
     Listed(&'t BTreeMap<i64, View>),
 }
 
-/// Reads one pickle; the cursor then stands behind it.
-pub(super) fn load<'a>(cursor: &mut Cursor<'a>, persistent: Persistent<'_>) -> Result<Pickle<'a>> {
+/// Reads one pickle; the cursor then stands behind it. What the values take is taken from the
+/// allowance.
+pub(super) fn load<'a>(
+    cursor: &mut Cursor<'a>,
+    persistent: Persistent<'_>,
+    allowance: &mut Allowance,
+) -> Result<Pickle<'a>> {
     let mut machine = Machine {
         cursor,
         persistent,
-        values: vec![Value::None, Value::Bool(true), Value::Bool(false)],
+        allowance,
+        values: Values::default(),
+        small: [None; 256],
         stack: Vec::new(),
         marks: Vec::new(),
         memo: BTreeMap::new(),
-        copied: 0,
+        working: 0,
     };
+    // In the order of their numbers.
+    for constant in [Value::None, Value::Bool(true), Value::Bool(false), Value::Tuple(Vec::new())] {
+        machine.add(constant)?;
+    }
     loop {
         machine.cursor.begin("an opcode");
         let [code] = machine.cursor.array()?;
@@ -64,6 +76,7 @@ pub(super) fn load<'a>(cursor: &mut Cursor<'a>, persistent: Persistent<'_>) -> R
             FRAME => machine.frame()?,
             STOP => {
                 let root = machine.pop()?;
+                machine.allowance.give_back(machine.working);
                 return Ok(Pickle { values: machine.values, root });
             }
             _ => machine.step(code)?,
@@ -74,13 +87,16 @@ pub(super) fn load<'a>(cursor: &mut Cursor<'a>, persistent: Persistent<'_>) -> R
 struct Machine<'a, 'c> {
     cursor: &'c mut Cursor<'a>,
     persistent: Persistent<'c>,
-    values: Vec<Value<'a>>,
+    allowance: &'c mut Allowance,
+    values: Values<'a>,
+    /// Integers of one byte, which are there once.
+    small: [Option<Id>; 256],
     stack: Vec<Id>,
     /// Where in the stack the open collections begin.
     marks: Vec<usize>,
     memo: BTreeMap<u32, Id>,
-    /// Elements that were copied from one container to another.
-    copied: usize,
+    /// What the stack and the memo took of the allowance.
+    working: usize,
 }
 
 impl<'a> Machine<'a, '_> {
@@ -114,24 +130,37 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn get(&self, id: Id) -> &Value<'a> {
-        &self.values[id.0 as usize]
+        self.values.get(id)
+    }
+
+    /// Takes memory for values, which stay.
+    fn charge(&mut self, bytes: usize) -> Result<()> {
+        let taken = self.allowance.take(bytes);
+        taken.map_err(|misfit| self.cursor.error(misfit.expected, misfit.found))
+    }
+
+    /// Takes memory that is free again when the pickle has been read.
+    fn charge_working(&mut self, bytes: usize) -> Result<()> {
+        self.charge(bytes)?;
+        self.working += bytes;
+        Ok(())
     }
 
     fn push(&mut self, id: Id) -> Result<()> {
-        if self.stack.len() >= STACK {
-            return Err(self.cursor.error(format!("at most {STACK} values in wait"), "one more"));
+        if self.stack.len() == self.stack.capacity() {
+            let more = self.stack.len().max(64);
+            // The old room and the new one are there at once.
+            self.charge_working(2 * more * size_of::<Id>())?;
+            self.stack.reserve_exact(more);
         }
         self.stack.push(id);
         Ok(())
     }
 
     fn add(&mut self, value: Value<'a>) -> Result<Id> {
-        if self.values.len() >= VALUES {
-            return Err(self.cursor.error(format!("at most {VALUES} values"), "one more"));
-        }
-        let id = u32::try_from(self.values.len()).expect("there are at most 2^22");
-        self.values.push(value);
-        Ok(Id(id))
+        self.charge(self.values.growth() + value.heap())?;
+        let added = self.values.push(value);
+        added.ok_or_else(|| self.cursor.error("values that 32 bits can number", "more"))
     }
 
     fn push_value(&mut self, value: Value<'a>) -> Result<()> {

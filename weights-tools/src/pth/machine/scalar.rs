@@ -19,7 +19,10 @@ impl<'a> Machine<'a, '_> {
             0x89 => return self.push(FALSE).map(|()| true),
             b'I' => self.integer_line()?,
             b'L' => self.long_line()?,
-            b'K' => Value::Int(i64::from(u8::from_le_bytes(self.cursor.array()?))),
+            b'K' => {
+                let [value] = self.cursor.array()?;
+                return self.small(value).map(|()| true);
+            }
             b'M' => Value::Int(i64::from(u16::from_le_bytes(self.cursor.array()?))),
             b'J' => Value::Int(i64::from(i32::from_le_bytes(self.cursor.array()?))),
             0x8a => {
@@ -42,6 +45,15 @@ impl<'a> Machine<'a, '_> {
         };
         self.push_value(value)?;
         Ok(true)
+    }
+
+    fn small(&mut self, value: u8) -> Result<()> {
+        let id = match self.small[usize::from(value)] {
+            Some(id) => id,
+            None => self.add(Value::Int(i64::from(value)))?,
+        };
+        self.small[usize::from(value)] = Some(id);
+        self.push(id)
     }
 
     fn text(&mut self, code: u8) -> Result<Option<Value<'a>>> {
