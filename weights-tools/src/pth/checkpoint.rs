@@ -148,17 +148,17 @@ impl Checkpoint<'_> {
         })?;
         // They are no more than the storage's bytes, which were counted in `usize`.
         let part = bytes.start + (start * size) as usize..bytes.start + (end * size) as usize;
-        let shape = self.sizes(tensor.shape)?;
-        let strides = self.sizes(tensor.strides)?;
+        let shape = self.sizes(tensor.shape, "sizes of 0 or more")?;
+        let strides = self.sizes(tensor.strides, "strides of 0 or more")?;
         View::new(storage.element, part, tensor.offset, shape, strides)
     }
 
-    fn sizes(&self, id: Id) -> Result<Vec<usize>, Misfit> {
+    fn sizes(&self, id: Id, expected: &str) -> Result<Vec<usize>, Misfit> {
         let members = self.pickle.get(id).members().unwrap_or_default();
         let size = |&id: &Id| {
             let value = self.pickle.get(id);
             let size = value.index().and_then(|size| usize::try_from(size).ok());
-            size.ok_or_else(|| Misfit::new("sizes of 0 or more", value.kind()))
+            size.ok_or_else(|| Misfit::new(expected, value.described()))
         };
         // One more than a view takes is enough for it to say so.
         members.iter().take(View::RANK + 1).map(size).collect()

@@ -1,6 +1,7 @@
 //! Reads from a stream of bytes, and says in errors where it is.
 
 use super::error::{Error, Result};
+use crate::foreign::shown;
 
 /// A place in the bytes of an entry. Whatever it hands out lies inside them.
 #[derive(Debug)]
@@ -54,8 +55,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// That the part that was begun asks for something that is not allowed.
-    pub(super) fn refused(&self, name: String) -> Error {
+    pub(super) fn refused(&self, module: &str, name: &str) -> Error {
         let (file, entry) = (self.file.clone(), self.entry.clone());
+        let name = format!("{}.{}", shown(module), shown(name));
+        // A state dict has no layers; what is of these modules is one.
+        if ["torch.nn.", "torchvision.models."].iter().any(|of| module.starts_with(of)) {
+            return Error::WholeModel { file, found: format!("a whole model with `{name}`") };
+        }
         Error::Global { file, entry, at: self.start, name }
     }
 

@@ -52,8 +52,8 @@ pub enum Error {
 
     /// A class or function that is not on the list of harmless ones.
     #[error(
-        "`{file}`: `{entry}`: byte {at} asks for `{name}`, expected only tensors, \
-         plain values and their containers"
+        "`{file}`: `{entry}`: byte {at} asks for `{name}`, expected only tensors, plain values \
+         and their containers; save the state dict alone: `torch.save(model.state_dict(), FILE)`"
     )]
     Global {
         /// The file.
@@ -64,6 +64,18 @@ pub enum Error {
         at: usize,
         /// `module.name`.
         name: String,
+    },
+
+    /// A file that holds layers and code beside their weights.
+    #[error(
+        "`{file}`: expected a state dict, found {found}; load it in Python and save its weights: \
+         `torch.save(model.state_dict(), FILE)`"
+    )]
+    WholeModel {
+        /// The file.
+        file: String,
+        /// What it holds.
+        found: String,
     },
 
     /// A tensor that does not fit its storage, or that cannot be held.

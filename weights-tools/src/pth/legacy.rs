@@ -38,9 +38,7 @@ pub(super) fn load<'a>(
     }
     let protocol = machine::load(&mut cursor, Persistent::Refused, allowance)?;
     if !matches!(protocol.root(), Value::Int(PROTOCOL)) {
-        let found = protocol.root().index();
-        let found = found.map_or(protocol.root().kind().to_owned(), |found| found.to_string());
-        return Err(cursor.error(format!("protocol {PROTOCOL}"), found));
+        return Err(cursor.error(format!("protocol {PROTOCOL}"), protocol.root().described()));
     }
     let machine_types = machine::load(&mut cursor, Persistent::Refused, allowance)?;
     if !is_little_endian(&machine_types) {

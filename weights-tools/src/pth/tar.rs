@@ -96,7 +96,10 @@ fn charge(cursor: &Cursor<'_>, allowance: &mut Allowance, bytes: usize) -> Resul
 /// A pickle of a number, of how many things follow.
 fn count(cursor: &mut Cursor<'_>, allowance: &Allowance) -> Result<u64> {
     let count = machine::load(cursor, Persistent::Refused, &mut allowance.clone())?;
-    count.root().index().ok_or_else(|| cursor.error("a number of things", count.root().kind()))
+    count
+        .root()
+        .index()
+        .ok_or_else(|| cursor.error("a number of 0 or more", count.root().described()))
 }
 
 /// The storages by number. `base` is where the member starts in the file.

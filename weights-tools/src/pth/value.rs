@@ -153,6 +153,11 @@ impl Value<'_> {
         }
     }
 
+    /// The number of an integer, what it is of others, for errors.
+    pub(super) fn described(&self) -> String {
+        if let Value::Int(value) = self { value.to_string() } else { self.kind().to_owned() }
+    }
+
     /// The number, if it is an integer of 0 or more.
     pub(super) fn index(&self) -> Option<u64> {
         if let Value::Int(value) = self { u64::try_from(*value).ok() } else { None }

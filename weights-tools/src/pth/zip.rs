@@ -17,6 +17,11 @@ use crate::foreign::shown;
 /// What the file starts with.
 pub(super) const START: &[u8] = b"PK\x03\x04";
 
+/// What the record behind the list of entries starts with.
+const END: &[u8] = b"PK\x05\x06";
+/// The most bytes from there to the end of the file: the record and a comment.
+const TAIL: usize = 22 + 0xffff;
+
 /// Reads the archive; storages stay where they are.
 pub(super) fn load<'a>(
     file: &str,
@@ -55,6 +60,12 @@ pub(super) fn load<'a>(
     Ok(Checkpoint { pickle, storages: storages.collect(), listed: BTreeMap::new() })
 }
 
+/// Whether only TorchScript has an entry of that name: its code and constants.
+fn is_of_torch_script(name: &str) -> bool {
+    let within = name.split_once('/').map_or("", |(_, within)| within);
+    within == "constants.pkl" || within.starts_with("code/")
+}
+
 /// Where the content of each entry lies.
 fn entries(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
     let fault = |what: String, expected: &str, found: String| Error::Container {
@@ -66,8 +77,18 @@ fn entries(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
     let broken = |what: &str, source: ::zip::result::ZipError| {
         fault(what.to_owned(), "a sound ZIP archive", shown(&source.to_string()))
     };
-    let mut archive =
-        ZipArchive::new(io::Cursor::new(bytes)).map_err(|source| broken("the archive", source))?;
+    let mut archive = ZipArchive::new(io::Cursor::new(bytes)).map_err(|source| {
+        let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
+        if tail.windows(END.len()).any(|found| found == END) {
+            return broken("the archive", source);
+        }
+        let found = "none, as if the file was cut short".to_owned();
+        fault("the archive".to_owned(), "the list of its entries at its end", found)
+    })?;
+    if archive.file_names().any(|name| name.is_ok_and(|name| is_of_torch_script(&name))) {
+        let (file, found) = (file.to_owned(), "a TorchScript model".to_owned());
+        return Err(Error::WholeModel { file, found });
+    }
     let mut entries = BTreeMap::new();
     for index in 0..archive.len() {
         let entry = archive

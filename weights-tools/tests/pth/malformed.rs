@@ -30,7 +30,20 @@ fn archives_that_torch_does_not_write() {
     let pickle = latin(&(state(&tensor("K\x00", "K\x06\u{85}", "K\x01\u{85}")) + "."));
     let whole = [0; 24];
     for (bytes, expected) in [
-        (b"PK\x03\x04".to_vec(), "the archive: expected a sound ZIP archive, found "),
+        (
+            b"PK\x03\x04".to_vec(),
+            "the archive: expected the list of its entries at its end, found none, as if the file \
+             was cut short",
+        ),
+        (b"PK\x03\x04PK\x05\x06".to_vec(), "the archive: expected a sound ZIP archive, found "),
+        (
+            zip_of(&[("x/data.pkl", b"N."), ("x/code/__torch__.py", b"class M(Module):")]),
+            "expected a state dict, found a TorchScript model; load it in Python and save its",
+        ),
+        (
+            zip_of(&[("x/data.pkl", b"N."), ("x/constants.pkl", b")."), ("x/data/0", b"")]),
+            "expected a state dict, found a TorchScript model",
+        ),
         (zip_of(&[]), "the start: expected a PyTorch checkpoint (ZIP, legacy stream or TAR)"),
         (zip_of(&[("x/y", b"")]), "expected one entry `<name>/data.pkl`, found 0 among 1 entries"),
         (
@@ -104,7 +117,14 @@ fn tensors_that_do_not_fit() {
         (tensor("K\x01", "K\x06\u{85}", "K\x01\u{85}"), "numbers within the 6 of its storage"),
         (tensor(huge, "K\x06\u{85}", "K\x01\u{85}"), "numbers within the 6 of its storage"),
         (tensor("K\x00", "K\x02\u{85}", &most), "numbers within the 6 of its storage"),
-        (tensor("K\x00", "K\x02\u{85}", "J\u{ff}\u{ff}\u{ff}\u{ff}\u{85}"), "sizes of 0 or more"),
+        (
+            tensor("K\x00", "K\x02\u{85}", "J\u{fe}\u{ff}\u{ff}\u{ff}\u{85}"),
+            "tensor `w`: expected strides of 0 or more, found -2",
+        ),
+        (
+            tensor("K\x00", "J\u{ff}\u{ff}\u{ff}\u{ff}\u{85}", "K\x02\u{85}"),
+            "tensor `w`: expected sizes of 0 or more, found -1",
+        ),
         (tensor("K\x00", "K\x02\u{85}", ")"), "a stride for each size of [2]"),
         (tensor("K\x00", &format!("({}t", "K\x01".repeat(9)), ")"), "at most 8 dimensions"),
         (tensor("K\x00", &most, zero), "at most 10 bytes of memory for each of the file's"),
@@ -112,7 +132,10 @@ fn tensors_that_do_not_fit() {
             tensor("K\x00", &format!("{huge}{huge}\u{86}"), "K\x00K\x00\u{86}"),
             "a shape that can be counted",
         ),
-        (tensor("J\u{ff}\u{ff}\u{ff}\u{ff}", "K\x06\u{85}", "K\x01\u{85}"), "expected an offset"),
+        (
+            tensor("J\u{fd}\u{ff}\u{ff}\u{ff}", "K\x06\u{85}", "K\x01\u{85}"),
+            "expected an offset of 0 or more, found -3",
+        ),
     ] {
         let error = error(&checkpoint(&(state(&tensor) + ".")));
         assert!(error.contains(expected), "{error}");

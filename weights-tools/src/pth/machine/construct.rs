@@ -54,8 +54,7 @@ impl Machine<'_, '_> {
     }
 
     fn global(&self, module: &str, name: &str) -> Result<Global> {
-        Global::find(module, name)
-            .ok_or_else(|| self.cursor.refused(format!("{}.{}", shown(module), shown(name))))
+        Global::find(module, name).ok_or_else(|| self.cursor.refused(module, name))
     }
 
     fn global_lines(&mut self) -> Result<Global> {
@@ -164,13 +163,19 @@ impl Machine<'_, '_> {
         if !matches!(self.get(storage), Value::Storage(_)) {
             return Err(self.unlike("a storage", storage));
         }
-        let offset = self.get(offset).index().ok_or_else(|| self.unlike("an offset", offset))?;
+        let first = self.get(offset).index();
+        let first = first.ok_or_else(|| self.unlike("an offset of 0 or more", offset))?;
         for sizes in [shape, strides] {
             if self.get(sizes).members().is_none() {
                 return Err(self.unlike("a tuple of sizes", sizes));
             }
         }
-        Ok(Value::Tensor(TensorRef::Rebuilt(Box::new(Rebuilt { storage, offset, shape, strides }))))
+        Ok(Value::Tensor(TensorRef::Rebuilt(Box::new(Rebuilt {
+            storage,
+            offset: first,
+            shape,
+            strides,
+        }))))
     }
 
     /// Attributes change neither a dict nor a tensor's numbers.
@@ -237,7 +242,8 @@ impl Machine<'_, '_> {
         if self.get(key).text().is_none() {
             return Err(self.unlike("a storage's key as text", key));
         }
-        let count = self.get(count).index().ok_or_else(|| self.unlike("a count", count))?;
+        let count =
+            self.get(count).index().ok_or_else(|| self.unlike("a count of 0 or more", count))?;
         let part = match rest {
             [] => (0, count),
             &[view] if matches!(self.get(view), Value::None) => (0, count),

@@ -196,6 +196,6 @@ impl<'a> Machine<'a, '_> {
 
     /// The error that the value is of another kind.
     fn unlike(&self, expected: &str, found: Id) -> super::error::Error {
-        self.cursor.error(expected, self.get(found).kind())
+        self.cursor.error(expected, self.get(found).described())
     }
 }

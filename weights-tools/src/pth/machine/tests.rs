@@ -197,7 +197,8 @@ fn protocol_4_names_classes_on_the_stack() {
 #[test]
 fn other_classes_are_refused_by_name() {
     let expected = "`file`: `pickle`: byte 0 asks for `os.system`, expected only tensors, \
-                    plain values and their containers";
+                    plain values and their containers; save the state dict alone: \
+                    `torch.save(model.state_dict(), FILE)`";
     assert_eq!(fails(b"cos\nsystem\n(S'true'\ntR."), expected);
     assert_eq!(
         fails(b"\x80\x04\x8c\x02os\x8c\x06system\x93)R."),
@@ -219,6 +220,11 @@ fn other_classes_are_refused_by_name() {
         let error = fails(format!("c{module}\n{name}\n.").as_bytes());
         assert!(error.contains(&format!("asks for `{module}.{name}`")), "{error}");
     }
+    let layer = fails(b"ctorch.nn.modules.container\nSequential\n.");
+    let expected = "`file`: expected a state dict, found a whole model with \
+                    `torch.nn.modules.container.Sequential`; load it in Python and save its \
+                    weights: `torch.save(model.state_dict(), FILE)`";
+    assert_eq!(layer, expected);
     let long = fails(format!("cos\n{}\n.", "x\t".repeat(1000)).as_bytes());
     assert!(long.len() < 400 && !long.contains('\t'), "{long}");
 }
