@@ -19,6 +19,9 @@ mod real;
 
 use std::path::{Path, PathBuf};
 
+/// The most memory per byte of a checkpoint.
+const PER_BYTE: usize = 10;
+
 /// The small checkpoints, by path, with their bytes.
 fn checkpoints() -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoints");

@@ -1,13 +1,15 @@
 //! A model's messages. The bytes of its weights stay in the file; the parser gets to see where
 //! they lie.
 
+use std::iter::Peekable;
 use std::ops::Range;
+use std::vec::IntoIter;
 
 use rten_onnx::onnx::{ModelProto, TensorProto};
 use rten_onnx::protobuf::{DecodeMessage, ErrorKind, OwnedValues, ProtobufError, ReadValue};
 
 use super::error::{Error, Result};
-use super::wire;
+use super::wire::{self, Packed};
 use crate::foreign::Misfit;
 
 /// Parses a file that is in memory or mapped.
@@ -18,8 +20,9 @@ pub(super) fn model(file: &str, bytes: &[u8]) -> Result<ModelProto> {
         expected: misfit.expected,
         found: misfit.found,
     };
-    wire::check(bytes).map_err(|(at, misfit)| error(format!("byte {at}"), misfit))?;
-    let reader = Reader { bytes, at: 0 };
+    let packed = wire::check(bytes);
+    let packed = packed.map_err(|(at, misfit)| error(format!("byte {at}"), misfit))?;
+    let reader = Reader { bytes, at: 0, packed: packed.into_iter().peekable(), open: None };
     ModelProto::decode(reader).map_err(|problem| {
         let message = problem.context().and_then(|name| name.rsplit("::").next());
         let what = message.unwrap_or("the model").trim_end_matches("Proto").to_owned();
@@ -41,11 +44,17 @@ pub(super) fn raw_bytes(tensor: &TensorProto) -> Option<Range<usize>> {
 }
 
 /// Reads values from memory. For raw bytes it gives two numbers of 64 bits: where they start and
-/// end.
+/// end. Numbers that are packed unlike the parser takes them are given as a field each.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    packed: Peekable<IntoIter<Packed>>,
+    /// The field whose numbers are given out, and where the one lies whose tag was given last.
+    open: Option<(Packed, Option<usize>)>,
 }
+
+/// The number of a field that no message has.
+const NO_FIELD: u64 = 1 << 20;
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], ProtobufError> {
@@ -53,6 +62,20 @@ impl<'a> Reader<'a> {
         let taken = taken.ok_or_else(|| ProtobufError::new(ErrorKind::Eof))?;
         self.at += length;
         Ok(taken)
+    }
+
+    /// What is to be read instead of the bytes here, if anything: the tag of a packed number.
+    fn tag(&mut self) -> Option<u64> {
+        if let Some(packed) = self.packed.next_if(|packed| packed.start == self.at) {
+            self.at = packed.numbers.start;
+            self.open = Some((packed, None));
+        }
+        let (packed, tagged) = self.open.as_mut()?;
+        if self.at >= packed.numbers.end || *tagged == Some(self.at) {
+            return None;
+        }
+        *tagged = Some(self.at);
+        Some(packed.tag)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ProtobufError> {
@@ -72,11 +95,17 @@ impl ReadValue for Reader<'_> {
     }
 
     fn read_varint(&mut self) -> Result<u64, ProtobufError> {
+        while self.packed.next_if(|packed| packed.start < self.at).is_some() {}
+        let none = |packed: &Packed| packed.start == self.at && packed.numbers.is_empty();
+        let passed_over = self.packed.next_if(none).is_some();
+        if let Some(tag) = self.tag() {
+            return Ok(tag);
+        }
         let mut rest = &self.bytes[self.at..];
         let before = rest.len();
         let value = rten_onnx::protobuf::varint::read_varint(&mut rest)?;
         self.at += before - rest.len();
-        Ok(value)
+        Ok(if passed_over { NO_FIELD << 3 | 2 } else { value })
     }
 
     fn read_bytes(&mut self, length: usize) -> Result<Vec<u8>, ProtobufError> {

@@ -6,6 +6,7 @@
 //! up.
 
 use std::mem::size_of;
+use std::ops::Range;
 
 use rten_onnx::onnx::{
     AttributeProto, Dimension, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
@@ -21,6 +22,9 @@ const EXPANSION: usize = 96;
 const BASE: usize = 1 << 16;
 /// The deepest nesting of messages: a tensor's entry in an attribute of a node is the fifth.
 const DEPTH: usize = 12;
+/// Wire types.
+const VARINT: u64 = 0;
+const FIXED_4: u64 = 5;
 /// Lists start with room for so many.
 const ROOM: usize = 4;
 
@@ -34,6 +38,8 @@ enum Field {
     /// Numbers in a row; each takes at most 8 bytes.
     Varints,
     Fixed(usize),
+    /// Numbers of that wire type, of which the parser takes one a field.
+    Single(u64),
     /// Not a message's field, or one that the parser passes over.
     Other,
 }
@@ -75,6 +81,8 @@ impl Message {
             (M::Node, 3 | 4 | 7) => text,
             (M::Node, 5) => list(M::Attribute, size_of::<AttributeProto>()),
             (M::Attribute, 1 | 4) => text,
+            (M::Attribute, 7) => Field::Single(FIXED_4),
+            (M::Tensor, 1) | (M::Attribute, 8) => Field::Single(VARINT),
             (M::Attribute, 5) => Field::Message(M::Tensor, 0),
             (M::Attribute, 6) => Field::Message(M::Graph, 0),
             (M::Attribute, 9) => Field::Bytes(size_of::<String>() * ROOM),
@@ -98,16 +106,31 @@ impl Message {
 /// What is wrong, and at which byte.
 pub(super) type Wrong = (usize, Misfit);
 
-/// Asserts that the bytes are messages within messages, as a model has them.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Wrong> {
+/// Numbers in one field where the parser takes a field for each; protobuf allows either.
+#[derive(Debug, PartialEq)]
+pub(super) struct Packed {
+    /// Where the field starts.
+    pub(super) start: usize,
+    /// Where its numbers lie.
+    pub(super) numbers: Range<usize>,
+    /// What a field of one of them starts with.
+    pub(super) tag: u64,
+}
+
+/// Asserts that the bytes are messages within messages, as a model has them; gives what is packed
+/// unlike the parser takes it, in order.
+pub(super) fn check(bytes: &[u8]) -> Result<Vec<Packed>, Wrong> {
     let room = bytes.len().saturating_mul(EXPANSION).saturating_add(BASE);
-    Walk { bytes, room }.message(Message::Model, 0, bytes.len(), 0)
+    let mut walk = Walk { bytes, room, packed: Vec::new() };
+    walk.message(Message::Model, 0, bytes.len(), 0)?;
+    Ok(walk.packed)
 }
 
 struct Walk<'a> {
     bytes: &'a [u8],
     /// How much the parser may still allocate.
     room: usize,
+    packed: Vec<Packed>,
 }
 
 impl Walk<'_> {
@@ -140,6 +163,11 @@ impl Walk<'_> {
                     let length = self.varint(&mut at, end)?;
                     let from = at;
                     at = self.skip(from, end, length)?;
+                    if let Field::Single(wire_type) = field {
+                        self.charge(start, ROOM * size_of::<Packed>())?;
+                        let tag = tag & !7 | wire_type;
+                        self.packed.push(Packed { start, numbers: from..at, tag });
+                    }
                     self.content(field, start, from..at, depth)?;
                 }
                 other => {
@@ -156,7 +184,7 @@ impl Walk<'_> {
         &mut self,
         field: Field,
         start: usize,
-        at: std::ops::Range<usize>,
+        at: Range<usize>,
         depth: usize,
     ) -> Result<(), Wrong> {
         match field {
@@ -165,7 +193,8 @@ impl Walk<'_> {
                 self.message(message, at.start, at.end, depth + 1)
             }
             Field::Bytes(size) => self.charge(start, size),
-            Field::Varints => {
+            Field::Single(FIXED_4) => self.content(Field::Fixed(4), start, at, depth),
+            Field::Varints | Field::Single(_) => {
                 self.charge(start, at.len().saturating_mul(8))?;
                 let mut from = at.start;
                 while from < at.end {
@@ -274,6 +303,15 @@ mod tests {
     fn empty_messages_do_not_add_up() {
         let attributes = [0x2a, 0].repeat(50_000);
         assert!(check_of_node(&attributes).contains("bytes of values for each of the file"));
+    }
+
+    #[test]
+    fn numbers_that_are_packed_are_found() {
+        // dims (1) of an initializer (5): one and one, then both in a field, then none.
+        let model = [0x3a, 12, 0x2a, 10, 0x08, 3, 0x08, 4, 0x0a, 2, 5, 6, 0x0a, 0];
+        let packed = |start, numbers| Packed { start, numbers, tag: 0x08 };
+        assert_eq!(check(&model).expect("it is sound"), [packed(8, 10..12), packed(12, 14..14)]);
+        assert_eq!(wrong(&[0x3a, 5, 0x2a, 3, 0x0a, 1, 0x85]).1, "a number / the end");
     }
 
     fn check_of_node(node: &[u8]) -> String {

@@ -71,6 +71,11 @@ pub(crate) fn text(name: &str, value: &'static str) -> Vec<u8> {
     attribute(name, &Value::Text(value))
 }
 
+/// A field with all numbers, as protobuf packs them.
+pub(crate) fn packed(field: u64, values: &[i64]) -> Vec<u8> {
+    bytes(field, all(values, |value| varint(*value as u64)))
+}
+
 /// A tensor's message: name, sizes and type, and then `content`.
 pub(crate) fn tensor(name: &str, dims: &[i64], code: i64, content: Vec<u8>) -> Vec<u8> {
     [all(dims, |size| number(1, *size)), number(2, code), bytes(8, name), content].concat()
@@ -84,8 +89,7 @@ pub(crate) fn floats(name: &str, dims: &[i64], values: &[f32]) -> Vec<u8> {
 
 /// A tensor of integers, as packed numbers.
 pub(crate) fn longs(name: &str, dims: &[i64], values: &[i64]) -> Vec<u8> {
-    let packed: Vec<u8> = values.iter().flat_map(|value| varint(*value as u64)).collect();
-    tensor(name, dims, INT64, bytes(7, packed))
+    tensor(name, dims, INT64, packed(7, values))
 }
 
 /// A model of one input `x` and the output `y`.

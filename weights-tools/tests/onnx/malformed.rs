@@ -13,6 +13,9 @@ use crate::encoder::{Model, int, ints};
 use crate::exports::{exports, folder};
 use crate::random::Random;
 
+/// The most memory per byte of a model: what the parser makes of its messages, and copies.
+const PER_BYTE: usize = 128;
+
 /// Mutations of each model.
 const CASES: u64 = 600;
 
@@ -109,7 +112,11 @@ fn check(what: &str, bytes: &[u8]) -> bool {
     if let Err(error) = &result {
         assert!(!error.contains('\n') && error.len() < 1000, "{what}: {error}");
     }
-    assert!(most <= allowed(bytes.len()), "{what}: {most} bytes of memory for {}", bytes.len());
+    assert!(
+        most <= allowed(PER_BYTE, bytes.len()),
+        "{what}: {most} bytes of memory for {}",
+        bytes.len()
+    );
     let taken = start.elapsed();
     assert!(taken < TIME, "{what}: {taken:?}");
     result.is_ok()

@@ -5,8 +5,10 @@ use std::path::Path;
 use clrp::weight::Dtype;
 use clrp_weights::onnx::{Imported, Options, from_bytes, read};
 
-use crate::encoder::{FLOAT, Model, Value, attribute, bytes, floats, int, number, tensor, varint};
-use crate::{imported, refused, scores};
+use crate::encoder::{
+    FLOAT, Model, Value, attribute, bytes, floats, int, number, packed, tensor, varint,
+};
+use crate::{imported, layers, refused, scores};
 
 const VALUES: [f32; 3] = [0.5, -2.0, 1.25];
 
@@ -185,4 +187,57 @@ fn links_do_not_lead_out_of_the_folder() {
     let found = from_bytes("m.onnx", &bytes, Some(folder.path()), &Options::default());
     let error = found.expect_err("it leads out").to_string();
     assert!(error.contains("expected a regular file in the model's own folder"), "{error}");
+}
+
+/// A convolution behind a Constant: its filters' sizes and numbers, the numbers of its window and
+/// of its bias, as they are written.
+fn convolution(
+    dims: &[Vec<u8>],
+    numbers: &[Vec<u8>],
+    window: &[Vec<u8>],
+    bias: &[Vec<u8>],
+) -> Model {
+    let filters = [dims.concat(), number(2, FLOAT), bytes(8, "c.weight"), numbers.concat()];
+    let window = [bytes(1, "kernel_shape"), window.concat(), number(20, 7)].concat();
+    let bias = [bytes(1, "value_floats"), bias.concat(), number(20, 6)].concat();
+    Model::new()
+        .input(&[1, 3, 4, 4])
+        .tensor(&filters.concat())
+        .node("Constant", &[], &["c.bias"], &[bias])
+        .node("Conv", &["x", "c.weight", "c.bias"], &["c"], &[window])
+        .node("GlobalAveragePool", &["c"], &["y"], &[])
+}
+
+#[test]
+fn numbers_may_be_packed_or_not() {
+    let each = |field: u64, values: &[i64]| -> Vec<Vec<u8>> {
+        values.iter().map(|value| number(field, *value)).collect()
+    };
+    let float = |field: u64, value: f32| [varint(field << 3 | 5), value.to_le_bytes().to_vec()];
+    let floats_each = |field: u64, values: &[f32]| -> Vec<Vec<u8>> {
+        values.iter().map(|value| float(field, *value).concat()).collect()
+    };
+    let floats_packed = |field: u64, values: &[f32]| {
+        bytes(field, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    };
+    let numbers: Vec<f32> = (0..12).map(|i| i as f32 / 64.0).collect();
+    let apart = convolution(
+        &each(1, &[2, 3, 2, 1]),
+        &floats_each(4, &numbers),
+        &each(8, &[2, 1]),
+        &floats_each(7, &[0.5, -0.25]),
+    );
+    let together = convolution(
+        &[packed(1, &[2, 3]), packed(1, &[]), number(1, 2), packed(1, &[1]), packed(1, &[])],
+        &[floats_packed(4, &numbers)],
+        &[packed(8, &[2, 1])],
+        &[floats_packed(7, &[0.5]), floats_packed(7, &[]), floats_packed(7, &[-0.25])],
+    );
+    let [apart, together] = [apart, together].map(|model| imported(&model));
+    assert_eq!(layers(&together), layers(&apart));
+    let of = |imported: &Imported| scores(&imported.network, (0..48).map(|i| i as f32).collect());
+    assert_eq!(of(&together), of(&apart));
+    // Of ones the first filter makes the sum of its numbers, 15 / 64, and the bias.
+    let ones = scores(&together.network, vec![1.0; 48]);
+    assert!((ones[0] - (15.0 / 64.0 + 0.5)).abs() < 1e-6, "{ones:?}");
 }

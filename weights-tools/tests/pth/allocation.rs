@@ -5,10 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The most memory per byte of a file.
-const PER_BYTE: usize = 10;
-
-/// The most memory for any file beyond that.
+/// The most memory for any file, whatever its size.
 const BASE: usize = 1 << 19;
 
 #[global_allocator]
@@ -70,7 +67,7 @@ pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, MOST.get())
 }
 
-/// The most bytes that reading a file of that size may take.
-pub(crate) fn allowed(length: usize) -> usize {
-    PER_BYTE * length + BASE
+/// The most bytes that reading a file of that size may take, with so many for each of its own.
+pub(crate) fn allowed(per_byte: usize, length: usize) -> usize {
+    per_byte * length + BASE
 }

@@ -2,13 +2,14 @@
 
 use clrp_weights::pth;
 
+use crate::PER_BYTE;
 use crate::allocation::{allowed, measured};
 use crate::archive::{checkpoint, latin, state, tensor, zip_of};
 
 /// Asserts what reading takes; gives what it said.
 fn fits(what: &str, bytes: &[u8]) -> Result<(), String> {
     let (result, most) = measured(|| pth::from_bytes("file", bytes).map(|_| ()));
-    assert!(most <= allowed(bytes.len()), "{what}: {most} bytes for {}", bytes.len());
+    assert!(most <= allowed(PER_BYTE, bytes.len()), "{what}: {most} bytes for {}", bytes.len());
     result.map_err(|error| error.to_string())
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clrp_weights::pth;
 
+use crate::PER_BYTE;
 use crate::allocation::{allowed, measured};
 use crate::checkpoints;
 
@@ -79,7 +80,11 @@ fn check(what: &str, bytes: &[u8]) {
     if let Err(error) = weights {
         assert!(!error.contains('\n') && error.len() < 1000, "{what}: {error}");
     }
-    assert!(most <= allowed(bytes.len()), "{what}: {most} bytes of memory for {}", bytes.len());
+    assert!(
+        most <= allowed(PER_BYTE, bytes.len()),
+        "{what}: {most} bytes of memory for {}",
+        bytes.len()
+    );
     let taken = start.elapsed();
     assert!(taken < TIME, "{what}: {taken:?}");
 }
