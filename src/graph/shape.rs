@@ -97,7 +97,7 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
         },
         Op::MaxPool2d(pool) => {
             let padding = end_padding(pool.padding, pool.more_padding);
-            pool_padding_is_small(&wrong, padding, pool.kernel)?;
+            pool_padding_is_small(&wrong, padding, pool.kernel, pool.dilation)?;
             fits(
                 inputs[0].channels,
                 max_pool_size(pool, inputs[0]),
@@ -106,7 +106,7 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
         }
         Op::AvgPool2d(pool) => {
             let padding = end_padding(pool.padding, pool.more_padding);
-            pool_padding_is_small(&wrong, padding, pool.kernel)?;
+            pool_padding_is_small(&wrong, padding, pool.kernel, [1; 2])?;
             fits(
                 inputs[0].channels,
                 avg_pool_size(pool, inputs[0]),
@@ -179,16 +179,19 @@ fn concat(inputs: &[Shape]) -> Option<Shape> {
     inputs.iter().all(same).then(|| Shape::new(channels, first.height, first.width))
 }
 
-/// Torch's condition, without which a window could lie in the padding alone.
+/// ONNX's condition, without which a window could lie in the padding alone; torch allows half the
+/// window.
 fn pool_padding_is_small(
     wrong: &impl Fn(String, String) -> Error,
     padding: [usize; 2],
     kernel: [usize; 2],
+    dilation: [usize; 2],
 ) -> Result<()> {
-    match padding.iter().zip(&kernel).all(|(p, k)| *p <= k / 2) {
+    let small = |i: usize| padding[i] <= kernel[i].saturating_sub(1).saturating_mul(dilation[i]);
+    match small(0) && small(1) {
         true => Ok(()),
         false => Err(wrong(
-            "padding of at most half the window".to_owned(),
+            "padding smaller than the window".to_owned(),
             format!("padding {padding:?} for window {kernel:?}"),
         )),
     }
@@ -265,6 +268,25 @@ mod tests {
         assert!(infer("pool", &Op::MaxPool2d(pool), &[Shape::new(3, 1, 4)]).is_err());
         let inferred = infer("pool", &Op::MaxPool2d(pool), &[Shape::new(3, 2, 4)]);
         assert_eq!(inferred.expect("every window sees a cell"), Shape::new(3, 2, 4));
+    }
+
+    #[test]
+    fn padding_is_smaller_than_the_window() {
+        let padded = |padding: usize, dilation: usize| {
+            let pool = MaxPool2d {
+                padding: [padding; 2],
+                dilation: [dilation; 2],
+                ..MaxPool2d::new(3, 1)
+            };
+            infer("pool", &Op::MaxPool2d(pool), &[Shape::new(1, 5, 5)])
+        };
+        // The first window is cells -2 to 0; with dilation its taps are at -4, -2, 0.
+        assert_eq!(padded(2, 1).expect("it sees a cell"), Shape::new(1, 7, 7));
+        assert_eq!(padded(4, 2).expect("it sees a cell"), Shape::new(1, 9, 9));
+        for (padding, dilation) in [(3, 1), (5, 2)] {
+            let error = padded(padding, dilation).expect_err("it sees none").to_string();
+            assert!(error.contains("padding smaller than the window"), "{error}");
+        }
     }
 
     #[test]

@@ -210,10 +210,7 @@ fn pooling() {
     assert_eq!(one(plain("MaxPool", &ceil)), Op::MaxPool2d(expected));
     let same = [kernel(), text("auto_pad", "SAME_UPPER"), ints("dilations", &[2, 1])];
     let expected = MaxPool2d { padding: [2, 0], more_padding: [0, 1], dilation: [2, 1], ..max };
-    // Half the window is 1: the graph refuses more.
-    assert!(
-        crate::refused(&plain("MaxPool", &same)).contains("padding of at most half the window")
-    );
+    assert_eq!(one(plain("MaxPool", &same)), Op::MaxPool2d(expected));
     let same = [kernel(), text("auto_pad", "SAME_UPPER")];
     let expected = MaxPool2d { padding: [1, 0], dilation: [1, 1], ..expected };
     assert_eq!(one(plain("MaxPool", &same)), Op::MaxPool2d(expected));
@@ -237,6 +234,21 @@ fn pooling() {
     let found = of(plain("AveragePool", &early));
     assert_eq!(found[0], ("AveragePool_0.pad".to_owned(), Op::ZeroPad2d([1, 0, 2, 0])));
     assert_eq!(found[1].1, Op::AvgPool2d(average));
+    // Padding beyond half the window, and as large as the window.
+    let wide = || ints("pads", &[2, 1, 2, 1]);
+    let expected = MaxPool2d { padding: [2, 1], ..max };
+    assert_eq!(one(plain("MaxPool", &[kernel(), wide()])), Op::MaxPool2d(expected));
+    for count_include_pad in [true, false] {
+        let counted = int("count_include_pad", i64::from(count_include_pad));
+        let expected = AvgPool2d { padding: [2, 1], count_include_pad, ..average };
+        let found = one(plain("AveragePool", &[kernel(), wide(), counted]));
+        assert_eq!(found, Op::AvgPool2d(expected));
+    }
+    for operator in ["MaxPool", "AveragePool"] {
+        let error = crate::refused(&plain(operator, &[kernel(), ints("pads", &[2, 2, 2, 2])]));
+        let node = format!("node `{operator}_0` ({operator}): expected padding smaller than the");
+        assert!(error.contains(&node), "{error}");
+    }
     let whole = MaxPool2d { kernel: [8, 6], ..MaxPool2d::new(1, 1) };
     assert_eq!(one(plain("GlobalMaxPool", &[])), Op::MaxPool2d(whole));
 }

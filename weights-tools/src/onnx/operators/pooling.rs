@@ -14,6 +14,11 @@ pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Resul
     let (x, mut window) = window(importer, node)?;
     let name = importer.names.layer(node, None);
     let mut input = x.layer;
+    let reach = |i: usize| (window.kernel[i] - 1) * window.dilation[i];
+    if (0..2).any(|i| window.begin[i].max(window.end[i]) > reach(i)) {
+        let found = format!("{:?} and {:?}", window.begin, window.end);
+        return Err(node.error("padding smaller than the window", found));
+    }
     if window.more().is_none() {
         // Zeros do not win where nothing is below them.
         if !importer.graph.non_negative()[input.0] {
@@ -54,13 +59,12 @@ pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> R
     if window.begin == [0; 2] && window.end == [0; 2] {
         pool.count_include_pad = true;
     }
-    let wide = (0..2).any(|i| window.end[i].max(window.begin[i]) > window.kernel[i] / 2);
+    let wide = (0..2).any(|i| window.end[i].max(window.begin[i]) >= window.kernel[i]);
     if !wide && window.more().is_some() {
         return importer.with_planes(node, Op::AvgPool2d(pool), &x);
     }
     if !pool.count_include_pad || pool.ceil_mode {
-        let expected =
-            "padding of at most half the window, and no more at the start than at the end";
+        let expected = "padding smaller than the window, and no more at the start than at the end";
         return Err(node.error(expected, format!("{:?} and {:?}", window.begin, window.end)));
     }
     // Zeros that count can as well be there before.
