@@ -213,9 +213,9 @@ fn scores(importer: &mut Importer<'_>) -> Result<usize> {
     };
     match last.form {
         Form::Plain => {}
-        Form::Softmax(name) => {
+        Form::Probabilities(node) => {
             importer.notes.push(format!(
-                "the trailing softmax `{name}` is left out: its input, the logits, is explained"
+                "the trailing {node} is left out: its input, the logits, is explained"
             ));
         }
         other @ (Form::ChannelsLast

@@ -41,8 +41,8 @@ pub(super) enum Form {
     Stacked(usize, Rc<Vec<NodeId>>),
     /// A part of the formula of local response normalisation.
     Response(Response),
-    /// Behind the softmax of that name, which is left out.
-    Softmax(String),
+    /// Behind a softmax or sigmoid, which is left out: its operator and name.
+    Probabilities(String),
 }
 
 /// How far the formula `x / (k + alpha * mean of x^2)^beta` is written out, which PyTorch's
@@ -74,9 +74,7 @@ impl Form {
                 format!("{} layers' outputs stacked along axis {axis}", layers.len())
             }
             Form::Response(_) => "a part of a normalisation across channels".to_owned(),
-            Form::Softmax(name) => {
-                format!("the output of softmax `{name}`, which may only be last")
-            }
+            Form::Probabilities(node) => format!("the output of {node}, which may only be last"),
         }
     }
 }

@@ -8,7 +8,9 @@ use crate::{imported, refused};
 #[test]
 fn operators_that_are_not_known() {
     let plain = |operator: &str| Model::new().node(operator, &["x"], &["y"], &[]);
-    for operator in ["HardSwish", "Sigmoid", "LeakyRelu", "ConvTranspose", "PRelu", "NoSuchThing"] {
+    for operator in
+        ["HardSwish", "HardSigmoid", "LeakyRelu", "ConvTranspose", "PRelu", "NoSuchThing"]
+    {
         let expected = format!(
             "`model.onnx`: node `{operator}_0`: operator `{operator}` of the default domain is not \
              supported"

@@ -65,7 +65,7 @@ fn check(folder: &Path, path: &Path) -> Result<(), String> {
     let shape = imported.network.graph().input_shape();
     let actual = scores(&imported.network, picture(shape.len()));
     let mut actual: Vec<f64> = actual.into_iter().map(f64::from).collect();
-    if first == "handmade" && imported.notes.iter().any(|note| note.contains("softmax")) {
+    if first == "handmade" && imported.notes.iter().any(|note| note.contains("Softmax")) {
         actual = softmax(&actual);
     }
     if actual.len() != expected.len() {

@@ -278,27 +278,30 @@ impl Model {
 }
 
 #[test]
-fn a_trailing_softmax_is_left_out() {
+fn a_trailing_softmax_or_sigmoid_is_left_out() {
     let model = || Model::new().node("GlobalAveragePool", &["x"], &["p"], &[]);
     let flat = || model().node("Flatten", &["p"], &["f"], &[]);
-    for model in [
-        flat().node("Softmax", &["f"], &["y"], &[]),
-        flat().node("LogSoftmax", &["f"], &["y"], &[int("axis", 1)]),
-        model().opset(11).node("Softmax", &["p"], &["y"], &[]),
-        model().node("Softmax", &["p"], &["s"], &[int("axis", 1)]).node(
-            "Flatten",
-            &["s"],
-            &["y"],
-            &[],
-        ),
+    let early = model().node("Softmax", &["p"], &["s"], &[int("axis", 1)]);
+    for (model, name) in [
+        (flat().node("Softmax", &["f"], &["y"], &[]), "Softmax `Softmax_2`"),
+        (flat().node("LogSoftmax", &["f"], &["y"], &[int("axis", 1)]), "LogSoftmax `LogSoftmax_2`"),
+        (model().opset(11).node("Softmax", &["p"], &["y"], &[]), "Softmax `Softmax_1`"),
+        (early.node("Flatten", &["s"], &["y"], &[]), "Softmax `Softmax_1`"),
+        (flat().node("Sigmoid", &["f"], &["y"], &[]), "Sigmoid `Sigmoid_2`"),
+        (model().node("Sigmoid", &["p"], &["y"], &[]), "Sigmoid `Sigmoid_1`"),
     ] {
         let found = imported(&model);
         assert_eq!(found.class_count, 3);
-        assert!(found.notes[0].starts_with("the trailing softmax `"), "{:?}", found.notes);
+        let note = format!("the trailing {name} is left out: its input, the logits, is explained");
+        assert_eq!(found.notes, [note]);
         assert!(layers(&found).len() <= 2);
     }
     let behind = flat().node("Softmax", &["f"], &["s"], &[]).node("Relu", &["s"], &["y"], &[]);
-    assert!(refused(&behind).contains("softmax `Softmax_2`, which may only be last"));
+    assert!(refused(&behind).contains("Softmax `Softmax_2`, which may only be last"));
+    let swish = flat().node("Sigmoid", &["f"], &["s"], &[]).node("Mul", &["f", "s"], &["y"], &[]);
+    let expected = "`model.onnx`: node `Sigmoid_2`: operator `Sigmoid` of the default domain is not \
+                    supported; only one at the very end is left out";
+    assert_eq!(refused(&swish), expected);
     let wrong = model().node("Softmax", &["p"], &["y"], &[]);
     assert!(refused(&wrong).contains("expected probabilities of all 3 scores"));
 }

@@ -61,6 +61,7 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<
         "Identity" => passing::identity(importer, node),
         "Cast" => passing::cast(importer, node),
         "Softmax" | "LogSoftmax" => passing::softmax(importer, node),
+        "Sigmoid" => passing::sigmoid(importer, node),
         "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger" | "MatMulInteger"
         | "QLinearMatMul" => Err(node.unsupported("; export the network before it is quantized")),
         "If" => passing::choice(importer, node),

@@ -90,7 +90,27 @@ pub(super) fn softmax<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
         let expected = format!("probabilities of all {} scores", shape.len());
         return Err(node.error(expected, format!("those along axis {axis} of {}", listed(&x.dims))));
     }
-    let form = Form::Softmax(shown(node.name()));
-    importer.set(node, Value::Activation(Activation { form, ..x }));
+    behind_probabilities(importer, node, x);
     Ok(())
+}
+
+/// Left out as softmax is: a score for each class is the logit of its sigmoid. Inside a network,
+/// as part of SiLU or a gate, there is no layer for it.
+pub(super) fn sigmoid<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
+    let reshapes = |&taker: &usize| {
+        let operator = importer.node(taker).operator();
+        matches!(operator, "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Identity")
+    };
+    let output = node.output(0).unwrap_or_default();
+    if !importer.plan.takers(output).iter().all(reshapes) {
+        return Err(node.unsupported("; only one at the very end is left out"));
+    }
+    let x = importer.plain(node, 0)?;
+    behind_probabilities(importer, node, x);
+    Ok(())
+}
+
+fn behind_probabilities<'a>(importer: &mut Importer<'a>, node: Node<'a>, x: Activation) {
+    let form = Form::Probabilities(format!("{} `{}`", node.operator(), shown(node.name())));
+    importer.set(node, Value::Activation(Activation { form, ..x }));
 }

@@ -98,7 +98,7 @@ fn reshaped<'a>(
         Form::Shuffled(groups) if dims == planes => {
             importer.with_planes(node, Op::ChannelShuffle { groups }, &x)
         }
-        Form::Plain | Form::Softmax(_) | Form::Response(_)
+        Form::Plain | Form::Probabilities(_) | Form::Response(_)
             if without_ones(&dims) == without_ones(&x.dims) =>
         {
             // Two dimensions are a vector for each picture, unless the batch is lost.
@@ -124,7 +124,7 @@ fn reshaped<'a>(
         | Form::Shuffled(_)
         | Form::Stacked(..)
         | Form::Response(_)
-        | Form::Softmax(_) => Err(refused()),
+        | Form::Probabilities(_) => Err(refused()),
     }
 }
 
@@ -152,7 +152,7 @@ pub(super) fn transpose<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Resu
         Form::ChannelsLast if order == [0, 3, 1, 2] => Some(Form::Plain),
         Form::Grouped(groups) if exchanges => Some(Form::Shuffled(*groups)),
         Form::Shuffled(groups) if exchanges => Some(Form::Grouped(*groups)),
-        Form::Plain | Form::Softmax(_) if same => Some(x.form.clone()),
+        Form::Plain | Form::Probabilities(_) if same => Some(x.form.clone()),
         Form::Plain
         | Form::ChannelsLast
         | Form::Padded(_)
@@ -160,7 +160,7 @@ pub(super) fn transpose<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Resu
         | Form::Shuffled(_)
         | Form::Stacked(..)
         | Form::Response(_)
-        | Form::Softmax(_) => None,
+        | Form::Probabilities(_) => None,
     };
     let form = form.ok_or_else(|| {
         let expected = "a channel shuffle, or channels before rows and columns throughout";
