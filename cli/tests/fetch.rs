@@ -51,6 +51,7 @@ fn the_list_says_what_is_cached() {
             rows.find(|row| row[0] == name).expect(name)
         };
         assert_eq!(row("densenet121"), ["densenet121", FILE, "32", "yes"]);
+        assert_eq!(row("squeezenet1_1")[2], "5");
         assert_eq!(row("vgg16"), ["vgg16", "vgg16-397923af.pth", "553", "no"]);
         assert_eq!(run.out.lines().count(), 32);
     }

@@ -68,8 +68,7 @@ fn list(cache: &Cache) -> Table {
     let mut table = Table::new(["model", "file", ">MB", "cached"]);
     for model in PUBLISHED {
         let cached = if cache.cached(model).is_some() { "yes" } else { "no" };
-        // Sizes are known to some hundred bytes only.
-        let megabytes = usize::try_from(model.size / 1_000_000).unwrap_or(usize::MAX);
+        let megabytes = usize::try_from(model.megabytes()).unwrap_or(usize::MAX);
         let cells = [model.model, model.file, &thousands(megabytes), cached];
         table.row(cells.map(str::to_owned));
     }

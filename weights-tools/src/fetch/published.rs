@@ -71,6 +71,11 @@ impl Published {
             .ok_or_else(|| clrp::Error::unknown("model", model, known()))
     }
 
+    /// Its size in megabytes, to the nearest.
+    pub fn megabytes(&self) -> u64 {
+        (self.size + 500_000) / 1_000_000
+    }
+
     /// The file below `base`: [`BASE`], or the address of a mirror.
     ///
     /// # Errors
