@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use crate::kernels::linear::Rows;
 use crate::num::Float;
@@ -163,6 +164,18 @@ impl Weight {
         self.len() == 0
     }
 
+    /// The flat index and the value of the first number that is not finite in 32 bits, if there is
+    /// one.
+    pub fn first_not_finite(&self) -> Option<(usize, f32)> {
+        let at = match self.values() {
+            Rows::F32(w) => position(w, |w| !w.is_finite()),
+            Rows::F16(w) => position(w, |w| !w.is_finite()),
+            Rows::BF16(w) => position(w, |w| !w.is_finite()),
+            Rows::F64(w) => position(w, |w| !(*w as f32).is_finite()),
+        };
+        at.map(|i| (i, self.values().get::<f32>(i)))
+    }
+
     /// All numbers, as they are stored.
     pub fn values(&self) -> Rows<'_> {
         let bytes = self.bytes();
@@ -274,6 +287,15 @@ impl<'a> Rows<'a> {
             Rows::F64(w) => F::from_f64(w[i]),
         }
     }
+}
+
+/// Where the first value lies that `sought` holds of. Whole chunks are tested without a branch, at
+/// the speed of memory: weights are many and nearly always fine.
+fn position<T: Sync>(values: &[T], sought: impl Fn(&T) -> bool + Sync) -> Option<usize> {
+    const CHUNK: usize = 1 << 14;
+    let holds_one = |chunk: &[T]| chunk.iter().fold(false, |found, value| found | sought(value));
+    let first = values.par_chunks(CHUNK).position_first(holds_one)? * CHUNK;
+    values[first..].iter().position(sought).map(|i| first + i)
 }
 
 #[cfg(test)]

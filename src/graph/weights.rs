@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
 use super::{Graph, Node, Op};
 use crate::error::{Error, Result};
-use crate::kernels::linear::Rows;
 use crate::weight::{Dtype, Weight};
 
 /// A weight that a network needs.
@@ -249,7 +247,7 @@ impl Weights {
                     found: weight.shape().to_vec(),
                 });
             }
-            if let Some((index, found)) = first_not_finite(&weight) {
+            if let Some((index, found)) = weight.first_not_finite() {
                 return Err(Error::WeightValue {
                     file: self.source,
                     name: spec.name,
@@ -319,26 +317,6 @@ fn widened(name: &str, view: &TensorView<'_>, dtype: Dtype) -> Weight {
         }
     };
     Weight::from_f32(name, view.shape(), values)
-}
-
-/// Where the first value lies that `sought` holds of. Whole chunks are tested without a branch, at
-/// the speed of memory: weights are many and nearly always fine.
-fn position<T: Sync>(values: &[T], sought: impl Fn(&T) -> bool + Sync) -> Option<usize> {
-    const CHUNK: usize = 1 << 14;
-    let holds_one = |chunk: &[T]| chunk.iter().fold(false, |found, value| found | sought(value));
-    let first = values.par_chunks(CHUNK).position_first(holds_one)? * CHUNK;
-    values[first..].iter().position(sought).map(|i| first + i)
-}
-
-fn first_not_finite(weight: &Weight) -> Option<(usize, f32)> {
-    let offender = |at: Option<usize>| at.map(|i| (i, weight.values().get::<f32>(i)));
-    match weight.values() {
-        Rows::F32(w) => offender(position(w, |w| !w.is_finite())),
-        Rows::F16(w) => offender(position(w, |w| !w.is_finite())),
-        Rows::BF16(w) => offender(position(w, |w| !w.is_finite())),
-        // Those that no backend's 32 bit can hold, too.
-        Rows::F64(w) => offender(position(w, |w| !(*w as f32).is_finite())),
-    }
 }
 
 /// A graph with its weights. Cheap to clone: the numbers are shared.

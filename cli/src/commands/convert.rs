@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clrp::graph::Weights;
+use clrp::weight::Weight;
 use clrp_weights::convert::{Summary, convert};
 
 use crate::console::{print, say};
@@ -47,8 +49,16 @@ impl Convert {
     pub(crate) fn run(&self) -> Result<()> {
         spare(&self.output, [&self.input])?;
         let weights = open_any(&self.input, self.size)?;
-        for (name, dtype) in weights.others() {
-            say("note", &format!("tensor `{name}` of type {dtype} is left out"));
+        if let Some(note) = left_out(&weights) {
+            say("note", &note);
+        }
+        let not_finite =
+            |weight: &Weight| Some((weight.name().to_owned(), weight.first_not_finite()?));
+        if let Some((name, (index, found))) = weights.iter().find_map(not_finite) {
+            let line = format!(
+                "weight `{name}` holds {found} at element {index}; no network runs with such a number"
+            );
+            say("warning", &line);
         }
         let Summary { tensors, bytes, sha256 } = convert(&weights, &self.output, self.f16)?;
         let mut table = Table::new(["tensor", "type", "shape"]);
@@ -59,5 +69,22 @@ impl Convert {
         let path = self.output.display();
         let (count, bytes) = (thousands(tensors.len()), thousands(bytes));
         print(format!("{table}\n{path}: {count} tensors, {bytes} bytes, SHA-256 {sha256}\n"))
+    }
+}
+
+/// What is said of tensors whose type no weight can have, if there are any.
+fn left_out(weights: &Weights) -> Option<String> {
+    const MOST: usize = 3;
+    let mut named = weights.others().map(|(name, dtype)| format!("`{name}` ({dtype})"));
+    let names: Vec<String> = named.by_ref().take(MOST).collect();
+    let (shown, more) = (names.join(", "), named.count());
+    match (names.len(), more) {
+        (0, _) => None,
+        (1, 0) => Some(format!("a tensor that is no weight is left out: {shown}")),
+        (count, 0) => Some(format!("{count} tensors that are no weights are left out: {shown}")),
+        (count, more) => Some(format!(
+            "{} tensors that are no weights are left out: {shown} and {more} more",
+            count + more
+        )),
     }
 }
