@@ -36,7 +36,7 @@ pub enum Error {
     },
 
     /// A weight that the network needs is not in the file.
-    #[error("{file}: weight `{name}` is missing, `{model}` needs it with shape {expected:?}")]
+    #[error("`{file}`: weight `{name}` is missing, `{model}` needs it with shape {expected:?}")]
     MissingWeight {
         /// Where the weights come from.
         file: String,
@@ -49,7 +49,7 @@ pub enum Error {
     },
 
     /// A weight in the file that the network does not have.
-    #[error("{file}: weight `{name}` is superfluous, `{model}` has no such weight")]
+    #[error("`{file}`: weight `{name}` is superfluous, `{model}` has no such weight")]
     SuperfluousWeight {
         /// Where the weights come from.
         file: String,
@@ -60,7 +60,7 @@ pub enum Error {
     },
 
     /// A weight of the wrong shape.
-    #[error("{file}: weight `{name}` has shape {found:?}, `{model}` needs {expected:?}")]
+    #[error("`{file}`: weight `{name}` has shape {found:?}, `{model}` needs {expected:?}")]
     WeightShape {
         /// Where the weights come from.
         file: String,
@@ -75,7 +75,7 @@ pub enum Error {
     },
 
     /// A weight of a number type that is not supported.
-    #[error("{file}: weight `{name}` has type {found}, expected F32, F16 or BF16")]
+    #[error("`{file}`: weight `{name}` has type {found}, expected F32, F16 or BF16")]
     WeightType {
         /// Where the weights come from.
         file: String,
@@ -86,7 +86,7 @@ pub enum Error {
     },
 
     /// A weight that is not a number or infinite.
-    #[error("{file}: weight `{name}` holds {found} at element {index}, expected finite numbers")]
+    #[error("`{file}`: weight `{name}` holds {found} at element {index}, expected finite numbers")]
     WeightValue {
         /// Where the weights come from.
         file: String,
@@ -99,7 +99,7 @@ pub enum Error {
     },
 
     /// A variance of a batch normalisation below 0.
-    #[error("{file}: weight `{name}` holds {found} at element {index}, expected 0 or more")]
+    #[error("`{file}`: weight `{name}` holds {found} at element {index}, expected 0 or more")]
     NegativeVariance {
         /// Where the weights come from.
         file: String,

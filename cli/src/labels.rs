@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clrp::Error;
 use clrp::labels::Labels;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Result};
@@ -13,12 +13,17 @@ use crate::failure::{Failure, Result};
 /// Reads the names of that many classes of a model.
 pub(crate) fn read(path: &Path, classes: usize, model: &str) -> Result<Labels> {
     let read = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map_err(read)?;
+    let bytes = fs::read(path).map_err(read)?;
+    let malformed = |what| Failure::Said(format!("`{}`: {what}", path.display()));
+    let text = str::from_utf8(&bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+        malformed(format!("expected text in UTF-8, found byte {:#04x} in line {line}", bytes[at]))
+    })?;
+    // Editors of Windows start files with it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let labels = if is_json { from_json(&text) } else { Ok(from_lines(&text)) };
-    let malformed =
-        |found| Error::Malformed { path: path.to_owned(), expected: "class names", found };
-    let labels = labels.map_err(malformed)?;
+    let labels = if is_json { from_json(text).map_err(malformed)? } else { from_lines(text) };
     if labels.len() != classes {
         let (path, found) = (path.display(), labels.len());
         return Err(Failure::Said(format!(
@@ -48,26 +53,50 @@ fn from_lines(text: &str) -> Labels {
 
 /// `["a", "b"]`, `{"0": "a", "1": "b"}` or `{"0": ["n01440764", "a"], ...}`.
 fn from_json(text: &str) -> std::result::Result<Labels, String> {
-    let values: Vec<Value> = match serde_json::from_str(text).map_err(|error| error.to_string())? {
-        Value::Array(values) => values,
-        Value::Object(numbered) => in_order(numbered)?,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            return Err("neither a list nor an object".to_owned());
+    let values: Vec<Value> = match serde_json::from_str(text) {
+        Ok(Value::Array(values)) => values,
+        Ok(Value::Object(numbered)) => in_order(numbered)?,
+        Ok(other) => {
+            let expected = "expected a list or an object of class names";
+            return Err(format!("{expected}, found {}", kind(&other)));
         }
+        Err(error) => return Err(format!("expected JSON, found {error}")),
     };
-    let unlike = |error: serde_json::Error| error.to_string();
     if values.iter().any(Value::is_array) {
-        let pairs: std::result::Result<Vec<(String, String)>, _> =
-            values.into_iter().map(Deserialize::deserialize).collect();
-        return Ok(Labels::with_wnids(pairs.map_err(unlike)?));
+        let pairs = each(values, "a WordNet id and a name, both texts")?;
+        return Ok(Labels::with_wnids(pairs));
     }
-    let names: std::result::Result<Vec<String>, _> =
-        values.into_iter().map(Deserialize::deserialize).collect();
-    Ok(Labels::named(names.map_err(unlike)?))
+    Ok(Labels::named(each::<String>(values, "a name as text")?))
+}
+
+/// The values as what is expected of each.
+fn each<T: DeserializeOwned>(
+    values: Vec<Value>,
+    expected: &str,
+) -> std::result::Result<Vec<T>, String> {
+    let read = |(class, value)| {
+        let found = kind(&value);
+        T::deserialize(value)
+            .map_err(|_| format!("class `{class}`: expected {expected}, found {found}"))
+    };
+    values.into_iter().enumerate().map(read).collect()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a bool",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list of others",
+        Value::Object(_) => "an object",
+    }
 }
 
 fn in_order(mut numbered: Map<String, Value>) -> std::result::Result<Vec<Value>, String> {
-    let missing = |index: usize| format!("class `{index}` is missing among {}", numbered.len());
+    let missing = |index: usize| {
+        format!("expected classes `0` to `{}`, found no `{index}`", numbered.len() - 1)
+    };
     if let Some(index) = (0..numbered.len()).find(|i| !numbered.contains_key(&i.to_string())) {
         return Err(missing(index));
     }
@@ -102,9 +131,12 @@ mod tests {
     #[test]
     fn what_is_wrong_with_json_is_said() {
         let said = |text| from_json(text).expect_err("it is refused");
-        assert_eq!(said(r#"{"0": "a", "2": "b"}"#), "class `1` is missing among 2");
-        assert_eq!(said("3"), "neither a list nor an object");
-        assert!(said("[1, 2]").contains("expected a string"), "{}", said("[1, 2]"));
-        assert!(said("[").contains("EOF"), "{}", said("["));
+        assert_eq!(said(r#"{"0": "a", "2": "b"}"#), "expected classes `0` to `1`, found no `1`");
+        assert_eq!(said("3"), "expected a list or an object of class names, found a number");
+        assert_eq!(said(r#"["a", 2]"#), "class `1`: expected a name as text, found a number");
+        let expected = "class `0`: expected a WordNet id and a name, both texts, found a text";
+        assert_eq!(said(r#"["a", ["n01440764", "b"]]"#), expected);
+        let expected = "expected JSON, found EOF while parsing a list at line 1 column 1";
+        assert_eq!(said("["), expected);
     }
 }

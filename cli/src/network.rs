@@ -63,6 +63,8 @@ impl NetworkOptions {
             )));
         }
         let model = self.model()?;
+        // A choice that the network does not have is refused before anything is fetched.
+        model.graph_with(model.input_shape(), model.classes(), self.layers()).map_err(by_option)?;
         let (weights, file) = match &self.weights {
             Some(file) => (open(file)?, Some(file.clone())),
             None => match model.bundled() {
@@ -73,7 +75,8 @@ impl NetworkOptions {
                 }
             },
         };
-        let network = model.network_with(model.input_shape(), weights, self.layers())?;
+        let network = model.network_with(model.input_shape(), weights, self.layers());
+        let network = network.map_err(by_option)?;
         Ok(Chosen::of_model(model, network, file))
     }
 
@@ -91,7 +94,7 @@ impl NetworkOptions {
         let shape = self.size.map_or(own, |[height, width]| {
             Shape::new(own.channels, height as usize, width as usize)
         });
-        let graph = model.graph_with(shape, model.classes(), self.layers())?;
+        let graph = model.graph_with(shape, model.classes(), self.layers()).map_err(by_option)?;
         Ok(Chosen::of_model(model, Weights::zeros(&graph).bind(graph)?, None))
     }
 
@@ -120,7 +123,13 @@ impl NetworkOptions {
     /// The model that is named, or that the weight file's name starts with.
     fn model(&self) -> Result<&'static Model> {
         match (&self.model, &self.weights) {
-            (Some(name), _) => Ok(Model::find(name)?),
+            (Some(name), _) => Model::find(name).map_err(|error| match is_weights(name) {
+                true => Failure::Said(format!(
+                    "--model `{name}` is a file of weights: give it as --weights `{name}`, and \
+                     the network's name as --model (an .onnx file, which has both, as either)"
+                )),
+                false => error.into(),
+            }),
             (None, Some(file)) => guess(file),
             (None, None) => Ok(Model::find(DEFAULT)?),
         }
@@ -143,9 +152,9 @@ impl NetworkOptions {
                     path.display()
                 )));
             }
-            let megabytes = published.size.div_ceil(1_000_000);
             let line = format!(
-                "fetching the weights of `{name}` ({megabytes} MB) to `{}`",
+                "fetching the weights of `{name}` ({} MB) to `{}`",
+                published.megabytes(),
                 path.display()
             );
             say("note", &line);
@@ -159,11 +168,18 @@ impl NetworkOptions {
     fn import(&self, file: &Path) -> Result<Chosen> {
         let input = self.size.map(|size| size.map(|length| length as usize));
         let options = onnx::Options { input, output: self.output_name.clone() };
-        let imported = onnx::read(file, &options)?;
+        let imported = read_onnx(file, &options)?;
         for note in &imported.notes {
             say("note", note);
         }
         let shape = imported.network.graph().input_shape();
+        if shape.channels != 3 {
+            return Err(Failure::Said(format!(
+                "`{}`: input `{}` takes {shape}, expected 3 channels: red, green and blue",
+                file.display(),
+                imported.input.name
+            )));
+        }
         let side = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let size = (side(shape.height), side(shape.width));
         let own = Preprocess::imagenet();
@@ -195,6 +211,25 @@ impl NetworkOptions {
     }
 }
 
+/// The error in the words of the command: a choice about the layers has its option's name.
+fn by_option(error: Error) -> Failure {
+    if let Error::Setting { what: what @ ("transform_input" | "stride_in_1x1"), found, expected } =
+        &error
+    {
+        let option = what.replace('_', "-");
+        return Failure::Said(format!("--{option} is {found}, expected {expected}"));
+    }
+    error.into()
+}
+
+/// Imports an ONNX file, whose errors speak of the command's options.
+fn read_onnx(file: &Path, options: &onnx::Options) -> Result<onnx::Imported> {
+    onnx::read(file, options).map_err(|error| match error {
+        onnx::Error::OpenSize { .. } => Failure::Said(format!("{error}: give --size HxW")),
+        error => error.into(),
+    })
+}
+
 /// The file, if it has the SHA-256 that the published one's name tells.
 fn intact(path: PathBuf, published: &Published) -> Result<PathBuf> {
     let (found, source) = (fetch::sha256_file(&path)?, published.source(fetch::BASE)?);
@@ -218,9 +253,7 @@ pub(crate) fn open(path: &Path) -> Result<Weights> {
     if pth::is_checkpoint(&start) {
         return Ok(pth::read(path)?);
     }
-    let torch = ["pth", "pt", "th"];
-    let named_so = |name: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(name));
-    Weights::open(path).map_err(|error| match torch.into_iter().any(named_so) {
+    Weights::open(path).map_err(|error| match has_extension(path, &TORCH) {
         true => Failure::Said(format!(
             "`{}` is no PyTorch checkpoint: expected a ZIP or TAR archive or a pickle of tensors",
             path.display()
@@ -236,12 +269,26 @@ pub(crate) fn open_any(path: &Path, size: Option<[u32; 2]>) -> Result<Weights> {
         return open(path);
     }
     let input = size.map(|size| size.map(|length| length as usize));
-    let network = onnx::read(path, &onnx::Options { input, output: None })?.network;
+    let network = read_onnx(path, &onnx::Options { input, output: None })?.network;
     Ok(Weights::from_weights(&path.display().to_string(), network.weights().cloned()))
 }
 
 fn is_onnx(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
+    has_extension(path, &["onnx"])
+}
+
+/// What PyTorch's checkpoints are called.
+const TORCH: [&str; 3] = ["pth", "pt", "th"];
+
+/// Whether what should be a network's name is that of a weight file.
+fn is_weights(name: &str) -> bool {
+    let path = Path::new(name);
+    has_extension(path, &TORCH) || has_extension(path, &["safetensors"])
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let of = |extension: &&str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
+    extensions.iter().any(of)
 }
 
 /// The network whose weights the file's name speaks of.

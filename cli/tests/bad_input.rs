@@ -133,7 +133,7 @@ fn bad_weights_are_named() {
     place.write("empty.safetensors", b"");
     place.write("text.safetensors", b"this is no weight file, is it?");
     for (weights, expected) in [
-        ("foreign", "foreign.safetensors: weight `features.0.weight` is missing"),
+        ("foreign", "`foreign.safetensors`: weight `features.0.weight` is missing"),
         ("cut", "`cut.safetensors` is not a usable safetensors file"),
         ("empty", "`empty.safetensors` is not a usable safetensors file"),
         ("text", "`text.safetensors` is not a usable safetensors file"),

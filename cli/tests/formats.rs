@@ -82,6 +82,43 @@ fn convert_says_what_it_wrote() {
     place.good(words("explain scene-00000.png --model digits --weights half.safetensors"));
 }
 
+/// A safetensors file: four bytes a tensor of these names and types.
+fn safetensors(tensors: &[(&str, &str, [u8; 4])]) -> Vec<u8> {
+    let entry = |(i, (name, dtype, _)): (usize, &(&str, &str, [u8; 4]))| {
+        let (start, end) = (4 * i, 4 * i + 4);
+        format!(r#""{name}":{{"dtype":"{dtype}","shape":[1],"data_offsets":[{start},{end}]}}"#)
+    };
+    let entries: Vec<String> = tensors.iter().enumerate().map(entry).collect();
+    let header = format!("{{{}}}", entries.join(","));
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes());
+    file.extend(tensors.iter().flat_map(|(_, _, bytes)| *bytes));
+    file
+}
+
+#[test]
+fn convert_says_what_is_left_out_and_what_cannot_run() {
+    let place = Place::new();
+    let half = 0.5_f32.to_le_bytes();
+    let said = |tensors: &[(&str, &str, [u8; 4])]| {
+        place.write("in.safetensors", &safetensors(tensors));
+        place.good(words("convert in.safetensors out.safetensors")).err
+    };
+    assert_eq!(said(&[("a", "F32", half)]), "");
+    assert_eq!(
+        said(&[("a", "F32", half), ("b", "I32", half)]),
+        "note: a tensor that is no weight is left out: `b` (I32)\n"
+    );
+    let nan = f32::NAN.to_le_bytes();
+    let others = ["c", "d", "e", "f", "g"].map(|name| (name, "U32", half));
+    let tensors = [&[("a", "F32", half), ("b", "F32", nan)], &others[..]].concat();
+    assert_eq!(
+        said(&tensors),
+        "note: 5 tensors that are no weights are left out: `c` (U32), `d` (U32), `e` (U32) and 2 \
+         more\nwarning: weight `b` holds NaN at element 0; no network runs with such a number\n"
+    );
+}
+
 #[test]
 fn convert_names_what_is_wrong_and_leaves_nothing_behind() {
     let place = with_checkpoint();
@@ -98,6 +135,11 @@ fn convert_names_what_is_wrong_and_leaves_nothing_behind() {
     assert!(code.contains("code.pth") && code.contains("_rebuild_tensor_v9"), "{code}");
 
     place.write("text.pth", b"weights");
+    let beside = place.bad(words("explain scene-00000.png --model digits.pth"));
+    assert!(
+        beside.starts_with("--model `digits.pth` is a file of weights: give it as --weights"),
+        "{beside}"
+    );
     let text = place.bad(words("explain scene-00000.png --model digits --weights text.pth"));
     assert!(text.starts_with("`text.pth` is no PyTorch checkpoint: expected a ZIP"), "{text}");
 }
@@ -137,6 +179,12 @@ fn classes_have_the_names_of_a_file() {
     let short = place.bad(words("explain scene-00000.png --model mine.onnx --labels short.txt"));
     let expected = format!("`short.txt` names 1 classes, expected {count}, as many as `mine.onnx`");
     assert!(short.starts_with(&expected), "{short}");
+    place.write("latin.txt", b"one\ncaf\xe9\n");
+    let latin = place.bad(words("explain scene-00000.png --model mine.onnx --labels latin.txt"));
+    assert_eq!(latin, "`latin.txt`: expected text in UTF-8, found byte 0xe9 in line 2");
+    place.write("cut.json", b"[\"one\"");
+    let cut = place.bad(words("explain scene-00000.png --model mine.onnx --labels cut.json"));
+    assert!(cut.starts_with("`cut.json`: expected JSON, found EOF while parsing a list"), "{cut}");
     let gone = place.bad(words("explain scene-00000.png --model digits --labels gone.txt"));
     assert!(gone.contains("gone.txt"), "{gone}");
 }
@@ -157,6 +205,43 @@ fn onnx_files_that_cannot_be_explained_are_named_with_the_node() {
     assert!(missing.contains("gone.onnx"), "{missing}");
 }
 
+/// A field of protobuf with short content.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).expect("it is short");
+    [&[number << 3 | 2, length], content].concat()
+}
+
+/// An ONNX model that gives the mean of each channel of its input `x`; a size of 0 is open.
+fn means(channels: u8, rows: u8, columns: u8) -> Vec<u8> {
+    let node = [field(1, b"x"), field(2, b"y"), field(4, b"GlobalAveragePool")].concat();
+    let sizes: Vec<u8> =
+        [1, channels, rows, columns].iter().flat_map(|&size| field(1, &[8, size])).collect();
+    let kind = field(1, &[&[8, 1], &field(2, &sizes)[..]].concat());
+    let input = [field(1, b"x"), field(2, &kind)].concat();
+    let graph = [field(1, &node), field(11, &input), field(12, &field(1, b"y"))].concat();
+    [field(7, &graph), field(8, &[0x10, 20])].concat()
+}
+
+#[test]
+fn inputs_that_are_no_pictures_or_of_any_size_are_named() {
+    let place = Place::with_scenes(1);
+    place.write("grey.onnx", &means(1, 28, 30));
+    for command in ["explain scene-00000.png", "inspect"] {
+        let grey = place.bad(words(&format!("{command} --model grey.onnx --device cpu")));
+        let expected =
+            "`grey.onnx`: input `x` takes 1x28x30, expected 3 channels: red, green and blue";
+        assert_eq!(grey, expected);
+    }
+    place.write("any.onnx", &means(3, 0, 0));
+    for line in ["classify scene-00000.png --model any.onnx", "convert any.onnx any.safetensors"] {
+        let any = place.bad(words(line));
+        let expected = "`any.onnx`: input `x`: expected a fixed height and width, found x 1x3x?x?: \
+                        give --size HxW";
+        assert_eq!(any, expected);
+    }
+    place.good(words("classify scene-00000.png --model any.onnx --size 40 --device cpu"));
+}
+
 #[test]
 fn options_that_do_not_suit_the_file_are_refused() {
     let place = Place::with_scenes(1);
@@ -168,6 +253,10 @@ fn options_that_do_not_suit_the_file_are_refused() {
     assert!(transform.starts_with("--transform-input is for torchvision's networks"));
     let beside = said("--model mine.onnx --weights other.safetensors");
     assert!(beside.starts_with("--model beside --weights is for torchvision's"), "{beside}");
+    let stride = said("--model resnet18 --stride-in-1x1");
+    assert!(
+        stride.starts_with("--stride-in-1x1 is chosen for `resnet18`, expected one of resnet50")
+    );
     let output = said("--model digits --output-name scores");
     assert!(output.starts_with("--output-name `scores` is for ONNX files"), "{output}");
     let output = said("--model mine.onnx --output-name scores");

@@ -40,7 +40,7 @@ pub struct Tensor {
 pub enum Error {
     /// A number beyond what 16 bits can hold.
     #[error(
-        "{file}: weight `{name}` has {found} at index {index}, expected at most 65504 for 16 bits"
+        "`{file}`: weight `{name}` has {found} at index {index}, expected at most 65504 for 16 bits"
     )]
     TooLarge {
         /// Where the weights are from.
@@ -203,7 +203,7 @@ mod tests {
         let large = Weight::from_f32("fc.weight", &[1, 2], vec![1.0, -70000.0]);
         let error = convert(&Weights::from_weights("w", [large]), &path, true);
         let error = error.expect_err("it does not fit").to_string();
-        assert!(error.starts_with("w: weight `fc.weight` has -70000 at index 1"), "{error}");
+        assert!(error.starts_with("`w`: weight `fc.weight` has -70000 at index 1"), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

@@ -33,6 +33,17 @@ pub enum Error {
         found: String,
     },
 
+    /// A model that takes pictures of any size, where none was given.
+    #[error("`{file}`: input `{input}`: expected a fixed height and width, found {found}")]
+    OpenSize {
+        /// The file.
+        file: String,
+        /// The input's name.
+        input: String,
+        /// Its sizes.
+        found: String,
+    },
+
     /// An operator that clrp does not have.
     #[error("`{file}`: node `{node}`: operator `{operator}` of {domain} is not supported{hint}")]
     Operator {

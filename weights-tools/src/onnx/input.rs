@@ -106,8 +106,8 @@ impl Input {
                 (Some(fixed), _) => fixed,
                 (None, Some(given)) => given[i],
                 (None, None) => {
-                    let expected = "a fixed height and width, or a size given beside the file";
-                    return Err(refused(Misfit::new(expected, self.to_string())));
+                    let (file, input) = (file.to_owned(), self.name.clone());
+                    return Err(Error::OpenSize { file, input, found: self.to_string() });
                 }
             };
         }

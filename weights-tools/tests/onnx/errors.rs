@@ -303,8 +303,8 @@ fn the_input_and_the_output() {
     let pool = |model: Model| model.node("GlobalAveragePool", &["x"], &["y"], &[]);
     let open = pool(Model::new().input(&[-1, 3, -2, -3]));
     let error = refused(&open);
-    let expected = "`model.onnx`: input `x`: expected a fixed height and width, or a size given \
-                    beside the file, found x d-1x3xd-2xd-3";
+    let expected = "`model.onnx`: input `x`: expected a fixed height and width, found x \
+                    d-1x3xd-2xd-3";
     assert_eq!(error, expected);
     let given = Options { input: Some([5, 7]), output: None };
     let found = from_bytes("m", &open.bytes(), None, &given).expect("a size is given");
