@@ -224,9 +224,9 @@ fn by_option(error: Error) -> Failure {
 
 /// Imports an ONNX file, whose errors speak of the command's options.
 fn read_onnx(file: &Path, options: &onnx::Options) -> Result<onnx::Imported> {
-    onnx::read(file, options).map_err(|error| match error {
-        onnx::Error::OpenSize { .. } => Failure::Said(format!("{error}: give --size HxW")),
-        error => error.into(),
+    onnx::read(file, options).map_err(|error| match matches!(error, onnx::Error::OpenSize { .. }) {
+        true => Failure::Said(format!("{error}; give --size HxW")),
+        false => error.into(),
     })
 }
 
@@ -262,15 +262,16 @@ pub(crate) fn open(path: &Path) -> Result<Weights> {
     })
 }
 
-/// As [`open`], or the weights of an ONNX file.
+/// As [`open`], or the weights of an ONNX file, and the data files that hold them.
 /// `size` is that of the picture, for an ONNX file that takes any.
-pub(crate) fn open_any(path: &Path, size: Option<[u32; 2]>) -> Result<Weights> {
+pub(crate) fn open_any(path: &Path, size: Option<[u32; 2]>) -> Result<(Weights, Vec<PathBuf>)> {
     if !is_onnx(path) {
-        return open(path);
+        return Ok((open(path)?, Vec::new()));
     }
     let input = size.map(|size| size.map(|length| length as usize));
-    let network = read_onnx(path, &onnx::Options { input, output: None })?.network;
-    Ok(Weights::from_weights(&path.display().to_string(), network.weights().cloned()))
+    let imported = read_onnx(path, &onnx::Options { input, output: None })?;
+    let weights = imported.network.weights().cloned();
+    Ok((Weights::from_weights(&path.display().to_string(), weights), imported.data_files))
 }
 
 fn is_onnx(path: &Path) -> bool {

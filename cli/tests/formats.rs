@@ -125,6 +125,13 @@ fn convert_names_what_is_wrong_and_leaves_nothing_behind() {
     let onto_itself = place.bad(words("convert digits.pth digits.pth"));
     assert_eq!(onto_itself, "`digits.pth` is an input and would be written over");
 
+    for name in ["handmade.external_data.onnx", "handmade.external_data.data"] {
+        place.write(name, &onnx(name));
+    }
+    let line = "convert handmade.external_data.onnx handmade.external_data.data";
+    let data = place.bad(words(line));
+    assert_eq!(data, "`handmade.external_data.data` is an input and would be written over");
+
     let whole = fs::read(place.path("digits.pth")).expect("it is there");
     place.write("cut.pth", &whole[..whole.len() / 2]);
     let cut = place.bad(words("convert cut.pth out.safetensors"));
@@ -235,7 +242,7 @@ fn inputs_that_are_no_pictures_or_of_any_size_are_named() {
     place.write("any.onnx", &means(3, 0, 0));
     for line in ["classify scene-00000.png --model any.onnx", "convert any.onnx any.safetensors"] {
         let any = place.bad(words(line));
-        let expected = "`any.onnx`: input `x`: expected a fixed height and width, found x 1x3x?x?: \
+        let expected = "`any.onnx`: input `x`: expected a fixed height and width, found x 1x3x?x?; \
                         give --size HxW";
         assert_eq!(any, expected);
     }

@@ -48,7 +48,8 @@ impl Convert {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         spare(&self.output, [&self.input])?;
-        let weights = open_any(&self.input, self.size)?;
+        let (weights, data_files) = open_any(&self.input, self.size)?;
+        spare(&self.output, &data_files)?;
         if let Some(note) = left_out(&weights) {
             say("note", &note);
         }

@@ -33,6 +33,12 @@ impl DataFiles {
         std::mem::take(&mut self.newly_opened)
     }
 
+    /// Where those that were opened lie.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let folder = self.folder.iter();
+        folder.flat_map(|folder| self.open.keys().map(|name| folder.join(name))).collect()
+    }
+
     /// The bytes that a tensor's entries `location`, `offset` and `length` speak of.
     pub(super) fn find(
         &mut self,

@@ -29,7 +29,7 @@ mod tensor;
 mod value;
 mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clrp::graph::{Graph, Network, Op, Weights};
@@ -71,6 +71,8 @@ pub struct Imported {
     pub classes: Option<Vec<String>>,
     /// What the file says of how pictures become its input.
     pub hints: Hints,
+    /// The files beside the model that hold its numbers.
+    pub data_files: Vec<PathBuf>,
     /// What is not as the file has it, one sentence each.
     pub notes: Vec<String>,
 }
@@ -165,7 +167,7 @@ fn import(
     if let Some(names) = classes.take_if(|names| names.len() != class_count) {
         notes.push(format!("the file names {} classes and has {class_count}", names.len()));
     }
-    let Importer { graph, weights, .. } = importer;
+    let Importer { graph, weights, files, .. } = importer;
     Ok(Imported {
         network: Weights::from_weights(file, weights).bind(graph)?,
         input,
@@ -173,6 +175,7 @@ fn import(
         class_count,
         classes,
         hints: metadata::hints(&model.metadata_props),
+        data_files: files.paths(),
         notes,
     })
 }

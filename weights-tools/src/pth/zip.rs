@@ -60,7 +60,7 @@ pub(super) fn load<'a>(
     Ok(Checkpoint { pickle, storages: storages.collect(), listed: BTreeMap::new() })
 }
 
-/// Whether only TorchScript has an entry of that name: its code and constants.
+/// Whether only `TorchScript` has an entry of that name: its code and constants.
 fn is_of_torch_script(name: &str) -> bool {
     let within = name.split_once('/').map_or("", |(_, within)| within);
     within == "constants.pkl" || within.starts_with("code/")

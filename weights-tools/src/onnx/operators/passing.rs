@@ -95,7 +95,7 @@ pub(super) fn softmax<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
 }
 
 /// Left out as softmax is: a score for each class is the logit of its sigmoid. Inside a network,
-/// as part of SiLU or a gate, there is no layer for it.
+/// as part of `SiLU` or a gate, there is no layer for it.
 pub(super) fn sigmoid<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     let reshapes = |&taker: &usize| {
         let operator = importer.node(taker).operator();
