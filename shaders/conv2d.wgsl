@@ -24,6 +24,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
+    exact: u32, // 1: run with EXACT
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -36,6 +37,8 @@ const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
 // How far sums go down before they are stored and start anew: f32 loses digits in longer ones.
 const PIECE: u32 = 256u;
+// Whether sums keep what f32 loses.
+override EXACT: bool = false;
 // Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
 const PITCH: u32 = 17u;
 // A coordinate that no tap brings back into the picture.
@@ -139,10 +142,12 @@ fn weights(at: u32, step: u32, live: vec4<bool>) -> vec4<f32> {
     );
 }
 
-// Adds what the tiles hold: the eight rows in slots `row` and `row + 8` by the eight columns in
-// slots `column` and `column + 8`, two vectors a row.
-fn multiply(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32) {
-    for (var k = 0u; k < DEPTH; k += 1u) {
+// Adds what the tiles hold at `count` depths: the eight rows in slots `row` and `row + 8` by the
+// eight columns in slots `column` and `column + 8`, two vectors a row.
+fn multiply(
+    sums: ptr<function, array<vec4<f32>, 16>>, first: u32, count: u32, row: u32, column: u32,
+) {
+    for (var k = first; k < first + count; k += 1u) {
         let a = tile_a[k * PITCH + row];
         let b = tile_a[k * PITCH + row + 8u];
         let v = tile_w[k * PITCH + column];
@@ -163,6 +168,29 @@ fn multiply(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32) {
         (*sums)[13] += b.z * w;
         (*sums)[14] += b.w * v;
         (*sums)[15] += b.w * w;
+    }
+}
+
+// The same numbers, of which compilers know nothing: they would find that sums lose nothing.
+fn opaque(x: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.exact ^ 1u));
+}
+
+// The same at all depths; `lost` is what the sums have too much (Kahan's summation).
+fn multiply_exactly(
+    sums: ptr<function, array<vec4<f32>, 16>>, lost: ptr<function, array<vec4<f32>, 16>>,
+    row: u32, column: u32,
+) {
+    for (var k = 0u; k < DEPTH; k += 1u) {
+        var products = array<vec4<f32>, 16>();
+        multiply(&products, k, 1u, row, column);
+        for (var i = 0u; i < 16u; i += 1u) {
+            let old = (*sums)[i];
+            let more = products[i] - (*lost)[i];
+            let sum = opaque(old + more);
+            (*lost)[i] = (sum - old) - more;
+            (*sums)[i] = sum;
+        }
     }
 }
 
@@ -237,9 +265,11 @@ fn main(
     let row = lane / 8u;
     let start = group * out_count + first_column + lane % 8u;
     let end = (group + 1u) * out_count;
-    for (var piece = 0u; piece < depth; piece += PIECE) {
-        let piece_end = min(piece + PIECE, depth);
+    let length = select(PIECE, depth, EXACT);
+    for (var piece = 0u; piece < depth; piece += length) {
+        let piece_end = min(piece + length, depth);
         var sums = array<vec4<f32>, 16>();
+        var lost = array<vec4<f32>, 16>();
         for (var first = piece; first < piece_end; first += DEPTH) {
             while channel >= in_count {
                 channel -= in_count;
@@ -272,7 +302,11 @@ fn main(
             }
             channel += DEPTH;
             workgroupBarrier();
-            multiply(&sums, row, lane % 8u);
+            if EXACT {
+                multiply_exactly(&sums, &lost, row, lane % 8u);
+            } else {
+                multiply(&sums, 0u, DEPTH, row, lane % 8u);
+            }
             workgroupBarrier();
         }
         store_rows(&sums, row, start, end, piece == 0u);

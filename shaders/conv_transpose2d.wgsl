@@ -24,6 +24,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
+    exact: u32, // of no use here
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -163,10 +164,12 @@ fn weights(at: u32, step: u32, live: vec4<bool>) -> vec4<f32> {
     );
 }
 
-// Adds what the tiles hold: the eight rows in slots `row` and `row + 8` by the eight columns in
-// slots `column` and `column + 8`, two vectors a row.
-fn multiply(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32) {
-    for (var k = 0u; k < DEPTH; k += 1u) {
+// Adds what the tiles hold at `count` depths: the eight rows in slots `row` and `row + 8` by the
+// eight columns in slots `column` and `column + 8`, two vectors a row.
+fn multiply(
+    sums: ptr<function, array<vec4<f32>, 16>>, first: u32, count: u32, row: u32, column: u32,
+) {
+    for (var k = first; k < first + count; k += 1u) {
         let a = tile_a[k * PITCH + row];
         let b = tile_a[k * PITCH + row + 8u];
         let v = tile_w[k * PITCH + column];
@@ -341,7 +344,7 @@ fn main(
             if narrow {
                 multiply_narrow(&sums, lane);
             } else {
-                multiply(&sums, lane / 8u, lane % 8u);
+                multiply(&sums, 0u, DEPTH, lane / 8u, lane % 8u);
             }
             workgroupBarrier();
         }

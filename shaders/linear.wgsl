@@ -61,6 +61,11 @@ fn number(at: u32) -> f32 {
     return number16(at);
 }
 
+// The same numbers, of which compilers know nothing: they would find that sums lose nothing.
+fn opaque(x: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.accumulate >> 1u));
+}
+
 fn store(image: u32, output: u32, sum: f32) {
     let i = image * params.out_features + output;
     var z = sum;
@@ -89,13 +94,18 @@ fn main(
         let start = images * params.in_features;
         let single = first + 1u == params.batch;
         var sum = vec4(0.0);
+        // What the sum has too much (Kahan's summation): the weights' way takes longer anyway.
+        var lost = vec4(0.0);
         for (var i = lane; i < params.in_features; i += 128u) {
             let weight = part_of(number(row * params.in_features + i), params.part);
             var inputs = vec4(a[start.x + i]);
             if !single {
                 inputs = vec4(inputs.x, a[start.y + i], a[start.z + i], a[start.w + i]);
             }
-            sum += weight * inputs;
+            let old = sum;
+            let more = weight * inputs - lost;
+            sum = opaque(old + more);
+            lost = (sum - old) - more;
         }
         tile_sums[lane] = sum;
         workgroupBarrier();

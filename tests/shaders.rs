@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clrp::kernels::{ALL, Access, Kernel};
+use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 
@@ -56,22 +57,36 @@ fn shaders() -> &'static Path {
 fn every_shader_can_be_written_for_every_platform() {
     for kernel in ALL {
         let (module, info) = validated(kernel);
-        let name = kernel.name;
-        let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
-        assert!(spirv.is_ok(), "{name}: {spirv:?}");
-
-        let msl = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
-        let msl = naga::back::msl::write_string(&module, &info, &msl, &Default::default());
-        assert!(msl.is_ok(), "{name}: {msl:?}");
-
-        let options = naga::back::hlsl::Options::default();
-        let pipeline = Default::default();
-        let mut hlsl = String::new();
-        let written = naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
-            .write(&module, &info, None)
-            .map(drop);
-        assert!(written.is_ok(), "{name}: {written:?}");
+        for exact in [false, true] {
+            // Kernels without the choice have one variant.
+            if !exact || !module.overrides.is_empty() {
+                can_be_written(kernel.name, &module, &info, exact);
+            }
+        }
     }
+}
+
+fn can_be_written(name: &str, module: &Module, info: &ModuleInfo, exact: bool) {
+    let mut constants = naga::back::PipelineConstants::default();
+    if exact {
+        constants.insert("EXACT".to_owned(), 1.0);
+    }
+    let (module, info) = process_overrides(module, info, None, &constants)
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
+    assert!(spirv.is_ok(), "{name}: {spirv:?}");
+
+    let msl = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
+    let msl = naga::back::msl::write_string(&module, &info, &msl, &Default::default());
+    assert!(msl.is_ok(), "{name}: {msl:?}");
+
+    let options = naga::back::hlsl::Options::default();
+    let pipeline = Default::default();
+    let mut hlsl = String::new();
+    let written = naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
+        .write(&module, &info, None)
+        .map(drop);
+    assert!(written.is_ok(), "{name}: {written:?}");
 }
 
 #[test]

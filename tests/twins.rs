@@ -13,8 +13,8 @@ use clrp::kernels::{ALL, Call};
 use clrp::program::{Builder, Element, Operand, Program, WeightUse};
 
 use crate::support::{
-    Backend, EXACT, POWER_F32, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64, assert_each_close,
-    backends, reference,
+    Backend, EXACT, KEPT_F32, POWER_F32, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64,
+    assert_each_close, backends, reference,
 };
 
 /// One launch of a kernel.
@@ -60,6 +60,8 @@ enum Accuracy {
     Power,
     /// It sums terms that may cancel.
     Summed,
+    /// The same, and keeps the digits that f32 would lose.
+    Kept,
 }
 
 /// A new kernel says here how accurate it is, and gets a case below.
@@ -73,6 +75,8 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::TopK(_) => Accuracy::Exact,
         Call::Clamp(_) | Call::Seed(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
         Call::LocalResponseNorm(_) => Accuracy::Power,
+        Call::Linear(_) => Accuracy::Kept,
+        call if call.exact() => Accuracy::Kept,
         Call::Add(_)
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
@@ -80,7 +84,6 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::ChannelAffine(_)
         | Call::Conv2d(_)
         | Call::ConvTranspose2d(_)
-        | Call::Linear(_)
         | Call::LinearTranspose(_)
         | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2dBackward(_)
@@ -168,6 +171,7 @@ fn hold(case: &Case, actual: &[Output], expected: &[Output], name: &str) {
             Accuracy::Rounded => (ROUNDED_F32, true),
             Accuracy::Power => (POWER_F32, true),
             Accuracy::Summed => (SUMMED_F32, false),
+            Accuracy::Kept => (KEPT_F32, false),
         };
         let scale = |v: f64| if of_each { v.abs() } else { largest };
         assert_each_close(&actual, &expected, tolerance, scale, &what);

@@ -164,6 +164,11 @@ macro_rules! calls {
                 match self { $(Call::$variant(params) => params.words(),)+ }
             }
 
+            /// Whether the shader runs with `EXACT`.
+            pub const fn exact(&self) -> bool {
+                matches!(self, Call::Conv2d(params) if params.exact == 1)
+            }
+
             /// How many workgroups run.
             pub fn workgroups(&self) -> [u32; 3] {
                 match self { $(Call::$variant(params) => params.workgroups(),)+ }

@@ -135,6 +135,12 @@ impl Method {
         matches!(self, Method::Clrp1 | Method::Clrp2 | Method::Clrp1Logits | Method::Random)
     }
 
+    /// Whether the maps jump where the forward pass nearly ties: a gradient takes another way if a
+    /// ReLU or a max pool decides otherwise, so that rounding there costs it far more than itself.
+    pub fn jumps(self) -> bool {
+        self.recipe().is_some_and(|recipe| matches!(recipe.walk, Walk::Gradient(_)))
+    }
+
     /// How the maps come about; `None` where nothing of the network is needed.
     pub const fn recipe(self) -> Option<Recipe> {
         let relevance = Recipe {

@@ -14,17 +14,25 @@ pub(super) struct Forward {
     pub(super) values: Vec<Option<Slot>>,
     /// The winners of each max pool that ran.
     pub(super) winners: Vec<Option<Slot>>,
+    /// Whether sums lose no digits.
+    exact: bool,
 }
 
 impl Forward {
     /// Nothing has run but the input's node, which brings pictures (NCHW) into the order of
-    /// activations.
-    pub(super) fn start(b: &mut Builder, graph: &Graph, batch: usize, pictures: Slot) -> Self {
+    /// activations. `exact` layers lose no digits in their sums.
+    pub(super) fn start(
+        b: &mut Builder,
+        graph: &Graph,
+        batch: usize,
+        pictures: Slot,
+        exact: bool,
+    ) -> Self {
         let nodes = graph.nodes().len();
         let (mut values, winners) = (vec![None; nodes], vec![None; nodes]);
         b.at("input", "forward");
         values[0] = Some(moves::planes(b, graph.input_shape(), batch, pictures, false));
-        Self { values, winners }
+        Self { values, winners, exact }
     }
 
     /// The output of a node that ran.
@@ -58,6 +66,7 @@ impl Forward {
             Op::Conv2d(_) | Op::Linear(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
                 let operator = Operator::of(network, id, limits)
                     .expect("weights are bound, and these layers are operators");
+                let operator = if self.exact { operator.exact() } else { operator };
                 operator.apply(b, batch, inputs[0], Parts::LAYER, None)
             }
             Op::Relu => b.emit(Call::Clamp(clamp::Params::relu(word(len))), &operands, len),

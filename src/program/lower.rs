@@ -129,7 +129,8 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
         Targets::Given(count) => Some(b.input(Element::Index, plan.batch * count)),
         Targets::Top(_) => None,
     };
-    let mut forward = Forward::start(&mut b, graph, plan.batch, picture);
+    let exact = plan.methods.iter().any(|method| method.jumps());
+    let mut forward = Forward::start(&mut b, graph, plan.batch, picture, exact);
     for id in (1..graph.nodes().len()).map(NodeId) {
         forward.run(&mut b, plan.network, id, plan.batch, plan.limits);
     }

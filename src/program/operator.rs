@@ -129,6 +129,14 @@ impl Operator {
         }
     }
 
+    /// The same with sums that lose no digits.
+    pub(super) fn exact(mut self) -> Self {
+        if let Operator::Conv2d { geometry, .. } = &mut self {
+            geometry.exact = 1;
+        }
+        self
+    }
+
     /// `M(W) a + M(b)` for `batch` pictures; added to `into` if that is given.
     pub(super) fn apply(
         &self,
@@ -283,6 +291,7 @@ fn conv_geometry(conv: &crate::graph::Conv2d, input: Shape, output: Shape) -> co
         gamma: 0.0,
         accumulate: 0,
         stored: Encoding::F32.code(),
+        exact: 0,
     }
 }
 

@@ -47,7 +47,7 @@ pub fn lower_switches(network: &Network, batch: usize, limits: Limits) -> Result
     let leads = leads_to_a_max_pool(graph);
     let mut b = Builder::new();
     let pictures = b.input(Element::Float, batch * graph.input_shape().len());
-    let mut forward = Forward::start(&mut b, graph, batch, pictures);
+    let mut forward = Forward::start(&mut b, graph, batch, pictures, false);
     for id in (1..graph.nodes().len()).map(NodeId).filter(|id| leads[id.0]) {
         forward.run(&mut b, network, id, batch, limits);
     }

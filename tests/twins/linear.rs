@@ -54,6 +54,10 @@ const CONVOLUTIONS: &[Shape] = &[
     (3, [65, 66, 1], [[12, 11], [1, 1], [1, 1], [0, 0], [1, 1]]),
     // More columns than are unpacked at once on the CPU, deep enough for sums in pieces.
     (1, [60, 131, 1], [[4, 4], [3, 3], [1, 1], [1, 1], [1, 1]]),
+    // Columns that the CPU unpacks in more than one go, deep enough for sums in pieces.
+    (1, [35, 530, 1], [[3, 2], [2, 2], [1, 1], [0, 0], [1, 1]]),
+    // So deep that plain sums in f32 lose digits.
+    (1, [20_000, 6, 1], [[1, 7], [1, 1], [1, 1], [0, 0], [1, 1]]),
     // Kernels larger than the input, padding beyond the kernel.
     (2, [3, 4, 1], [[2, 2], [3, 3], [1, 1], [1, 1], [1, 1]]),
     (1, [2, 3, 1], [[3, 4], [2, 2], [1, 1], [3, 4], [1, 1]]),
@@ -87,6 +91,7 @@ fn geometry((batch, [ins, outs, groups], sizes): Shape) -> Conv {
         gamma: 0.0,
         accumulate: 0,
         stored: Encoding::F32.code(),
+        exact: 0,
     }
 }
 
@@ -126,6 +131,8 @@ fn convolutions(random: &mut Random) -> Vec<Conv> {
     }
     let halves: Vec<_> = (0..).zip(&cases).map(|(i, p)| Conv { stored: half(i), ..*p }).collect();
     cases.extend(halves);
+    let exact: Vec<_> = cases.iter().map(|p| Conv { exact: 1, ..*p }).collect();
+    cases.extend(exact);
     cases
 }
 

@@ -21,7 +21,7 @@ FURTHER = {
     "resnet34": ((35, 41), False),
     "resnet50": ((35, 41), True),
     "resnet50_v1": ((35, 41), True),
-    "resnet101": ((35, 41), False),
+    "resnet101": ((73, 81), False),
     "resnet152": ((35, 41), False),
     "resnext50_32x4d": ((33, 41), True),
     "resnext101_32x8d": ((33, 41), False),

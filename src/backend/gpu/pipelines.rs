@@ -1,13 +1,14 @@
 //! Compute pipelines, made once for each kernel and device.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::device::Device;
 use crate::error::Result;
-use crate::kernels::{Access, Kernel};
+use crate::kernels::{Access, Call, Kernel};
+use crate::program::Step;
 
 /// A kernel made ready to run.
 pub(super) struct Pipeline {
@@ -15,41 +16,61 @@ pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
-/// What the kernels' shaders are compiled to, by name and by whether they check their accesses.
+/// Which pipeline of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    kernel: &'static str,
+    /// Whether it is made with `EXACT`.
+    exact: bool,
+    /// Whether it checks its accesses.
+    checked: bool,
+}
+
+impl Variant {
+    pub(super) fn of(call: &Call, checked: bool) -> Self {
+        Self { kernel: call.kernel().name, exact: call.exact(), checked }
+    }
+}
+
+/// What the kernels' shaders are compiled to.
 #[derive(Default)]
 pub(super) struct Pipelines {
-    made: Mutex<HashMap<(&'static str, bool), Arc<Pipeline>>>,
+    made: Mutex<HashMap<Variant, Arc<Pipeline>>>,
 }
 
 impl Pipelines {
-    /// The pipelines of these kernels, by name; those that are missing are made, all at once.
+    /// The pipelines of these steps; those that are missing are made, all at once.
     pub(super) fn get(
         &self,
         device: &Device,
-        kernels: impl Iterator<Item = &'static Kernel>,
+        steps: &[Step],
         checked: bool,
-    ) -> Result<HashMap<&'static str, Arc<Pipeline>>> {
-        let mut names = HashSet::new();
-        let kernels: Vec<_> = kernels.filter(|kernel| names.insert(kernel.name)).collect();
-        let found = kernels.into_par_iter().map(|kernel| {
-            let key = (kernel.name, checked);
+    ) -> Result<HashMap<Variant, Arc<Pipeline>>> {
+        let variants = steps.iter().map(|step| {
+            let variant = Variant::of(&step.call, checked);
+            (variant, step.call.kernel())
+        });
+        let variants: HashMap<Variant, &Kernel> = variants.collect();
+        let found = variants.into_par_iter().map(|(variant, kernel)| {
             // The lock is not held while compiling: at worst two sessions make the same one.
-            if let Some(pipeline) = self.lock().get(&key) {
-                return Ok((kernel.name, pipeline.clone()));
+            if let Some(pipeline) = self.lock().get(&variant) {
+                return Ok((variant, pipeline.clone()));
             }
-            let pipeline = Arc::new(Pipeline::new(device, kernel, checked)?);
-            Ok((kernel.name, self.lock().entry(key).or_insert(pipeline).clone()))
+            let pipeline = Arc::new(Pipeline::new(device, kernel, variant)?);
+            Ok((variant, self.lock().entry(variant).or_insert(pipeline).clone()))
         });
         found.collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(&'static str, bool), Arc<Pipeline>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Variant, Arc<Pipeline>>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pipeline {
-    fn new(device: &Device, kernel: &Kernel, checked: bool) -> Result<Self> {
+    fn new(device: &Device, kernel: &Kernel, variant: Variant) -> Result<Self> {
+        let checked = variant.checked;
+        let constants: &[_] = if variant.exact { &[("EXACT", 1.0)] } else { &[] };
         let label = Some(kernel.name);
         let handle = &device.handle;
         device.attempt(|| {
@@ -68,7 +89,7 @@ impl Pipeline {
                 module: &module(handle, kernel, checked),
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &[],
+                    constants,
                     // The kernels write their tiles before they read them.
                     zero_initialize_workgroup_memory: checked,
                 },

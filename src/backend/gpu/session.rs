@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
 use super::binding::{Params, Resources, buffers};
-use super::pipelines::Pipeline;
+use super::pipelines::{Pipeline, Variant};
 use super::weights::Resident;
 use super::{Gpu, bytes, watchdog};
 use crate::backend::{Input, Output, Session};
@@ -75,8 +75,7 @@ impl GpuSession {
         let device = &shared.device;
         device.alive()?;
         check_workgroups(gpu, program)?;
-        let kernels = program.steps.iter().map(|step| step.call.kernel());
-        let pipelines = shared.pipelines.get(device, kernels, gpu.checked)?;
+        let pipelines = shared.pipelines.get(device, &program.steps, gpu.checked)?;
         let buffers = buffers(device, program)?;
         let weights = shared.weights.get(device, &program.weights)?;
         let params = Params::upload(device, &program.steps)?;
@@ -85,7 +84,7 @@ impl GpuSession {
             let steps = program.steps.iter().enumerate();
             steps
                 .map(|(i, step)| {
-                    let pipeline = pipelines[step.call.kernel().name].clone();
+                    let pipeline = pipelines[&Variant::of(&step.call, gpu.checked)].clone();
                     let bindings = resources.bind(&device.handle, i, step, &pipeline.layout);
                     Dispatch { pipeline, bindings, workgroups: step.call.workgroups() }
                 })

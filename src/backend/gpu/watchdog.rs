@@ -67,7 +67,8 @@ fn work(call: &Call) -> u64 {
 fn convolution(p: &conv2d::Params) -> u64 {
     let positions = u64::from(p.batch) * u64::from(p.out_height) * u64::from(p.out_width);
     let window = u64::from(p.kernel_height) * u64::from(p.kernel_width);
-    2 * positions * u64::from(p.out_channels) * window * u64::from(p.in_per_group())
+    let once = 2 * positions * u64::from(p.out_channels) * window * u64::from(p.in_per_group());
+    once * u64::from(1 + p.exact)
 }
 
 fn product(p: &linear::Params) -> u64 {
@@ -111,6 +112,7 @@ mod tests {
             gamma: 0.0,
             accumulate: 0,
             stored: 0,
+            exact: 0,
         };
         assert_eq!(work(&Call::Conv2d(p)), 3_699_376_128);
     }
