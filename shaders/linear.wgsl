@@ -10,7 +10,7 @@ struct Params {
     part: u32,
     bias_part: u32,
     gamma: f32,
-    accumulate: u32, // 1: add to the output
+    accumulate: u32, // 0; 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
 }
 
@@ -61,7 +61,8 @@ fn number(at: u32) -> f32 {
     return number16(at);
 }
 
-// The same numbers, of which compilers know nothing: they would find that sums lose nothing.
+// The same numbers: the mask is 0 when it runs, which no compiler knows. Without it they would take
+// `(old + more) - old` for `more`, and what a sum loses for 0.
 fn opaque(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.accumulate >> 1u));
 }
@@ -94,7 +95,7 @@ fn main(
         let start = images * params.in_features;
         let single = first + 1u == params.batch;
         var sum = vec4(0.0);
-        // What the sum has too much (Kahan's summation): the weights' way takes longer anyway.
+        // What the sum has too much (Kahan's summation): reading the weights takes longer.
         var lost = vec4(0.0);
         for (var i = lane; i < params.in_features; i += 128u) {
             let weight = part_of(number(row * params.in_features + i), params.part);
@@ -105,7 +106,7 @@ fn main(
             let old = sum;
             let more = weight * inputs - lost;
             sum = opaque(old + more);
-            lost = (sum - old) - more;
+            lost = opaque(sum - old) - more;
         }
         tile_sums[lane] = sum;
         workgroupBarrier();

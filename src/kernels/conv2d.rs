@@ -53,7 +53,7 @@ params! {
         pub accumulate: u32,
         /// Which [`Encoding`](super::Encoding) the weights have on the GPU.
         pub stored: u32,
-        /// 1: sums keep what f32 loses, for two to four times the time (the transpose takes no notice).
+        /// 1: sums keep what f32 loses, for several times the time (the transpose takes no notice).
         pub exact: u32,
     }
 }

@@ -210,7 +210,8 @@ fn multiply_by_pieces<F: Float>(
     round(out, out_stride, &room.sums, columns, accumulate);
 }
 
-/// The same with sums in f64, for two to three times the time.
+/// [`multiply`] with sums in f64, for two to three times the time; rows of both factors must lie
+/// side by side. All columns go in pieces that stay in the cache: both factors are widened here.
 pub(crate) fn multiply_exactly<F: Float>(
     out: &mut [F],
     out_stride: usize,

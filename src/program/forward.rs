@@ -14,13 +14,14 @@ pub(super) struct Forward {
     pub(super) values: Vec<Option<Slot>>,
     /// The winners of each max pool that ran.
     pub(super) winners: Vec<Option<Slot>>,
-    /// Whether sums lose no digits.
+    /// Whether convolutions keep what sums in f32 lose; linear layers always do, pools never.
     exact: bool,
 }
 
 impl Forward {
     /// Nothing has run but the input's node, which brings pictures (NCHW) into the order of
-    /// activations. `exact` layers lose no digits in their sums.
+    /// activations. `exact` convolutions keep what sums in f32
+    /// lose.
     pub(super) fn start(
         b: &mut Builder,
         graph: &Graph,

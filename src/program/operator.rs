@@ -129,10 +129,12 @@ impl Operator {
         }
     }
 
-    /// The same with sums that lose no digits.
+    /// The same, where a convolution keeps what sums in f32 lose; a linear layer always does, and a
+    /// pool sums too little to lose much.
     pub(super) fn exact(mut self) -> Self {
-        if let Operator::Conv2d { geometry, .. } = &mut self {
-            geometry.exact = 1;
+        match &mut self {
+            Operator::Conv2d { geometry, .. } => geometry.exact = 1,
+            Operator::Linear { .. } | Operator::AvgPool2d(_) => {}
         }
         self
     }

@@ -13,7 +13,7 @@ pub(crate) use network::{
 };
 pub(crate) use random::Random;
 pub(crate) use tolerance::{
-    EXACT, KEPT_F32, MAP_F32, MAP_F64, MAP_TORCH_F64, NO_DIGITS_LEFT, ONE_PASS_F64, POWER_F32,
-    REFERENCE_ROUNDING, ROUNDED_F32, RULE_F32, SAME_F32, SMALL_F32, SUMMED_F32, SUMMED_F64,
-    assert_close, assert_each_close, distance,
+    DIVIDED_BY_SUMS, EXACT, KEPT_F32, MAP_F32, MAP_F64, MAP_TORCH_F64, NO_DIGITS_LEFT,
+    ONE_PASS_F64, POWER_F32, REFERENCE_ROUNDING, ROUNDED_F32, RULE_F32, SAME_F32, SMALL_F32,
+    SUMMED_F32, SUMMED_F64, assert_close, assert_each_close, distance,
 };

@@ -64,11 +64,14 @@ fn work(call: &Call) -> u64 {
     }
 }
 
+/// What exact sums cost, by the instructions of a product.
+const EXACT_COST: u64 = 5;
+
 fn convolution(p: &conv2d::Params) -> u64 {
     let positions = u64::from(p.batch) * u64::from(p.out_height) * u64::from(p.out_width);
     let window = u64::from(p.kernel_height) * u64::from(p.kernel_width);
     let once = 2 * positions * u64::from(p.out_channels) * window * u64::from(p.in_per_group());
-    once * u64::from(1 + p.exact)
+    if p.exact == 1 { EXACT_COST * once } else { once }
 }
 
 fn product(p: &linear::Params) -> u64 {
@@ -115,5 +118,7 @@ mod tests {
             exact: 0,
         };
         assert_eq!(work(&Call::Conv2d(p)), 3_699_376_128);
+        let exact = conv2d::Params { exact: 1, ..p };
+        assert_eq!(work(&Call::Conv2d(exact)), 5 * 3_699_376_128);
     }
 }

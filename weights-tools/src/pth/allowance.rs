@@ -8,8 +8,8 @@ const PER_BYTE: usize = 10;
 /// Bytes of memory for any file.
 const BASE: usize = 1 << 18;
 
-/// The memory that a file may still take. A copy is for what is dropped before anything else is
-/// made.
+/// The memory that a file may still take. What a copy counts comes on top: the readers keep one for
+/// what a file says and one for the numbers that are copied.
 #[derive(Clone, Debug)]
 pub(super) struct Allowance {
     room: usize,

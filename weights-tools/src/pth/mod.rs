@@ -13,8 +13,8 @@
 //! type only.
 //!
 //! A file from a stranger costs no more than time and memory in proportion to its size: some ten
-//! times its bytes, and a fixed amount below a megabyte. Numbers of the big-endian order are
-//! refused.
+//! times its bytes for what it says, as much again for numbers that must be copied, and a fixed
+//! amount below a megabyte. Numbers of the big-endian order are refused.
 
 mod allowance;
 mod checkpoint;

@@ -20,7 +20,7 @@ use crate::exports::{exports, folder, numbers, picture};
 const TOLERANCE: f64 = 1e-5;
 
 /// How far the exporter's folded weights may lie from those folded in 64 bit, relative to the
-/// largest: it folds in 32 bit.
+/// largest of their output channel: it folds in 32 bit.
 const ROUNDING: f64 = 1e-6;
 
 const METHODS: [Method; 6] = [
@@ -47,6 +47,7 @@ fn explained(network: &Network, composite: Composite, targets: Vec<usize>) -> Ex
 
 /// `|a - b| / |b|`.
 fn distance(a: &[f32], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "numbers of a map");
     let apart: f64 = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
     let norm: f64 = b.iter().map(|b| b * b).sum();
     if apart == 0.0 { 0.0 } else { (apart / norm).sqrt() }
@@ -141,10 +142,16 @@ fn folded_as_in(imported: &Network, network: &Network) -> Network {
         let theirs = imported.weight(layer, suffix);
         let theirs = theirs.unwrap_or_else(|| panic!("the export has no `{}`", ours.name()));
         let (exact, rounded) = (all(ours), all(theirs));
-        let largest = exact.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-        for (exact, rounded) in exact.iter().zip(&rounded) {
-            let apart = (exact - rounded).abs();
-            assert!(apart <= ROUNDING * largest, "`{}`: {exact}, {rounded}", ours.name());
+        assert_eq!(exact.len(), rounded.len(), "`{}`", ours.name());
+        // A bias is a difference, which may be far smaller than what it is one of.
+        let of_a_channel =
+            if suffix == "bias" { exact.len() } else { exact.len() / ours.shape()[0] };
+        for (exact, rounded) in exact.chunks(of_a_channel).zip(rounded.chunks(of_a_channel)) {
+            let largest = exact.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+            for (exact, rounded) in exact.iter().zip(rounded) {
+                let apart = (exact - rounded).abs();
+                assert!(apart <= ROUNDING * largest, "`{}`: {exact}, {rounded}", ours.name());
+            }
         }
         Weight::from_f64(ours.name(), ours.shape(), rounded)
     });
