@@ -177,7 +177,7 @@ fn opaque(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.exact ^ 1u));
 }
 
-// The same at all depths; `lost` is what the sums have too much (Kahan's summation).
+// As `multiply`, at all depths; `lost` is what the sums have too much (Kahan's summation).
 fn multiply_exactly(
     sums: ptr<function, array<vec4<f32>, 16>>, lost: ptr<function, array<vec4<f32>, 16>>,
     row: u32, column: u32,

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::linear::Rows;
-use super::matmul::{Factor, Matrix, Room, multiply, multiply_exactly};
+use super::matmul::{Factor, Matrix, Room, Sums, multiply};
 use super::{Part, kernel, params};
 use crate::num::Float;
 
@@ -159,7 +159,7 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut 
     let total_rows = out.len() / row.max(1);
     let for_all_cores = total_rows.div_ceil(2 * rayon::current_num_threads());
     let block = (BLOCK_BYTES / row_bytes.max(1)).min(for_all_cores).max(1);
-    let product = if p.exact == 1 { multiply_exactly } else { multiply };
+    let sums = if p.exact == 1 { Sums::Exact } else { Sums::Pieces };
     let scratch = || (Vec::new(), Room::default());
     out.par_chunks_mut(block * row).enumerate().for_each_init(
         scratch,
@@ -175,7 +175,7 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut 
                     column_stride: 1,
                 };
                 let out_stride = p.out_channels as usize;
-                return product(out, out_stride, lhs, filters(p, w, 0), true, room);
+                return multiply(out, out_stride, lhs, filters(p, w, 0), true, sums, room);
             }
             let positions = out.len() / p.out_channels as usize;
             for group in 0..p.groups as usize {
@@ -195,7 +195,8 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut 
                     column_stride: 1,
                 };
                 let out = &mut out[group * p.out_per_group() as usize..];
-                product(out, p.out_channels as usize, lhs, filters(p, w, group), true, room);
+                let out_stride = p.out_channels as usize;
+                multiply(out, out_stride, lhs, filters(p, w, group), true, sums, room);
             }
         },
     );

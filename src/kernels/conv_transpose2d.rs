@@ -9,7 +9,7 @@ use rayon::prelude::*;
 pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE, filters, inside};
 use super::kernel;
-use super::matmul::{Matrix, Room, multiply};
+use super::matmul::{Matrix, Room, Sums, multiply};
 use crate::num::Float;
 
 /// The convolution whose transpose is taken, seen from the forward side; `batch` counts rows of
@@ -91,7 +91,15 @@ fn add_band<F: Float>(
     };
     if p.is_pointwise() {
         let (y, count) = (rows.start, rows.len());
-        return multiply(out, p.in_channels as usize, signal(y, count), transposed, true, room);
+        return multiply(
+            out,
+            p.in_channels as usize,
+            signal(y, count),
+            transposed,
+            true,
+            Sums::Pieces,
+            room,
+        );
     }
     let reach = (p.kernel_height - 1) as usize * p.dilation_height as usize;
     let stride = p.stride_height as usize;
@@ -102,7 +110,7 @@ fn add_band<F: Float>(
     for y in (first..end).step_by(block) {
         let count = block.min(end - y);
         windows.resize(count * out_width * depth, F::ZERO);
-        multiply(windows, depth, signal(y, count), transposed, false, room);
+        multiply(windows, depth, signal(y, count), transposed, false, Sums::Pieces, room);
         for (r, windows) in windows.chunks_exact(out_width * depth).enumerate() {
             roll_row(p, windows, y + r, group, &rows, out);
         }

@@ -93,6 +93,17 @@ impl<'a, F: Float> Factor<'a, F> {
         }
     }
 
+    /// The numbers to multiply by, in f64.
+    fn widened<'r>(self, room: &'r mut Vec<f64>) -> Matrix<&'r [f64]>
+    where
+        'a: 'r,
+    {
+        match self {
+            Factor::Ready(b) => b.widened(room),
+            Factor::Stored(b, part, gamma) => Factor::Stored(b, part, gamma.to_f64()).ready(room),
+        }
+    }
+
     /// The numbers to multiply by, in `room` if they are not there yet.
     fn ready<'r>(self, room: &'r mut Vec<F>) -> Matrix<&'r [F]>
     where
@@ -162,6 +173,15 @@ impl<F> Default for Room<F> {
     }
 }
 
+/// How sums are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sums {
+    /// In pieces of the factors' type.
+    Pieces,
+    /// In f64, for two to three times the time; rows of both factors must lie side by side.
+    Exact,
+}
+
 /// Multiplies into `out`, whose rows lie `out_stride` values apart.
 pub(crate) fn multiply<F: Float>(
     out: &mut [F],
@@ -169,17 +189,22 @@ pub(crate) fn multiply<F: Float>(
     a: Matrix<&[F]>,
     b: Factor<'_, F>,
     accumulate: bool,
+    sums: Sums,
     room: &mut Room<F>,
 ) {
+    let sums = if F::IS_REFERENCE { Sums::Pieces } else { sums };
     let columns = b.columns();
+    // What is unpacked or widened stays in the cache.
     let width = match b {
-        Factor::Ready(_) => columns,
-        Factor::Stored(..) => columns.div_ceil(columns.div_ceil(UNPACKED_COLUMNS).max(1)),
+        Factor::Ready(_) if sums == Sums::Pieces => columns,
+        Factor::Ready(_) | Factor::Stored(..) => {
+            columns.div_ceil(columns.div_ceil(UNPACKED_COLUMNS).max(1))
+        }
     };
     for first in (0..columns).step_by(width.max(1)) {
         let end = (first + width).min(columns);
         let b = b.block(0..a.columns, first..end);
-        multiply_by_pieces(&mut out[first..], out_stride, a, b, accumulate, room);
+        multiply_by_pieces(&mut out[first..], out_stride, a, b, accumulate, sums, room);
     }
 }
 
@@ -189,70 +214,32 @@ fn multiply_by_pieces<F: Float>(
     a: Matrix<&[F]>,
     b: Factor<'_, F>,
     accumulate: bool,
+    sums: Sums,
     room: &mut Room<F>,
 ) {
     let (depth, columns) = (a.columns, b.columns());
-    if F::IS_REFERENCE || depth <= DEPTH {
+    if F::IS_REFERENCE || sums == Sums::Pieces && depth <= DEPTH {
         return multiply_piece(out, out_stride, a, b.ready(&mut room.unpacked), accumulate);
     }
-    room.piece.resize(a.rows * columns, F::ZERO);
     room.sums.clear();
     room.sums.resize(a.rows * columns, 0.0);
     for k in (0..depth).step_by(DEPTH) {
         let piece = k..(k + DEPTH).min(depth);
         let a = a.block(0..a.rows, piece.clone());
-        let b = b.block(piece, 0..columns).ready(&mut room.unpacked);
-        multiply_piece(&mut room.piece, columns, a, b, false);
+        let b = b.block(piece, 0..columns);
+        if sums == Sums::Exact {
+            let [wide_a, wide_b] = &mut room.wide;
+            let (a, b) = (a.widened(wide_a), b.widened(wide_b));
+            multiply_piece(&mut room.sums, columns, a, b, true);
+            continue;
+        }
+        room.piece.resize(a.rows * columns, F::ZERO);
+        multiply_piece(&mut room.piece, columns, a, b.ready(&mut room.unpacked), false);
         for (sum, piece) in room.sums.iter_mut().zip(&room.piece) {
             *sum += piece.to_f64();
         }
     }
-    round(out, out_stride, &room.sums, columns, accumulate);
-}
-
-/// [`multiply`] with sums in f64, for two to three times the time; rows of both factors must lie
-/// side by side. All columns go in pieces that stay in the cache: both factors are widened here.
-pub(crate) fn multiply_exactly<F: Float>(
-    out: &mut [F],
-    out_stride: usize,
-    a: Matrix<&[F]>,
-    b: Factor<'_, F>,
-    accumulate: bool,
-    room: &mut Room<F>,
-) {
-    let (depth, columns) = (a.columns, b.columns());
-    if F::IS_REFERENCE {
-        return multiply(out, out_stride, a, b, accumulate, room);
-    }
-    for first in (0..columns).step_by(UNPACKED_COLUMNS) {
-        let end = (first + UNPACKED_COLUMNS).min(columns);
-        room.sums.clear();
-        room.sums.resize(a.rows * (end - first), 0.0);
-        for k in (0..depth).step_by(DEPTH) {
-            let piece = k..(k + DEPTH).min(depth);
-            let [wide_a, wide_b] = &mut room.wide;
-            let a = a.block(0..a.rows, piece.clone()).widened(wide_a);
-            let b = match b.block(piece, first..end) {
-                Factor::Ready(b) => b.widened(wide_b),
-                Factor::Stored(b, part, gamma) => {
-                    Factor::Stored(b, part, gamma.to_f64()).ready(wide_b)
-                }
-            };
-            multiply_piece(&mut room.sums, end - first, a, b, true);
-        }
-        round(&mut out[first..], out_stride, &room.sums, end - first, accumulate);
-    }
-}
-
-/// Writes sums of `columns` a row, or adds them to what is there.
-fn round<F: Float>(
-    out: &mut [F],
-    out_stride: usize,
-    sums: &[f64],
-    columns: usize,
-    accumulate: bool,
-) {
-    for (out, sums) in out.chunks_mut(out_stride).zip(sums.chunks_exact(columns)) {
+    for (out, sums) in out.chunks_mut(out_stride).zip(room.sums.chunks_exact(columns)) {
         for (z, sum) in out.iter_mut().zip(sums) {
             let old = if accumulate { z.to_f64() } else { 0.0 };
             *z = F::from_f64(old + sum);

@@ -136,8 +136,8 @@ impl Method {
     }
 
     /// Whether the maps jump where the forward pass nearly ties: a gradient takes another way if a
-    /// ReLU or a max pool decides otherwise, so that rounding there costs it far more than itself. One such
-    /// method makes the forward pass sum exactly for all that share it.
+    /// ReLU or a max pool decides otherwise, so that rounding there costs it far more than itself.
+    /// One such method makes the forward pass sum exactly for all that share it.
     pub fn jumps(self) -> bool {
         self.recipe().is_some_and(|recipe| matches!(recipe.walk, Walk::Gradient(_)))
     }

@@ -20,8 +20,7 @@ pub(super) struct Forward {
 
 impl Forward {
     /// Nothing has run but the input's node, which brings pictures (NCHW) into the order of
-    /// activations. `exact` convolutions keep what sums in f32
-    /// lose.
+    /// activations. `exact` convolutions keep what sums in f32 lose.
     pub(super) fn start(
         b: &mut Builder,
         graph: &Graph,
