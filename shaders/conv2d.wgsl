@@ -177,21 +177,58 @@ fn opaque(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.exact ^ 1u));
 }
 
-// As `multiply`, at all depths; `lost` is what the sums have too much (Kahan's summation).
+// The upper 12 bits of each number: the product of two such is exact.
+fn upper(x: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) & vec4(0xfffff000u));
+}
+
+// Adds `a * w` to sum `i`, and what rounding takes from it to `lost`: the exact product of the upper
+// halves by an addition whose error is known (Knuth's), the rest of the product directly (Ogita,
+// Rump and Oishi's dot product).
+fn add_exactly(
+    sums: ptr<function, array<vec4<f32>, 16>>, lost: ptr<function, array<vec4<f32>, 16>>,
+    i: u32, a: f32, a_upper: f32, w: vec4<f32>, w_upper: vec4<f32>,
+) {
+    let more = a_upper * w_upper;
+    let rest = a * (w - w_upper) + (a - a_upper) * w_upper;
+    let old = (*sums)[i];
+    let sum = opaque(old + more);
+    let added = opaque(sum - old);
+    let error = (old - opaque(sum - added)) + (more - added);
+    (*sums)[i] = sum;
+    (*lost)[i] += error + rest;
+}
+
+// As `multiply`, at all depths; the sums want `lost` added at the end.
 fn multiply_exactly(
     sums: ptr<function, array<vec4<f32>, 16>>, lost: ptr<function, array<vec4<f32>, 16>>,
     row: u32, column: u32,
 ) {
     for (var k = 0u; k < DEPTH; k += 1u) {
-        var products = array<vec4<f32>, 16>();
-        multiply(&products, k, 1u, row, column);
-        for (var i = 0u; i < 16u; i += 1u) {
-            let old = (*sums)[i];
-            let more = products[i] - (*lost)[i];
-            let sum = opaque(old + more);
-            (*lost)[i] = opaque(sum - old) - more;
-            (*sums)[i] = sum;
-        }
+        let a = tile_a[k * PITCH + row];
+        let b = tile_a[k * PITCH + row + 8u];
+        let v = tile_w[k * PITCH + column];
+        let w = tile_w[k * PITCH + column + 8u];
+        let a_upper = upper(a);
+        let b_upper = upper(b);
+        let v_upper = upper(v);
+        let w_upper = upper(w);
+        add_exactly(sums, lost, 0u, a.x, a_upper.x, v, v_upper);
+        add_exactly(sums, lost, 1u, a.x, a_upper.x, w, w_upper);
+        add_exactly(sums, lost, 2u, a.y, a_upper.y, v, v_upper);
+        add_exactly(sums, lost, 3u, a.y, a_upper.y, w, w_upper);
+        add_exactly(sums, lost, 4u, a.z, a_upper.z, v, v_upper);
+        add_exactly(sums, lost, 5u, a.z, a_upper.z, w, w_upper);
+        add_exactly(sums, lost, 6u, a.w, a_upper.w, v, v_upper);
+        add_exactly(sums, lost, 7u, a.w, a_upper.w, w, w_upper);
+        add_exactly(sums, lost, 8u, b.x, b_upper.x, v, v_upper);
+        add_exactly(sums, lost, 9u, b.x, b_upper.x, w, w_upper);
+        add_exactly(sums, lost, 10u, b.y, b_upper.y, v, v_upper);
+        add_exactly(sums, lost, 11u, b.y, b_upper.y, w, w_upper);
+        add_exactly(sums, lost, 12u, b.z, b_upper.z, v, v_upper);
+        add_exactly(sums, lost, 13u, b.z, b_upper.z, w, w_upper);
+        add_exactly(sums, lost, 14u, b.w, b_upper.w, v, v_upper);
+        add_exactly(sums, lost, 15u, b.w, b_upper.w, w, w_upper);
     }
 }
 
@@ -309,6 +346,11 @@ fn main(
                 multiply(&sums, 0u, DEPTH, row, lane % 8u);
             }
             workgroupBarrier();
+        }
+        if EXACT {
+            for (var i = 0u; i < 16u; i += 1u) {
+                sums[i] += lost[i];
+            }
         }
         store_rows(&sums, row, start, end, piece == 0u);
     }

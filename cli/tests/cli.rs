@@ -7,6 +7,8 @@ mod drawn;
 mod explain;
 mod fetch;
 mod formats;
+#[cfg(target_os = "linux")]
+mod full_device;
 mod listings;
 mod readme;
 mod real_input;

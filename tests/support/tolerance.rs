@@ -18,8 +18,9 @@ pub(crate) const POWER_F32: f64 = 4e-6;
 /// terms of the longest one here; a missing term would be 1e-2.
 pub(crate) const SUMMED_F32: f64 = 5e-6;
 
-/// A sum in f32 that keeps what is lost, of the largest result: what is left are
-/// the roundings of each product, of the bias, of the old value and of the result, each 6e-8.
+/// A sum in f32 that keeps what is lost, of the largest result: what is left are, in linear layers,
+/// the roundings of each product, and everywhere those of the bias, of the old value and of the
+/// result, each 6e-8.
 pub(crate) const KEPT_F32: f64 = 3e-7;
 
 /// The same sum in f64, in another order: 2^-53 = 1.1e-16 in place of 6e-8.
