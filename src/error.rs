@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A name that is not in a list of known names.
-    #[error("unknown {kind} `{name}`{}", nearest(.suggestions))]
+    #[error("unknown {kind} `{name}`{}{}", named("nearest:", .suggestions), named("expected", .expected))]
     UnknownName {
         /// What the name should have been, as `model` or `method`.
         kind: &'static str,
@@ -20,6 +20,8 @@ pub enum Error {
         name: String,
         /// The nearest known names, best first.
         suggestions: Vec<String>,
+        /// All known names, where none is near and they are few.
+        expected: Vec<String>,
     },
 
     /// A layer's input does not suit the layer.
@@ -255,13 +257,16 @@ pub enum Error {
     },
 }
 
-fn nearest(suggestions: &[String]) -> String {
-    if suggestions.is_empty() {
+fn named(kind: &str, names: &[String]) -> String {
+    if names.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = suggestions.iter().map(|name| format!("`{name}`")).collect();
-    format!("; nearest: {}", names.join(", "))
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("; {kind} {}", names.join(", "))
 }
+
+/// Up to so many known names fit a message.
+const MOST_NAMES: usize = 16;
 
 impl Error {
     /// An [`Error::UnknownName`] with the known names that look most like `name`.
@@ -271,9 +276,10 @@ impl Error {
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let wanted = name.to_lowercase();
+        let known: Vec<&str> = known.into_iter().collect();
         let mut scored: Vec<(f64, &str)> = known
-            .into_iter()
-            .map(|candidate| {
+            .iter()
+            .map(|&candidate| {
                 let lower = candidate.to_lowercase();
                 let contains = f64::from(u8::from(lower.contains(&wanted)));
                 (strsim::jaro_winkler(&lower, &wanted) + contains, candidate)
@@ -283,7 +289,11 @@ impl Error {
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
         let best = scored.first().map_or(0.0, |(score, _)| *score);
         let near = scored.iter().take_while(|(score, _)| best - score < 0.15).take(3);
-        let suggestions = near.map(|(_, name)| (*name).to_owned()).collect();
-        Error::UnknownName { kind, name: name.to_owned(), suggestions }
+        let suggestions: Vec<String> = near.map(|(_, name)| (*name).to_owned()).collect();
+        let mut expected = Vec::new();
+        if suggestions.is_empty() && known.len() <= MOST_NAMES {
+            expected = known.into_iter().map(str::to_owned).collect();
+        }
+        Error::UnknownName { kind, name: name.to_owned(), suggestions, expected }
     }
 }

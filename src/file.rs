@@ -4,10 +4,16 @@ use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
+
+/// Opens a file to read as much of it as is wanted.
+pub(crate) fn open_file(path: &Path) -> Result<BufReader<File>> {
+    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+    File::open(path).map(BufReader::new).map_err(failed)
+}
 
 /// Reads a file of at most `limit` bytes; `expected` is what it should be.
 pub(crate) fn read_file(path: &Path, limit: u64, expected: &'static str) -> Result<Vec<u8>> {

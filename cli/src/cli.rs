@@ -1,7 +1,9 @@
 //! The arguments of the command, and which subcommand runs.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
@@ -9,7 +11,8 @@ use crate::commands::{
     explain::Explain, fetch::Fetch, inspect::Inspect, models::Models, scenes::Scenes,
     switches::Switches,
 };
-use crate::failure::Result;
+use crate::console::unwritten;
+use crate::failure::{Failure, Result};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,9 +57,13 @@ enum Command {
     Completions(Completions),
 }
 
-/// Runs the subcommand that the arguments name; wrong usage ends the process with code 2.
+/// Runs the subcommand that the arguments name.
 pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
-    match Cli::parse_from(args).command {
+    let command = match Cli::try_parse_from(args) {
+        Ok(cli) => cli.command,
+        Err(error) => return answer(&error),
+    };
+    match command {
         Command::Explain(command) => command.run(),
         Command::Classify(command) => command.run(),
         Command::Demo(command) => command.run(),
@@ -71,11 +78,63 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
     }
 }
 
+/// Shows help and version; what is wrong about the arguments becomes one line.
+fn answer(error: &clap::Error) -> Result<()> {
+    let is_asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_asked_for {
+        return error.print().and_then(|()| io::stdout().flush()).map_err(unwritten);
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // There is nowhere to complain to.
+        let _ = error.print();
+        return Err(Failure::Helped);
+    }
+    Err(Failure::Said(one_line(&error.render().to_string())))
+}
+
+/// Clap's message without the usage, its lines joined.
+fn one_line(message: &str) -> String {
+    let mut line = String::new();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let said = message.lines().map(str::trim).filter(|part| !part.is_empty());
+    let is_usage = |part: &&str| part.starts_with("Usage:") || part.starts_with("For more");
+    for part in said.take_while(|part| !is_usage(part)) {
+        // What is missing or possible is listed below its heading.
+        let is_listed = line.ends_with(':') || part.starts_with('[');
+        let between = match line.is_empty() {
+            true => "",
+            false if is_listed => " ",
+            false => "; ",
+        };
+        line += between;
+        line += part;
+    }
+    line + "; see --help"
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn wrong_arguments_are_told_in_one_line() {
+        let message = |line: &str| {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err("it is wrong");
+            answer(&error).expect_err("no help was asked for").to_string()
+        };
+        assert_eq!(
+            message("clrp explain a.png --precision f16"),
+            "invalid value 'f16' for '--precision <WIDTH>' [possible values: f32, f64]; see --help"
+        );
+        assert_eq!(
+            message("clrp explain --offline"),
+            "the following required arguments were not provided: <IMAGE>...; see --help"
+        );
+        assert!(message("clrp explan").starts_with("unrecognized subcommand 'explan'; tip: "));
+        assert!(message("clrp classify a --top 0").contains("expected a number of at least 1"));
+    }
 
     #[test]
     fn the_arguments_contradict_each_other_nowhere() {

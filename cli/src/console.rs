@@ -12,12 +12,15 @@ use crate::failure::{Failure, Result};
 /// Writes data, and nothing else goes there.
 pub(crate) fn print(data: impl Display) -> Result<()> {
     let mut out = io::stdout().lock();
-    write!(out, "{data}").and_then(|()| out.flush()).map_err(|source| {
-        if source.kind() == ErrorKind::BrokenPipe {
-            return Failure::Closed;
-        }
-        Error::File { action: "write", path: "standard output".into(), source }.into()
-    })
+    write!(out, "{data}").and_then(|()| out.flush()).map_err(unwritten)
+}
+
+/// Why standard output takes no more.
+pub(crate) fn unwritten(source: io::Error) -> Failure {
+    if source.kind() == ErrorKind::BrokenPipe {
+        return Failure::Closed;
+    }
+    Error::File { action: "write", path: "standard output".into(), source }.into()
 }
 
 /// Writes one object as indented JSON.

@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Said(String),
     /// Nobody reads standard output any more.
     Closed,
+    /// Nothing was asked for, and the help was shown.
+    Helped,
 }
 
 impl Failure {
@@ -54,6 +56,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Said(message) => f.write_str(message),
             Failure::Closed => f.write_str("standard output is closed"),
+            Failure::Helped => f.write_str("nothing was asked for"),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Where results go, and where they must not.
 
-use std::fs::{self, File};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
-use clrp::image::Picture;
+use tempfile::{Builder, TempDir};
 
 use crate::failure::{Failure, Result};
 use crate::report::shown;
@@ -20,43 +21,94 @@ pub(crate) fn spare<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a PathBu
     Ok(())
 }
 
-/// A folder that could be written when the work began. It is there from the first result on, so
-/// that nothing stays behind where there is none.
+/// A folder for the files of a run. They appear together when the run has come to its end: until
+/// [`commit`](Self::commit) they lie in a hidden folder inside, and nothing is left of them, nor
+/// of folders that were made, where the run fails.
 #[derive(Debug)]
 pub(crate) struct OutputFolder {
     path: PathBuf,
+    /// The paths that the files will have, in the order in which they were written.
+    files: Vec<PathBuf>,
+    /// Made with the first file.
+    hidden: Option<TempDir>,
+    /// What was not there before, the innermost first.
+    made: Vec<PathBuf>,
 }
 
 impl OutputFolder {
     /// Checks that the folder can be made, if it is not there, and be written to.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let mut folder =
+            Self { path: path.to_owned(), files: Vec::new(), hidden: None, made: Vec::new() };
+        folder.start()?;
+        // A run that is broken off before its first file leaves nothing.
+        folder.clear();
+        Ok(folder)
+    }
+
+    /// Makes the hidden folder, and those around it.
+    fn start(&mut self) -> Result<&Path> {
         let failed = |action| {
-            move |source| Failure::from(Error::File { action, path: path.to_owned(), source })
+            let path = self.path.clone();
+            move |source| Failure::from(Error::File { action, path, source })
         };
-        let missing = path.ancestors().take_while(|folder| {
-            !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_err()
-        });
-        let missing: Vec<&Path> = missing.collect();
-        let probe = path.join(format!(".clrp.{}.tmp", std::process::id()));
-        let made = fs::create_dir_all(path).map_err(failed("create"));
-        let written = made.and_then(|()| {
-            let written = File::create(&probe).and_then(|_| fs::remove_file(&probe));
-            written.map_err(failed("write to"))
-        });
-        for folder in missing {
+        let hidden = match self.hidden.take() {
+            Some(hidden) => hidden,
+            None => {
+                let missing = self.path.ancestors().take_while(|folder| {
+                    !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_err()
+                });
+                self.made = missing.map(Path::to_owned).collect();
+                fs::create_dir_all(&self.path).map_err(failed("create"))?;
+                let hidden = Builder::new().prefix(".clrp.").suffix(".tmp").tempdir_in(&self.path);
+                hidden.map_err(failed("write to"))?
+            }
+        };
+        Ok(self.hidden.insert(hidden).path())
+    }
+
+    /// Removes what was made.
+    fn clear(&mut self) {
+        self.hidden = None;
+        for folder in self.made.drain(..) {
             // What was there meanwhile, or holds something, stays.
             let _ = fs::remove_dir(folder);
         }
-        written.map(|()| Self { path: path.to_owned() })
     }
 
-    /// The path of a file in the folder, which is made if it is not there.
-    pub(crate) fn file(&self, name: &str) -> Result<PathBuf> {
-        fs::create_dir_all(&self.path).map_err(|source| {
-            let path = self.path.clone();
-            Failure::from(Error::File { action: "create", path, source })
-        })?;
-        Ok(self.path.join(name))
+    /// Writes a file; returns the path that it will have.
+    pub(crate) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        let failed = |source| Error::File { action: "write", path: path.clone(), source };
+        if fs::metadata(&path).is_ok_and(|found| found.is_dir()) {
+            return Err(failed(ErrorKind::IsADirectory.into()).into());
+        }
+        let hidden = self.start()?.join(name);
+        fs::write(hidden, bytes).map_err(failed)?;
+        self.files.push(path.clone());
+        Ok(path)
+    }
+
+    /// Gives all files their names.
+    pub(crate) fn commit(mut self) -> Result<()> {
+        let Some(hidden) = &self.hidden else { return Ok(()) };
+        for path in &self.files {
+            // A link stays one.
+            let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            let name = path.file_name().unwrap_or_default();
+            fs::rename(hidden.path().join(name), target).map_err(|source| {
+                let path = path.clone();
+                Failure::from(Error::File { action: "write", path, source })
+            })?;
+        }
+        self.made.clear();
+        Ok(())
+    }
+}
+
+impl Drop for OutputFolder {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -89,18 +141,15 @@ impl Results {
         Ok(Self { folder, inputs: pictures.iter().chain(weights).cloned().collect() })
     }
 
-    /// The path of a file that may be written.
-    pub(crate) fn path(&self, name: &str) -> Result<PathBuf> {
-        let path = self.folder.file(name)?;
-        spare(&path, &self.inputs)?;
-        Ok(path)
+    /// Writes a file; returns its path as reports show it.
+    pub(crate) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<String> {
+        spare(&self.folder.path.join(name), &self.inputs)?;
+        Ok(shown(&self.folder.write(name, bytes)?))
     }
 
-    /// Saves a picture; returns its path as reports show it.
-    pub(crate) fn save(&self, name: &str, picture: &Picture) -> Result<String> {
-        let path = self.path(name)?;
-        picture.save_png(&path)?;
-        Ok(shown(&path))
+    /// Gives all files their names.
+    pub(crate) fn commit(self) -> Result<()> {
+        self.folder.commit()
     }
 }
 

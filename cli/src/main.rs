@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os()) {
         // Whoever read our output has seen enough.
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(Failure::Helped) => ExitCode::FAILURE,
         Err(failure) => {
             console::say("error", &failure);
             ExitCode::FAILURE

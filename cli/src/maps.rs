@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::failure::{Failure, Result};
 use crate::folder::{Results, stem};
 use crate::pictures::Loaded;
-use crate::report::shown;
 
 /// Share of the picture's colour that the map takes.
 const ALPHA: f32 = 0.5;
@@ -40,24 +39,23 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Writes the files of an explanation.
-    pub(crate) fn write(&self, picture: &Loaded, explanation: &Explanation) -> Result<Files> {
+    pub(crate) fn write(&mut self, picture: &Loaded, explanation: &Explanation) -> Result<Files> {
         let (method, target) = (explanation.method, explanation.target);
         let name = |end: &str| format!("{}_{method}_{target}{end}", stem(&picture.path));
         let plane = explanation.plane()?;
         let palette = self.palette.unwrap_or_else(|| palette(&plane));
-        let map = self.results.save(&name(".png"), &render(&plane, palette))?;
+        let map = self.results.write(&name(".png"), &render(&plane, palette).encode_png())?;
         let overlay = match self.overlay {
             true => {
                 let mixed = overlay(&picture.seen, &plane, palette, ALPHA)?;
-                Some(self.results.save(&name("_overlay.png"), &mixed)?)
+                Some(self.results.write(&name("_overlay.png"), &mixed.encode_png())?)
             }
             false => None,
         };
         let npy = match self.npy {
             true => {
-                let path = self.results.path(&name(".npy"))?;
-                Npy::from(&explanation.map).write(&path)?;
-                Some(shown(&path))
+                let array = Npy::from(&explanation.map).encode();
+                Some(self.results.write(&name(".npy"), &array)?)
             }
             false => None,
         };
@@ -66,7 +64,7 @@ impl Writer {
 
     /// Writes the sheet of a picture: a row for each target, a column for each method.
     pub(crate) fn write_sheet(
-        &self,
+        &mut self,
         picture: &Loaded,
         methods: usize,
         explanations: &[Explanation],
@@ -74,7 +72,7 @@ impl Writer {
     ) -> Result<String> {
         let sheet = sheet(&picture.seen, methods, explanations, self.palette, text)?;
         let page = sheet.render().map_err(|error| Failure::about(&picture.path, error))?;
-        self.results.save(&format!("{}_sheet.png", stem(&picture.path)), &page)
+        self.results.write(&format!("{}_sheet.png", stem(&picture.path)), &page.encode_png())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::console::say;
 use crate::failure::{Failure, Result};
 use crate::labels;
 use crate::options::NetworkOptions;
+use crate::pictures::readable;
 
 /// What is fetched where no network is chosen: 5 MB.
 const DEFAULT: &str = "squeezenet1_1";
@@ -53,6 +54,9 @@ impl NetworkOptions {
     }
 
     fn choose_network(&self) -> Result<Chosen> {
+        if let Some(file) = &self.weights {
+            readable(file)?;
+        }
         if let Some(file) = self.onnx() {
             self.refuse_beside(file)?;
             return self.import(file);
@@ -295,12 +299,15 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
 /// The network whose weights the file's name speaks of.
 fn guess(file: &Path) -> Result<&'static Model> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    Model::of_file(&name).ok_or_else(|| {
-        let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
-        Failure::Said(format!(
-            "cannot tell the network from the name of `{}`: give --model, one of {}",
-            file.display(),
-            names.join(", ")
-        ))
-    })
+    if let Some(model) = Model::of_file(&name) {
+        return Ok(model);
+    }
+    // What holds no weights needs no model.
+    open(file)?;
+    let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+    Err(Failure::Said(format!(
+        "cannot tell the network from the name of `{}`: give --model, one of {}",
+        file.display(),
+        names.join(", ")
+    )))
 }

@@ -1,6 +1,7 @@
 //! Options that several subcommands share.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use clrp::backend::{Device, DeviceChoice};
@@ -84,6 +85,12 @@ pub(crate) fn size(text: &str) -> Result<[u32; 2], String> {
         (Ok(height @ 2..=16_384), Ok(width @ 2..=16_384)) => Ok([height, width]),
         _ => Err("expected a number, or HxW, from 2 to 16384".to_owned()),
     }
+}
+
+/// A number of things of which there must be one.
+pub(crate) fn positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| *number >= T::from(1));
+    number.ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
 /// `0.485,0.456,0.406`.

@@ -21,25 +21,37 @@ pub(crate) struct Loaded {
     pub(crate) origin: Option<((u32, u32), Geometry)>,
 }
 
-/// Checks that the files are there, before any work is done.
+/// Checks that the files are there and start as pictures do, before any work is done.
 pub(crate) fn check(paths: &[PathBuf]) -> Result<()> {
     for path in paths {
-        let failed = |source| Error::File { action: "read", path: path.clone(), source };
-        let metadata = fs::metadata(path).map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(failed(ErrorKind::IsADirectory.into()).into());
-        }
         // A pipe must not be opened twice.
-        if metadata.is_file() {
-            File::open(path).map_err(failed)?;
+        if readable(path)? && !is_array(path) {
+            Picture::size_of(path)?;
         }
     }
     Ok(())
 }
 
+/// Checks that a file can be opened; whether it is a regular one, that can be opened again.
+pub(crate) fn readable(path: &Path) -> Result<bool> {
+    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(ErrorKind::IsADirectory.into()).into());
+    }
+    if metadata.is_file() {
+        File::open(path).map_err(failed)?;
+    }
+    Ok(metadata.is_file())
+}
+
+fn is_array(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+}
+
 /// Reads a picture or, where the name ends in `.npy`, an array that is a network's input already.
 pub(crate) fn load(path: &Path, preprocess: &Preprocess) -> Result<Loaded> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+    if is_array(path) {
         return load_array(path, preprocess);
     }
     let picture = Picture::open(path)?;

@@ -30,7 +30,13 @@ fn unknown_names_get_the_nearest() {
         ("--model digits --target top2,3", "target is `top2,3`"),
         ("--offline", "the weights of `squeezenet1_1` are missing and must not be fetched"),
         ("--model vgg16 --offline", "the weights of `vgg16` are missing and must not be fetched"),
-        ("--weights net.safetensors", "give --model, one of alexnet, "),
+        ("--weights net.safetensors", "cannot read `net.safetensors`: No such file"),
+        ("--weights scene-00000.png", "`scene-00000.png` is not a usable safetensors file"),
+        ("--model digits --method foo", "unknown method `foo`; expected `lrp`, `clrp1`, "),
+        ("--model digits --cmap rainbow", "unknown palette `rainbow`; expected `hot`, "),
+        ("--model digits --precision f16", "[possible values: f32, f64]"),
+        ("--model digits --batch 0", "invalid value '0' for '--batch <N>'"),
+        ("--model digits --bogus", "unexpected argument '--bogus' found"),
     ] {
         check(&place, &format!("{explain} {rest}"), expected);
     }
@@ -72,9 +78,35 @@ fn bad_pictures_are_named() {
         check(&place, &format!("explain {rest} --sheet --npy --overlay -o new/maps"), expected);
         check(&place, &format!("classify {rest} --npy logits.npy"), expected);
     }
-    // A file that is missing is found before the work begins.
-    let rest = "scene-00000.png missing.png --model digits --device cpu";
-    check(&place, &format!("explain {rest}"), "cannot read `missing.png`");
+    // Most is found before the work begins.
+    for (image, expected) in [("missing.png", "cannot read"), ("text.png", "is not a usable")] {
+        let rest = format!("scene-00000.png {image} --model digits --device cpu --batch 1");
+        check(&place, &format!("explain {rest}"), &format!("`{image}`"));
+        check(&place, &format!("switches {rest} -o new/maps"), expected);
+    }
+}
+
+#[test]
+fn what_was_written_before_a_failure_is_taken_back() {
+    let place = Place::with_scenes(2);
+    let whole = std::fs::read(place.path("scene-00001.png")).expect("it is there");
+    place.write("scene-00001.png", &whole[..whole.len() / 2]);
+    let before = place.files();
+    for output in [".", "new/maps"] {
+        for command in ["explain --sheet --npy --overlay", "switches"] {
+            let run = place.run(words(&format!(
+                "{command} scene-00000.png scene-00001.png --model digits --device cpu --batch 1 \
+                 -o {output}"
+            )));
+            assert_eq!(run.code, 1);
+            assert!(run.err.contains("`scene-00001.png` is not a usable picture"), "{}", run.err);
+            assert_eq!(place.files(), before);
+        }
+    }
+    // A folder in the way of the last file.
+    std::fs::create_dir(place.path("scene-00000_sheet.png")).expect("it can be made");
+    let line = "explain scene-00000.png --model digits --device cpu --sheet";
+    check(&place, line, "cannot write `./scene-00000_sheet.png`: is a directory");
 }
 
 #[test]
@@ -134,7 +166,11 @@ fn bad_weights_are_named() {
     place.write("text.safetensors", b"this is no weight file, is it?");
     for (weights, expected) in [
         ("foreign", "`foreign.safetensors`: weight `features.0.weight` is missing"),
-        ("cut", "`cut.safetensors` is not a usable safetensors file"),
+        (
+            "cut",
+            "`cut.safetensors` is not a usable safetensors file: the file is truncated: \
+                 expected 66 bytes, found 64",
+        ),
         ("empty", "`empty.safetensors` is not a usable safetensors file"),
         ("text", "`text.safetensors` is not a usable safetensors file"),
         ("missing", "cannot read `missing.safetensors`"),

@@ -145,20 +145,6 @@ fn f64_agrees_with_f32_and_all_methods_run_twice_alike() {
 }
 
 #[test]
-fn a_bad_picture_in_the_middle_leaves_the_earlier_ones_whole() {
-    let place = Place::with_scenes(2);
-    place.write("bad.png", b"no picture");
-    let run = place.run(words(&format!(
-        "{EXPLAIN} scene-00000.png bad.png scene-00001.png --method lrp --target 1 -o maps"
-    )));
-    assert_eq!(run.code, 1);
-    assert!(run.err.starts_with("error: `bad.png` is not a usable picture"), "{}", run.err);
-    let maps: Vec<String> =
-        place.files().into_iter().filter(|name| name.starts_with("maps/")).collect();
-    assert_eq!(maps, ["maps/scene-00000_lrp_1.png"]);
-}
-
-#[test]
 fn classify_writes_the_logits_that_explain_reports() {
     let place = Place::with_scenes(2);
     let json = place.json(words(

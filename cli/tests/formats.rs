@@ -258,6 +258,7 @@ fn options_that_do_not_suit_the_file_are_refused() {
     assert!(stride.starts_with("--stride-in-1x1 is for torchvision's networks"), "{stride}");
     let transform = said("--model mine.onnx --transform-input true");
     assert!(transform.starts_with("--transform-input is for torchvision's networks"));
+    place.write("other.safetensors", b"");
     let beside = said("--model mine.onnx --weights other.safetensors");
     assert!(beside.starts_with("--model beside --weights is for torchvision's"), "{beside}");
     let stride = said("--model resnet18 --stride-in-1x1");

@@ -43,6 +43,11 @@ impl Axis {
     }
 }
 
+/// Channels, rows and columns, even where there is one pixel.
+fn planes(shape: Shape) -> String {
+    format!("{}x{}x{}", shape.channels, shape.height, shape.width)
+}
+
 /// The shape of `op`'s output; `layer` names it in errors.
 pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
     let wrong = |expected: String, found: String| Error::LayerInput {
@@ -77,7 +82,7 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
     }
     let fits = |channels: usize, size: Option<[usize; 2]>, needs: &str| {
         let size = size.filter(|size| !size.contains(&0));
-        let [height, width] = size.ok_or_else(|| wrong(needs.to_owned(), inputs[0].to_string()))?;
+        let [height, width] = size.ok_or_else(|| wrong(needs.to_owned(), planes(inputs[0])))?;
         Ok(Shape::new(channels, height, width))
     };
     match op {
@@ -87,7 +92,10 @@ pub(super) fn infer(layer: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
             let divides = |n: usize| conv.groups > 0 && n.is_multiple_of(conv.groups) && n > 0;
             if !divides(input.channels) || !divides(conv.out_channels) {
                 let expected = format!("channels that {} groups divide", conv.groups);
-                return Err(wrong(expected, format!("{input} for {}", conv.out_channels)));
+                return Err(wrong(
+                    expected,
+                    format!("{} for {}", planes(input), conv.out_channels),
+                ));
             }
             fits(conv.out_channels, conv_size(conv, input), "an input its windows fit into")
         }

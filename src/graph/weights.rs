@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorView};
+use safetensors::{SafeTensorError, SafeTensors};
 
 use super::{Graph, Node, Op};
 use crate::error::{Error, Result};
@@ -66,6 +66,25 @@ pub(super) fn specs_of(graph: &Graph, node: &Node) -> Vec<WeightSpec> {
     }
 }
 
+/// What is wrong about the bytes of a file: mostly that some are missing.
+fn describe(bytes: &[u8], error: &SafeTensorError) -> String {
+    let Some((start, rest)) = bytes.split_first_chunk() else { return error.to_string() };
+    let (length, found) = (u64::from_le_bytes(*start), bytes.len() as u64);
+    let header = usize::try_from(length).ok().and_then(|length| rest.get(..length));
+    if header.is_none() && rest.starts_with(b"{") {
+        let end = length.saturating_add(8);
+        return format!("the file is truncated: its header ends at {end}, the file at {found}");
+    }
+    if matches!(error, SafeTensorError::MetadataIncompleteBuffer)
+        && let Some(Ok(header)) = header.map(serde_json::from_slice::<Metadata>)
+    {
+        let expected = length.saturating_add(8).saturating_add(header.data_len() as u64);
+        let what = if found < expected { "truncated" } else { "too long" };
+        return format!("the file is {what}: expected {expected} bytes, found {found}");
+    }
+    error.to_string()
+}
+
 /// Weights by their state-dict keys, not yet tied to a network.
 #[derive(Clone, Debug)]
 pub struct Weights {
@@ -105,7 +124,7 @@ impl Weights {
         }
         let map = Arc::new(map(&file).map_err(unreadable)?);
         let tensors =
-            SafeTensors::deserialize(&map).map_err(|error| malformed(error.to_string()))?;
+            SafeTensors::deserialize(&map).map_err(|error| malformed(describe(&map, &error)))?;
         let base = map.as_ptr() as usize;
         let weights = tensors.iter().map(|(name, view)| {
             let start = view.data().as_ptr() as usize - base;
@@ -125,7 +144,7 @@ impl Weights {
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| Error::Malformed {
             path: source.into(),
             expected: "safetensors file",
-            found: error.to_string(),
+            found: describe(bytes, &error),
         })?;
         let weights = tensors.iter().map(|(name, view)| {
             let found = match usable(&view) {

@@ -1,12 +1,12 @@
 //! Decoding picture files: JPEG, PNG and WebP.
 
-use std::io::{Cursor, ErrorKind};
+use std::io::{BufRead, Cursor, ErrorKind, Seek};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::picture::Picture;
-use crate::file::read_file;
+use crate::file::{open_file, read_file};
 use crate::{Error, Result};
 
 /// The most bytes a picture file may have.
@@ -20,6 +20,20 @@ impl Picture {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let bytes = read_file(path.as_ref(), MAX_FILE, "picture")?;
         Self::decode(path, &bytes)
+    }
+
+    /// Width and height of a picture file as they are stored, before any EXIF orientation; the
+    /// pixels are not read.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read, else as [`Picture::decode`] for what the start of the
+    /// file tells.
+    pub fn size_of(path: impl AsRef<Path>) -> Result<(u32, u32)> {
+        let path = path.as_ref();
+        let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+        let mut file = open_file(path)?;
+        let format = format_of(path, file.fill_buf().map_err(failed)?)?;
+        Ok(decoder(path, format, file)?.dimensions())
     }
 
     /// Decodes JPEG, PNG or WebP, told apart by their content; `name` is for errors.
@@ -37,42 +51,59 @@ impl Picture {
     /// The size is checked before memory is taken for the pixels.
     pub fn decode(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
         let name = name.as_ref();
-        let malformed =
-            |found| Error::Malformed { path: name.to_owned(), expected: "picture", found };
-        let format = format_of(bytes).map_err(malformed)?;
+        let malformed = |found| malformed(name, found);
+        let format = format_of(name, bytes)?;
         if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
             return Err(malformed("the file is truncated".to_owned()));
         }
-        let refused = |error: ImageError| malformed(describe(&error));
-
-        let mut limits = Limits::default();
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        reader.limits(limits.clone());
-        let mut decoder = reader.into_decoder().map_err(refused)?;
-        let (width, height) = decoder.dimensions();
-        check_size(name, width, height)?;
-        limits.reserve(decoder.total_bytes()).map_err(refused)?;
+        let mut decoder = decoder(name, format, Cursor::new(bytes))?;
+        let (most, found) =
+            (Limits::default().max_alloc.unwrap_or(u64::MAX), decoder.total_bytes());
+        if found > most {
+            return Err(malformed(format!(
+                "its pixels take {found} bytes, expected at most {most}"
+            )));
+        }
         // A picture whose metadata cannot be read is upright.
         let orientation = decoder.orientation().ok();
 
-        let rgb = DynamicImage::from_decoder(decoder).map_err(refused)?.into_rgb8();
+        let rgb = DynamicImage::from_decoder(decoder);
+        let rgb = rgb.map_err(|error| malformed(describe(&error)))?.into_rgb8();
         let mut upright = DynamicImage::ImageRgb8(rgb);
         orientation.into_iter().for_each(|orientation| upright.apply_orientation(orientation));
         Self::new(upright.width(), upright.height(), upright.into_bytes())
     }
 }
 
-fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
-    const EXPECTED: &str = "expected JPEG, PNG or WebP";
-    if bytes.is_empty() {
-        return Err(format!("the file is empty, {EXPECTED}"));
-    }
-    let format = image::guess_format(bytes).ok();
-    let format = format.ok_or_else(|| format!("the content is no picture, {EXPECTED}"))?;
-    if [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP].contains(&format) {
-        return Ok(format);
-    }
-    Err(format!("the format is {}, {EXPECTED}", format!("{format:?}").to_uppercase()))
+fn malformed(name: &Path, found: String) -> Error {
+    Error::Malformed { path: name.to_owned(), expected: "picture", found }
+}
+
+/// The format that the start of a file tells.
+fn format_of(name: &Path, bytes: &[u8]) -> Result<ImageFormat> {
+    let found = match image::guess_format(bytes).ok() {
+        Some(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => {
+            return Ok(format);
+        }
+        Some(format) => format!("the format is {}", format!("{format:?}").to_uppercase()),
+        None if bytes.is_empty() => "the file is empty".to_owned(),
+        None => "the content is no picture".to_owned(),
+    };
+    Err(malformed(name, format!("{found}, expected JPEG, PNG or WebP")))
+}
+
+/// A decoder that has read how large the picture is, if that is neither too small nor too large.
+fn decoder<'a>(
+    name: &Path,
+    format: ImageFormat,
+    bytes: impl BufRead + Seek + 'a,
+) -> Result<impl ImageDecoder + 'a> {
+    let mut reader = ImageReader::with_format(bytes, format);
+    reader.limits(Limits::default());
+    let decoder = reader.into_decoder().map_err(|error| malformed(name, describe(&error)))?;
+    let (width, height) = decoder.dimensions();
+    check_size(name, width, height)?;
+    Ok(decoder)
 }
 
 fn check_size(name: &Path, width: u32, height: u32) -> Result<()> {

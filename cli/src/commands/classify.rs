@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::console::{print, print_json, progress};
 use crate::failure::Result;
 use crate::folder::spare;
-use crate::options::{DeviceOptions, NetworkOptions, PictureOptions, Precision};
+use crate::options::{DeviceOptions, NetworkOptions, PictureOptions, Precision, positive};
 use crate::pictures;
 use crate::report::{Document, Prediction, Setting, prediction_table, predictions, shown};
 use crate::runner::Runner;
@@ -36,8 +36,7 @@ pub(crate) struct Classify {
     network: NetworkOptions,
 
     /// How many classes to show
-    #[arg(long, value_name = "N", default_value_t = 5,
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive::<usize>)]
     top: usize,
 
     #[command(flatten)]

@@ -52,7 +52,7 @@ impl Demo {
         let weights = weights.ok_or_else(|| Failure::Said("`digits` is not bundled".to_owned()))?;
         let network = model.network(model.input_shape(), weights)?;
         let device = self.device.open(Precision::F32)?;
-        let folder = OutputFolder::open(&self.output)?;
+        let mut folder = OutputFolder::open(&self.output)?;
         let explainer = Explainer::builder(network, model.preprocess())
             .device(device)
             .max_batch(BATCH as usize)
@@ -71,8 +71,8 @@ impl Demo {
             (format!("Why {}?", explanation.target), detail)
         };
         let page = sheet(&seen, METHODS.len(), &explained.explanations, None, text)?.render()?;
-        let path = folder.file("clrp-demo.png")?;
-        page.save_png(&path)?;
+        let path = folder.write("clrp-demo.png", &page.encode_png())?;
+        folder.commit()?;
 
         let digits: Vec<String> = scene.digits.iter().map(describe).collect();
         let device = explainer.device().name();

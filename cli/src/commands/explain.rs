@@ -30,7 +30,7 @@ Examples:
   clrp explain scene.png --model digits --target top2 --json";
 
 const DETAILS: &str = "\
-Files:
+Files, which appear together at the end of the run:
   {stem}_{method}_{class}.png          the coloured map, as large as the network's input
   {stem}_{method}_{class}_overlay.png  half map, half picture (--overlay)
   {stem}_{method}_{class}.npy          float32 (3,H,W): one number for each input value, CLRP after
@@ -188,7 +188,7 @@ impl Explain {
         let target = targets::parse(&self.target, &labels, &chosen.name)?;
         let weights = chosen.weights.as_ref();
         let results = Results::open(&self.output, images, weights)?;
-        let writer = Writer { results, palette, overlay: self.overlay, npy: self.npy };
+        let mut writer = Writer { results, palette, overlay: self.overlay, npy: self.npy };
         let has_max_pools = runner.network.graph().max_pools().next().is_some();
         let setting = Setting {
             model: chosen.name,
@@ -203,29 +203,38 @@ impl Explain {
             let inputs: Vec<_> = pictures.iter().map(|picture| picture.input.clone()).collect();
             let explained = explainer.explain(&inputs, &methods, &target)?;
             for (picture, explained) in pictures.iter().zip(&explained) {
-                let report = self.write(&writer, &labels, methods.len(), picture, explained)?;
-                bar.suspend(|| {
-                    report.warn(has_max_pools);
-                    if self.json { Ok(()) } else { print(report.text(&setting)) }
-                })?;
-                reports.push(report);
+                reports.push(self.write(
+                    &mut writer,
+                    &labels,
+                    methods.len(),
+                    picture,
+                    explained,
+                )?);
             }
             Ok(())
         })?;
+        // The files are there whether or not somebody reads what is printed.
+        writer.results.commit()?;
+        for report in &reports {
+            report.warn(has_max_pools);
+            if !self.json {
+                print(report.text(&setting))?;
+            }
+        }
         if self.json { print_json(&Document::new(&setting, &reports)) } else { Ok(()) }
     }
 
     /// Writes the files of one picture.
     fn write(
         &self,
-        writer: &Writer,
+        writer: &mut Writer,
         labels: &Labels,
         methods: usize,
         picture: &Loaded,
         explained: &Explained,
     ) -> Result<PictureReport> {
         let probabilities = probabilities(&explained.scores);
-        let report = |explanation: &Explanation| -> Result<ExplanationReport> {
+        let mut report = |explanation: &Explanation| -> Result<ExplanationReport> {
             let target = explanation.target;
             Ok(ExplanationReport {
                 method: explanation.method.name(),
@@ -240,7 +249,7 @@ impl Explain {
                 warnings: explanation.warnings()?.into_iter().map(WarningReport::from).collect(),
             })
         };
-        let explanations = explained.explanations.iter().map(report).collect::<Result<_>>()?;
+        let explanations = explained.explanations.iter().map(&mut report).collect::<Result<_>>()?;
         let text = |explanation: &Explanation| {
             let target = explanation.target;
             let detail = format!("class {target}, p {:.3}", probabilities[target]);

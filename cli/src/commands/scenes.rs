@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use clrp::file::{AtomicFile, write_file_atomically};
+use clrp::file::AtomicFile;
 use clrp::image::{Npy, NpyValues, Picture};
 use clrp::scene::{Scene, Split};
 use rayon::prelude::*;
@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::console::progress;
 use crate::failure::{Failure, Result};
 use crate::folder::OutputFolder;
+use crate::options::positive;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +43,7 @@ pub(crate) struct Scenes {
     digits: Digits,
 
     /// How many scenes
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     count: u64,
 
     /// Another seed, other scenes
@@ -129,9 +130,8 @@ impl Scenes {
     }
 
     fn write_pictures(&self, folder: &Path) -> Result<()> {
-        let folder = OutputFolder::open(folder)?;
-        let mut table = AtomicFile::create(folder.file("boxes.csv")?)?;
-        table.write(LABELS_HEADER)?;
+        let mut folder = OutputFolder::open(folder)?;
+        let mut table = LABELS_HEADER.to_vec();
         let png = |scene: &Scene| {
             let picture = Picture::new(scene.side, scene.side, scene.pixels.clone());
             picture.map(|picture| picture.encode_png())
@@ -139,12 +139,14 @@ impl Scenes {
         self.each(
             |index, scene, png| {
                 let name = format!("scene-{index:05}.png");
-                write_file_atomically(folder.file(&name)?, &png?)?;
-                Ok(table.write(&rows(index, scene))?)
+                folder.write(&name, &png?)?;
+                table.extend(rows(index, scene));
+                Ok(())
             },
             png,
         )?;
-        Ok(table.commit()?)
+        folder.write("boxes.csv", &table)?;
+        folder.commit()
     }
 
     /// Draws the scenes and gives them to `write`, in order, with what `prepare` made of them on

@@ -139,7 +139,7 @@ impl Switches {
         };
         // A network without max pools.
         runner.explainer()?.switches(&[])?;
-        let results = Results::open(&self.output, images, chosen.weights.as_ref())?;
+        let mut results = Results::open(&self.output, images, chosen.weights.as_ref())?;
         let setting = Setting {
             model: chosen.name,
             weights: chosen.weights.as_deref().map(shown),
@@ -152,21 +152,22 @@ impl Switches {
         runner.process(images, &bar, |explainer, pictures| {
             let inputs: Vec<_> = pictures.iter().map(|picture| picture.input.clone()).collect();
             for (picture, pools) in pictures.iter().zip(explainer.switches(&inputs)?) {
-                let report = self.write(&results, picture, &pools)?;
-                if !self.json {
-                    bar.suspend(|| print(report.text(&setting)))?;
-                }
-                reports.push(report);
+                reports.push(self.write(&mut results, picture, &pools)?);
             }
             Ok(())
         })?;
-        if self.json { print_json(&Document::new(&setting, &reports)) } else { Ok(()) }
+        // The files are there whether or not somebody reads what is printed.
+        results.commit()?;
+        if self.json {
+            return print_json(&Document::new(&setting, &reports));
+        }
+        reports.iter().try_for_each(|report| print(report.text(&setting)))
     }
 
     /// Draws the page of a picture.
     fn write(
         &self,
-        results: &Results,
+        results: &mut Results,
         picture: &Loaded,
         pools: &[PoolSwitches],
     ) -> Result<PictureReport> {
@@ -178,7 +179,8 @@ impl Switches {
         }
         let sheet = Sheet { captions: Vec::new(), rows };
         let page = sheet.render().map_err(|error| Failure::about(&picture.path, error))?;
-        let sheet = results.save(&format!("{}-switches.png", stem(&picture.path)), &page)?;
+        let sheet =
+            results.write(&format!("{}-switches.png", stem(&picture.path)), &page.encode_png())?;
         let (image, input) = (shown(&picture.path), Input::of(picture));
         Ok(PictureReport { image, input, pools: reports, sheet })
     }
