@@ -20,8 +20,17 @@ use crate::foreign::{Misfit, shown};
 /// The most numbers of one layer's output.
 const MOST_NUMBERS: usize = 1 << 32;
 
-/// How many times the file's bytes all copies and computed numbers together may take.
+/// The most integers of one attribute: each picture has few axes, each split few parts.
+const MOST_INTS: usize = 4096;
+
+/// How many times the file's bytes all copies, computed numbers and layers together may take.
 pub(super) const EXPANSION: usize = 16;
+
+/// What they may take in any file.
+pub(super) const BASE: usize = 1 << 16;
+
+/// What a layer counts for, besides its name: no more than the shortest node makes room for.
+const LAYER: usize = 192;
 
 /// A model on its way to a network.
 #[derive(Debug)]
@@ -204,13 +213,19 @@ impl<'a> Importer<'a> {
         attribute: &str,
         input: usize,
     ) -> Result<Option<Vec<i64>>> {
+        let few = |values: &[i64]| match values.len() {
+            0..=MOST_INTS => Ok(Some(values.to_vec())),
+            count => {
+                let expected = format!("at most {MOST_INTS} integers as `{attribute}`");
+                Err(node.error(expected, count.to_string()))
+            }
+        };
         if let Some(values) = node.ints(attribute)? {
-            return Ok(Some(values.to_vec()));
+            return few(values);
         }
         let Some(constant) = self.constant(node, input)? else { return Ok(None) };
-        let values = constant.as_ints().map(<[i64]>::to_vec);
-        let values = values.filter(|_| constant.dims.len() < 2);
-        values.map(Some).ok_or_else(|| node.error(format!("integers as `{attribute}`"), "others"))
+        let values = constant.as_ints().filter(|_| constant.dims.len() < 2);
+        few(values.ok_or_else(|| node.error(format!("integers as `{attribute}`"), "others"))?)
     }
 
     /// A number from an attribute or, in newer models, from an input.
@@ -239,6 +254,10 @@ impl<'a> Importer<'a> {
         op: Op,
         inputs: &[NodeId],
     ) -> Result<NodeId> {
+        self.storage.charge(LAYER + name.len()).ok_or_else(|| {
+            let found = format!("more than {}", self.graph.nodes().len());
+            node.error("layers in proportion to the file", found)
+        })?;
         let id = self.graph.push(name, op, inputs).map_err(|error| node.layer_error(error))?;
         let shape = self.graph.node(id).shape;
         if shape.len() > MOST_NUMBERS {

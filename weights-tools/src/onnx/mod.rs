@@ -11,7 +11,8 @@
 //!
 //! A file from a stranger costs no more than time and memory in proportion to its size: its
 //! messages are checked before they are parsed (some 100 bytes for each of the file at most), and
-//! copies and computed constants together take at most 16 times its bytes.
+//! copies, computed constants and layers together count for at most 16 times its bytes and a
+//! little more.
 
 mod constant;
 mod error;
@@ -42,7 +43,7 @@ pub use self::metadata::Hints;
 
 use self::constant::Storage;
 use self::external::DataFiles;
-use self::import::{EXPANSION, Importer};
+use self::import::{BASE, EXPANSION, Importer};
 use self::plan::Plan;
 use self::value::{Activation, Form, Value};
 use crate::foreign::{self, shown};
@@ -140,7 +141,8 @@ fn import(
     let picture = input.picture(file, options.input, comes_channels_last(&plan, name))?;
 
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let storage = Storage { bytes, map, room: bytes.len().saturating_mul(EXPANSION) };
+    let room = bytes.len().saturating_mul(EXPANSION).saturating_add(BASE);
+    let storage = Storage { bytes, map, room };
     let layers = Graph::new(stem.unwrap_or_default(), picture.shape);
     let first = Activation { layer: layers.input(), dims: picture.dims, form: picture.form };
     let batch = first.batch();

@@ -38,9 +38,10 @@ impl<'a> Plan<'a> {
             expected,
             found,
         };
-        if graph.node.len() > MOST_NODES {
+        let count = count(graph);
+        if count > MOST_NODES {
             let expected = format!("at most {MOST_NODES} nodes");
-            return Err(error("the graph", expected, graph.node.len().to_string()));
+            return Err(error("the graph", expected, count.to_string()));
         }
         let outputs: Vec<&str> = graph.output.iter().filter_map(|o| o.name.as_deref()).collect();
         let listed = || {
@@ -131,11 +132,20 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What a node takes, with what the graphs in its attributes take of those around them; nesting
-/// has an end, as the bytes were checked.
+/// How many nodes a graph has, with those of the graphs in their attributes.
+fn count(graph: &GraphProto) -> usize {
+    graph.node.iter().map(|node| 1 + inner(node).map(count).sum::<usize>()).sum()
+}
+
+/// The graphs in a node's attributes; nesting has an end, as the bytes were checked.
+fn inner(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+    node.attribute.iter().filter_map(|attribute| attribute.g.as_ref())
+}
+
+/// What a node takes, with what the graphs in its attributes take of those around them.
 fn inputs(node: &NodeProto) -> Vec<&str> {
     let mut names: Vec<&str> = values(&node.input).collect();
-    for graph in node.attribute.iter().filter_map(|attribute| attribute.g.as_ref()) {
+    for graph in inner(node) {
         names.extend(graph.node.iter().flat_map(inputs));
         names.extend(graph.output.iter().filter_map(|output| output.name.as_deref()));
     }

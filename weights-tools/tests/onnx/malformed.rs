@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use clrp_weights::onnx::{Options, from_bytes};
 
 use crate::allocation::{allowed, measured};
-use crate::encoder::{Model, int, ints};
+use crate::encoder::{Model, Value, attribute, int, ints};
 use crate::exports::{exports, folder};
 use crate::random::Random;
+use crate::refused;
 
 /// The most memory per byte of a model: what the parser makes of its messages, and copies.
 const PER_BYTE: usize = 128;
@@ -220,4 +221,64 @@ fn what_takes_few_bytes_takes_little_memory() {
     }
     let chain = chain.node("GlobalAveragePool", &["4000"], &["y"], &[]);
     assert!(check("a chain", &chain.bytes()));
+}
+
+/// As [`check`], of a model that is refused, with what is said of it.
+fn check_refused(what: &str, model: &Model, expected: &str) {
+    assert!(!check(what, &model.bytes()), "{what}");
+    let error = refused(model);
+    assert!(error.contains(expected), "{what}: {error}");
+}
+
+#[test]
+fn few_nodes_do_not_become_many_layers() {
+    let stacked = vec!["u"; 10_000];
+    let mut sums = Model::new()
+        .input(&[1, 1, 8, 6])
+        .longs("axes", &[4])
+        .node("Unsqueeze", &["x", "axes"], &["u"], &[])
+        .node("Concat", &stacked, &["s"], &[int("axis", 4)]);
+    let mut last = "x".to_owned();
+    for i in 0..100 {
+        let (sum, next) = (format!("s{i}"), format!("n{i}"));
+        sums = sums.node("ReduceSum", &["s", "axes"], &[&sum], &[int("keepdims", 0)]).node(
+            "Add",
+            &[&last, &sum],
+            &[&next],
+            &[],
+        );
+        last = next;
+    }
+    let sums = sums.node("GlobalAveragePool", &[&last], &["y"], &[]);
+    check_refused(
+        "sums of a stack",
+        &sums,
+        "expected layers in proportion to the file, found more",
+    );
+}
+
+#[test]
+fn a_long_shape_is_not_kept_behind_every_node() {
+    let mut views = Model::new()
+        .input(&[1, 3, 1, 1])
+        .longs("ones", &[&[1, 3][..], &vec![1; 3000]].concat())
+        .node("Reshape", &["x", "ones"], &["0"], &[]);
+    for i in 0..1000 {
+        views = views.named("", "Identity", "", &[&i.to_string()], &[&(i + 1).to_string()], &[]);
+    }
+    let views = views.node("Flatten", &["1000"], &["y"], &[]);
+    check_refused("ones", &views, "expected a shape of at most 8 sizes, found [1, 3, 1, 1");
+    let axes = vec![0; 10_000];
+    let axes = Model::new().longs("axes", &axes).node("Squeeze", &["x", "axes"], &["y"], &[]);
+    check_refused("axes", &axes, "expected at most 4096 integers as `axes`, found 10000");
+}
+
+#[test]
+fn nodes_of_branches_are_counted() {
+    let branch = (0..9000)
+        .fold(Model::new(), |model, _| model.named("", "Identity", "", &["x"], &["y"], &[]));
+    let graph = || Value::Graph(branch.graph());
+    let branches = [attribute("then_branch", &graph()), attribute("else_branch", &graph())];
+    let model = Model::new().longs("c", &[1]).node("If", &["c"], &["y"], &branches);
+    check_refused("branches", &model, "the graph: expected at most 16384 nodes, found 18001");
 }

@@ -64,13 +64,7 @@ fn folded<'a>(
         }
         "Reshape" => {
             let wanted = importer.ints(node, "shape", 1)?.unwrap_or_default();
-            let keep_zero = node.flag("allowzero", false)?;
-            let dims = reshape::resolve(&wanted, &first.dims, keep_zero);
-            let dims = dims.filter(|dims| dims.len() <= tensor::RANK).ok_or_else(|| {
-                let expected = format!("a shape of as many numbers as {}", listed(&first.dims));
-                node.error(expected, listed(&wanted))
-            })?;
-            first.with(name, dims)
+            first.with(name, reshape::resolve(node, &wanted, &first.dims)?)
         }
         "Transpose" => select::transpose(importer, node, first)?,
         "Gather" => select::gather(importer, node, first)?,

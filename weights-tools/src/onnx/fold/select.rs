@@ -137,7 +137,9 @@ pub(in super::super) fn slices<'a>(
     let steps = importer.ints(node, "steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || steps.contains(&0) {
         let expected = "as many starts as ends, axes and steps, which are not 0";
-        return Err(node.error(expected, format!("{} starts, steps {steps:?}", starts.len())));
+        return Err(
+            node.error(expected, format!("{} starts, steps {}", starts.len(), listed(&steps)))
+        );
     }
     let mut slices: Vec<Steps> =
         dims.iter().map(|&count| Steps { start: 0, step: 1, count }).collect();

@@ -5,6 +5,7 @@ use clrp::graph::Op;
 use super::super::error::{Result, listed};
 use super::super::import::Importer;
 use super::super::node::Node;
+use super::super::tensor;
 use super::super::value::{Activation, Form};
 
 pub(super) fn flatten<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
@@ -38,22 +39,30 @@ pub(super) fn reshape<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
     let x = importer.activation(node, 0)?;
     let wanted = importer.ints(node, "shape", 1)?;
     let wanted = wanted.ok_or_else(|| node.error("a shape as input 1", "none"))?;
-    let keep_zero = node.flag("allowzero", false)?;
-    let dims = resolve(&wanted, &x.dims, keep_zero);
-    let dims = dims.ok_or_else(|| {
-        let expected = format!("a shape of as many numbers as {}", listed(&x.dims));
-        node.error(expected, listed(&wanted))
-    })?;
+    let dims = resolve(node, &wanted, &x.dims)?;
     reshaped(importer, node, x, dims)
 }
 
-/// ONNX's shape with 0 for a size that stays and -1 for the one that is left.
+/// ONNX's shape with 0 for a size that stays, unless the node's `allowzero` says otherwise, and -1
+/// for the one that is left.
 pub(in super::super) fn resolve(
+    node: Node<'_>,
     wanted: &[i64],
     from: &[usize],
-    keep_zero: bool,
-) -> Option<Vec<usize>> {
-    let count = from.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))?;
+) -> Result<Vec<usize>> {
+    if wanted.len() > tensor::RANK {
+        let expected = format!("a shape of at most {} sizes", tensor::RANK);
+        return Err(node.error(expected, listed(wanted)));
+    }
+    let keep_zero = node.flag("allowzero", false)?;
+    resolved(wanted, from, keep_zero).ok_or_else(|| {
+        let expected = format!("a shape of as many numbers as {}", listed(from));
+        node.error(expected, listed(wanted))
+    })
+}
+
+fn resolved(wanted: &[i64], from: &[usize], keep_zero: bool) -> Option<Vec<usize>> {
+    let count = product(from)?;
     let mut dims = Vec::new();
     let mut open = None;
     for (i, &size) in wanted.iter().enumerate() {
@@ -64,12 +73,11 @@ pub(in super::super) fn resolve(
             size => usize::try_from(size).ok()?,
         });
     }
-    let known = dims.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))?;
+    let known = product(&dims)?;
     if let Some(open) = open {
         dims[open] = count.checked_div(known)?;
     }
-    let found = dims.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))?;
-    (found == count).then_some(dims)
+    (product(&dims) == Some(count)).then_some(dims)
 }
 
 /// The activation with other sizes; both shapes hold as many numbers.
@@ -135,6 +143,11 @@ fn grouping(dims: &[usize], planes: [usize; 4]) -> Option<usize> {
     let area: usize = rest.iter().product();
     let fits = first == batch && groups * of_group == channels && area == height * width;
     fits.then_some(groups)
+}
+
+/// How many numbers sizes stand for, if that can be counted.
+fn product(dims: &[usize]) -> Option<usize> {
+    dims.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))
 }
 
 fn without_ones(dims: &[usize]) -> Vec<usize> {
@@ -221,11 +234,11 @@ pub(in super::super) fn unsqueezed(
     dims: &[usize],
     axes: Option<&[i64]>,
 ) -> Result<Vec<usize>> {
-    const MOST: usize = 8;
     let given = axes.unwrap_or_default();
     let rank = dims.len() + given.len();
-    if given.is_empty() || rank > MOST {
-        return Err(node.error(format!("axes for at most {MOST} dimensions"), listed(given)));
+    if given.is_empty() || rank > tensor::RANK {
+        let expected = format!("axes for at most {} dimensions", tensor::RANK);
+        return Err(node.error(expected, listed(given)));
     }
     let axes: Result<Vec<usize>> = given.iter().map(|&axis| node.axis(axis, rank)).collect();
     let axes = axes?;
