@@ -231,6 +231,19 @@ fn uses_that_are_not_known() {
             "expected a flattening, or channels in groups and back, found [1, 3, 8, 6] to [1, 48, 3]",
         ),
         (
+            "Flatten",
+            // 2^64 numbers.
+            Model::new()
+                .input(&[65536, 1, 16384, 16384])
+                .longs("pads", &[0, 0, 24576, 24576, 0, 0, 24576, 24576])
+                .longs("axes", &[4])
+                .node("Pad", &["x", "pads"], &["p"], &[])
+                .node("Unsqueeze", &["p", "axes"], &["u"], &[])
+                .node("Concat", &["u"; 65536], &["s"], &[int("axis", 4)])
+                .node("Flatten", &["s"], &["y"], &[int("axis", 0)]),
+            "expected a shape that can be counted, found [65536, 1, 65536, 65536, 65536]",
+        ),
+        (
             "Reshape",
             three().node("Reshape", &["x", "x"], &["y"], &[]),
             "expected a constant as input 1, found a computed value",

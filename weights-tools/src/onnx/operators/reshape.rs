@@ -15,7 +15,9 @@ pub(super) fn flatten<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
         end if usize::try_from(end) == Ok(rank) => rank,
         axis => node.axis(axis, rank)?,
     };
-    let dims = vec![x.dims[..axis].iter().product(), x.dims[axis..].iter().product()];
+    let (outer, inner) = x.dims.split_at(axis);
+    let dims = product(outer).zip(product(inner)).map(|(outer, inner)| vec![outer, inner]);
+    let dims = dims.ok_or_else(|| node.error("a shape that can be counted", listed(&x.dims)))?;
     if x.dims.len() == 4 && x.form == Form::Plain && dims[0] == x.batch() {
         return flat(importer, node, &x, dims);
     }
@@ -140,8 +142,9 @@ fn reshaped<'a>(
 fn grouping(dims: &[usize], planes: [usize; 4]) -> Option<usize> {
     let [batch, channels, height, width] = planes;
     let (&[first, groups, of_group], rest) = dims.split_first_chunk::<3>()?;
-    let area: usize = rest.iter().product();
-    let fits = first == batch && groups * of_group == channels && area == height * width;
+    let fits = first == batch
+        && product(&[groups, of_group]) == Some(channels)
+        && product(rest) == product(&[height, width]);
     fits.then_some(groups)
 }
 
