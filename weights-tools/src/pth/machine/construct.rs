@@ -5,6 +5,9 @@ use crate::foreign::shown;
 use crate::pth::error::Result;
 use crate::pth::value::{Global, Id, Rebuilt, StorageRef, TensorRef, Value};
 
+/// The longest key of a storage: torch's are numbers, and they are looked up for every tensor.
+const KEY: usize = 256;
+
 const NUMPY_DTYPE: &str = "a NumPy dtype";
 
 impl Machine<'_, '_> {
@@ -239,8 +242,11 @@ impl Machine<'_, '_> {
         let &Value::Global(Global::Storage(element)) = self.get(class) else {
             return Err(self.unlike("a storage's class", class));
         };
-        if self.get(key).text().is_none() {
-            return Err(self.unlike("a storage's key as text", key));
+        let text = self.get(key).text();
+        let text = text.ok_or_else(|| self.unlike("a storage's key as text", key))?;
+        if text.len() > KEY {
+            let expected = format!("a storage's key of at most {KEY} bytes");
+            return Err(self.cursor.error(expected, text.len().to_string()));
         }
         let count =
             self.get(count).index().ok_or_else(|| self.unlike("a count of 0 or more", count))?;

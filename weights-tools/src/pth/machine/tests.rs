@@ -356,3 +356,15 @@ fn bombs_do_no_harm() {
     assert!(fails(&tuples).contains(MEMORY));
     assert!(fails(&b"]0".repeat(1 << 20)).contains(MEMORY));
 }
+
+#[test]
+fn keys_of_storages_are_short() {
+    let of_key = |length: u16| {
+        let start = b"(U\x07storagectorch\nFloatStorage\nX".to_vec();
+        let key = [&u32::from(length).to_le_bytes()[..], &vec![b'0'; length.into()]].concat();
+        [start, key, b"U\x03cpuK\x06tQ.".to_vec()].concat()
+    };
+    assert!(reads(&of_key(256)).starts_with("storage '000"));
+    let error = fails(&of_key(257));
+    assert!(error.contains("expected a storage's key of at most 256 bytes, found 257"), "{error}");
+}
