@@ -77,7 +77,7 @@ pub enum Error {
     },
 
     /// A weight of a number type that is not supported.
-    #[error("`{file}`: weight `{name}` has type {found}, expected F32, F16 or BF16")]
+    #[error("`{file}`: weight `{name}` has type {found}, expected F32, F16, BF16 or F64")]
     WeightType {
         /// Where the weights come from.
         file: String,

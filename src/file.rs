@@ -1,4 +1,6 @@
-//! Whole files: read up to a limit, written so that they appear complete or not at all.
+//! Whole files: read up to a limit, mapped, written so that they appear complete or not at all.
+
+mod mapped;
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
@@ -8,6 +10,8 @@ use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
+
+pub use self::mapped::MappedFile;
 
 /// Opens a file to read as much of it as is wanted.
 pub(crate) fn open_file(path: &Path) -> Result<BufReader<File>> {

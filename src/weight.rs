@@ -6,6 +6,7 @@ use std::sync::Arc;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::file::MappedFile;
 use crate::kernels::linear::Rows;
 use crate::num::Float;
 
@@ -56,7 +57,7 @@ enum Storage {
     Bits16(Arc<Vec<u16>>),
     F64(Arc<Vec<f64>>),
     /// Aligned for the type; checked when made.
-    Mapped(Arc<memmap2::Mmap>, Range<usize>),
+    Mapped(MappedFile, Range<usize>),
 }
 
 impl std::fmt::Debug for Storage {
@@ -107,13 +108,32 @@ impl Weight {
         Self { name: name.into(), shape: shape.to_vec(), dtype, storage }
     }
 
+    /// A weight made in memory from the bytes of its numbers in the little-endian order.
+    ///
+    /// # Panics
+    /// If the bytes are not as many as the shape says.
+    pub fn from_le_bytes(
+        name: impl Into<String>,
+        shape: &[usize],
+        dtype: Dtype,
+        bytes: &[u8],
+    ) -> Self {
+        match dtype {
+            Dtype::F32 => Self::from_f32(name, shape, numbers(bytes, f32::from_le_bytes)),
+            Dtype::F16 | Dtype::BF16 => {
+                Self::from_bits16(name, shape, dtype, numbers(bytes, u16::from_le_bytes))
+            }
+            Dtype::F64 => Self::from_f64(name, shape, numbers(bytes, f64::from_le_bytes)),
+        }
+    }
+
     /// A weight in the given bytes of a mapped file, if they are as many as the shape says.
     /// Bytes that are not aligned for their type are copied.
     pub fn mapped(
         name: impl Into<String>,
         shape: &[usize],
         dtype: Dtype,
-        map: &Arc<memmap2::Mmap>,
+        map: &MappedFile,
         range: Range<usize>,
     ) -> Option<Self> {
         let count = shape.iter().try_fold(1_usize, |a, &b| a.checked_mul(b))?;
@@ -121,15 +141,10 @@ impl Weight {
         if count.checked_mul(dtype.size())? != bytes.len() {
             return None;
         }
-        let aligned = (bytes.as_ptr() as usize).is_multiple_of(dtype.size());
-        let storage = match dtype {
-            _ if aligned => Storage::Mapped(map.clone(), range),
-            Dtype::F32 => Storage::F32(Arc::new(bytemuck::pod_collect_to_vec(bytes))),
-            Dtype::F16 | Dtype::BF16 => {
-                Storage::Bits16(Arc::new(bytemuck::pod_collect_to_vec(bytes)))
-            }
-            Dtype::F64 => Storage::F64(Arc::new(bytemuck::pod_collect_to_vec(bytes))),
-        };
+        if !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
+            return Some(Self::from_le_bytes(name, shape, dtype, bytes));
+        }
+        let storage = Storage::Mapped(map.clone(), range);
         Some(Self { name: name.into(), shape: shape.to_vec(), dtype, storage })
     }
 
@@ -190,19 +205,9 @@ impl Weight {
     /// Lets go of memory that holds nothing but a copy of a mapped file; it comes back when the
     /// numbers are read again. For weights that were copied into another order, or are not read for
     /// a while.
-    #[cfg_attr(unix, expect(unsafe_code, reason = "advice on memory is unsafe"))]
     pub fn release(&self) {
-        #[cfg(unix)]
         if let Storage::Mapped(map, range) = &self.storage {
-            // SAFETY: the map is of a file and read-only, so that pages which are dropped come back
-            // as they were. It is advice: nobody minds if it is not taken.
-            let _ = unsafe {
-                map.unchecked_advise_range(
-                    memmap2::UncheckedAdvice::DontNeed,
-                    range.start,
-                    range.len(),
-                )
-            };
+            map.release(range);
         }
     }
 
@@ -289,6 +294,13 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// The numbers that bytes stand for, all of them.
+fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let (numbers, rest) = bytes.as_chunks();
+    assert!(rest.is_empty(), "bytes of a weight");
+    numbers.iter().map(|bytes| number(*bytes)).collect()
+}
+
 /// Where the first value lies that `sought` holds of. Whole chunks are tested without a branch, at
 /// the speed of memory: weights are many and nearly always fine.
 fn position<T: Sync>(values: &[T], sought: impl Fn(&T) -> bool + Sync) -> Option<usize> {
@@ -304,8 +316,9 @@ mod tests {
 
     #[test]
     fn weights_that_start_at_one_place_are_told_apart() {
-        let map = memmap2::MmapMut::map_anon(64).and_then(memmap2::MmapMut::make_read_only);
-        let map = Arc::new(map.expect("64 bytes"));
+        let file = tempfile::NamedTempFile::new().expect("there is room");
+        file.as_file().set_len(64).expect("there is room");
+        let map = MappedFile::open(file.path()).expect("it is a file");
         let at_start = |shape: &[usize], dtype: Dtype| {
             let bytes = shape.iter().product::<usize>() * dtype.size();
             let weight = Weight::mapped("w", shape, dtype, &map, 0..bytes).expect("it fits");

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
 use super::{Graph, Node, Op};
 use crate::error::{Error, Result};
+use crate::file::MappedFile;
 use crate::weight::{Dtype, Weight};
 
 /// A weight that a network needs.
@@ -68,7 +68,9 @@ pub(super) fn specs_of(graph: &Graph, node: &Node) -> Vec<WeightSpec> {
 
 /// What is wrong about the bytes of a file: mostly that some are missing.
 fn describe(bytes: &[u8], error: &SafeTensorError) -> String {
-    let Some((start, rest)) = bytes.split_first_chunk() else { return error.to_string() };
+    let Some((start, rest)) = bytes.split_first_chunk() else {
+        return format!("it has {} bytes", bytes.len());
+    };
     let (length, found) = (u64::from_le_bytes(*start), bytes.len() as u64);
     let header = usize::try_from(length).ok().and_then(|length| rest.get(..length));
     if header.is_none() && rest.starts_with(b"{") {
@@ -109,51 +111,41 @@ impl Weights {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let unreadable = |source| Error::File { action: "read", path: path.to_path_buf(), source };
-        let malformed = |found: String| Error::Malformed {
-            path: path.to_path_buf(),
-            expected: "safetensors file",
-            found,
-        };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(malformed("it is not a regular file".to_owned()));
-        }
-        if metadata.len() < 8 {
-            return Err(malformed(format!("it has {} bytes", metadata.len())));
-        }
-        let map = Arc::new(map(&file).map_err(unreadable)?);
-        let tensors =
-            SafeTensors::deserialize(&map).map_err(|error| malformed(describe(&map, &error)))?;
+        let map = MappedFile::open(path).map_err(unreadable)?;
         let base = map.as_ptr() as usize;
-        let weights = tensors.iter().map(|(name, view)| {
+        Self::deserialized(path, &map, |name, view, dtype| {
             let start = view.data().as_ptr() as usize - base;
-            let range = start..start + view.data().len();
-            let found = usable(&view)
-                .and_then(|dtype| Weight::mapped(name, view.shape(), dtype, &map, range));
-            (name.to_owned(), found.map_or_else(|| of_type(&view), Found::Usable))
-        });
-        Ok(Self { source: path.display().to_string(), found: weights.collect() })
+            Weight::mapped(name, view.shape(), dtype, &map, start..start + view.data().len())
+        })
     }
 
-    /// Reads a safetensors file that is in memory; the numbers are widened to 32 bit.
+    /// As [`open`](Self::open), from a file in memory, which is copied as far as it holds weights.
     ///
     /// # Errors
     /// [`Error::Malformed`] if it is not safetensors; `source` names it.
     pub fn from_bytes(source: &str, bytes: &[u8]) -> Result<Self> {
+        Self::deserialized(Path::new(source), bytes, |name, view, dtype| {
+            Some(Weight::from_le_bytes(name, view.shape(), dtype, view.data()))
+        })
+    }
+
+    /// The tensors of a safetensors file; `weight` makes those that can be used.
+    fn deserialized(
+        path: &Path,
+        bytes: &[u8],
+        weight: impl Fn(&str, &TensorView<'_>, Dtype) -> Option<Weight>,
+    ) -> Result<Self> {
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| Error::Malformed {
-            path: source.into(),
+            path: path.to_path_buf(),
             expected: "safetensors file",
             found: describe(bytes, &error),
         })?;
-        let weights = tensors.iter().map(|(name, view)| {
-            let found = match usable(&view) {
-                Some(dtype) => Found::Usable(widened(name, &view, dtype)),
-                None => of_type(&view),
-            };
-            (name.to_owned(), found)
+        let found = tensors.iter().map(|(name, view)| {
+            let usable = usable(&view).and_then(|dtype| weight(name, &view, dtype));
+            let of_type = || Found::OfType(format!("{:?}", view.dtype()));
+            (name.to_owned(), usable.map_or_else(of_type, Found::Usable))
         });
-        Ok(Self { source: source.to_owned(), found: weights.collect() })
+        Ok(Self { source: path.display().to_string(), found: found.collect() })
     }
 
     /// Weights made in memory; `source` names them in errors.
@@ -298,12 +290,6 @@ impl Weights {
     }
 }
 
-#[expect(unsafe_code, reason = "a mapped file is only sound while nobody shortens or changes it")]
-fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
-    // SAFETY: the map is read-only; that the file stays as it is, is stated in `Weights::open`.
-    unsafe { memmap2::Mmap::map(file) }
-}
-
 fn usable(view: &TensorView<'_>) -> Option<Dtype> {
     if view.dtype() == safetensors::Dtype::F32 {
         Some(Dtype::F32)
@@ -316,26 +302,6 @@ fn usable(view: &TensorView<'_>) -> Option<Dtype> {
     } else {
         None
     }
-}
-
-fn of_type(view: &TensorView<'_>) -> Found {
-    Found::OfType(format!("{:?}", view.dtype()))
-}
-
-fn widened(name: &str, view: &TensorView<'_>, dtype: Dtype) -> Weight {
-    let pairs = || view.data().as_chunks::<2>().0.iter();
-    let values = match dtype {
-        Dtype::F32 => {
-            view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-        }
-        Dtype::F16 => pairs().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::BF16 => pairs().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::F64 => {
-            let eights = view.data().as_chunks::<8>().0.iter();
-            eights.map(|b| f64::from_le_bytes(*b) as f32).collect()
-        }
-    };
-    Weight::from_f32(name, view.shape(), values)
 }
 
 /// A graph with its weights. Cheap to clone: the numbers are shared.

@@ -181,8 +181,7 @@ def main():
         state = state_of(torch.load(path, weights_only=False))
         expected = {}
         for name, tensor in state.items():
-            tensor = tensor.detach().clone(memory_format=torch.contiguous_format)
-            expected[name] = tensor.float() if tensor.dtype == torch.float64 else tensor
+            expected[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
         save_file(expected, path.with_suffix(path.suffix + ".safetensors"))
         content = path.read_bytes()
         print(f"{path}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")

@@ -73,11 +73,11 @@ pub fn convert(weights: &Weights, path: &Path, to_f16: bool) -> Result<Summary, 
         .collect();
     for stored in stored.iter().filter(|stored| stored.to_f16) {
         let weight = stored.weight;
-        let number = |i: usize| weight.values().get::<f32>(i);
-        let too_large = (0..weight.len()).find(|&i| f16::from_f32(number(i)).is_infinite());
+        let number = |i: usize| weight.values().get::<f64>(i);
+        let too_large = (0..weight.len()).find(|&i| rounded(number(i)).is_infinite());
         if let Some(index) = too_large {
             let (file, name) = (weights.source().to_owned(), weight.name().to_owned());
-            return Err(Error::TooLarge { file, name, index, found: number(index) });
+            return Err(Error::TooLarge { file, name, index, found: number(index) as f32 });
         }
     }
     let tensors = stored
@@ -104,6 +104,21 @@ pub fn convert(weights: &Weights, path: &Path, to_f16: bool) -> Result<Summary, 
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     Ok(Summary { tensors, bytes, sha256: sha256_file(path)? })
+}
+
+/// The number of 16 bits that is nearest. On the way the number is rounded to the odd one of its
+/// two neighbours of 32 bits, so that what lies beside a tie is not taken for one.
+fn rounded(number: f64) -> f16 {
+    let near = number as f32;
+    let exact = f64::from(near);
+    let is_odd = near.to_bits() & 1 == 1;
+    f16::from_f32(if exact == number || is_odd || !near.is_finite() {
+        near
+    } else if exact.abs() < number.abs() {
+        f32::from_bits(near.to_bits() + 1)
+    } else {
+        f32::from_bits(near.to_bits() - 1)
+    })
 }
 
 /// A weight on its way into the file.
@@ -136,7 +151,7 @@ impl View for &Stored<'_> {
     fn data(&self) -> Cow<'_, [u8]> {
         let values = self.weight.values();
         if self.to_f16 {
-            let half = |i| f16::from_f32(values.get(i)).to_le_bytes();
+            let half = |i| rounded(values.get(i)).to_le_bytes();
             return (0..self.weight.len()).flat_map(half).collect();
         }
         // Safetensors are little-endian, as are the machines that run this.
@@ -177,6 +192,21 @@ mod tests {
         assert_eq!(summary.bytes as u64, std::fs::metadata(&path).expect("it is there").len());
         assert_eq!(summary.tensors.len(), 2);
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn numbers_of_64_bits_are_rounded_once() {
+        // Between 1 and the next number of 16 bits, 1 + 2^-10.
+        let tie = 1.0 + 2.0_f64.powi(-11);
+        let step = 2.0_f64.powi(-40);
+        let of = |number: f64| rounded(number).to_f64();
+        assert_eq!([of(tie), of(-tie)], [1.0, -1.0]);
+        assert_eq!(of(tie + step), 1.0 + 2.0_f64.powi(-10));
+        assert_eq!(of(-tie - step), -1.0 - 2.0_f64.powi(-10));
+        assert_eq!(of(1.0 + 3.0 * 2.0_f64.powi(-11) - step), 1.0 + 2.0_f64.powi(-10));
+        assert_eq!([of(0.1), of(65504.0), of(1e-300)], [f16::from_f32(0.1).to_f64(), 65504.0, 0.0]);
+        assert!(rounded(65520.0).is_infinite() && rounded(1e300).is_infinite());
+        assert!(rounded(f64::NAN).is_nan());
     }
 
     #[test]

@@ -20,7 +20,7 @@ Examples:
   clrp convert mine.onnx mine.safetensors
 
 Prints the tensors, and the file's bytes and SHA-256. With --f16, matrices and filters get 16 bits;
-biases and batch norm keep 32.";
+biases and batch norm keep their type.";
 
 /// Arguments of `clrp convert`.
 #[derive(Debug, Args)]

@@ -3,50 +3,20 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 
+use clrp::file::MappedFile;
 use clrp::weight::{Dtype, Weight};
 use half::{bf16, f16};
-use memmap2::Mmap;
 use rten_onnx::onnx::DataType;
 
-/// A type of floating-point numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Float {
-    F16,
-    BF16,
-    F32,
-    F64,
-}
-
-impl Float {
-    pub(super) fn of(data_type: DataType) -> Option<Self> {
-        match data_type {
-            DataType::FLOAT16 => Some(Float::F16),
-            DataType::BFLOAT16 => Some(Float::BF16),
-            DataType::FLOAT => Some(Float::F32),
-            DataType::DOUBLE => Some(Float::F64),
-            _ => None,
-        }
-    }
-
-    /// Bytes of a number.
-    pub(super) const fn size(self) -> usize {
-        match self {
-            Float::F16 | Float::BF16 => 2,
-            Float::F32 => 4,
-            Float::F64 => 8,
-        }
-    }
-
-    /// The type that weights have for it.
-    const fn dtype(self) -> Dtype {
-        match self {
-            Float::F16 => Dtype::F16,
-            Float::BF16 => Dtype::BF16,
-            Float::F32 => Dtype::F32,
-            Float::F64 => Dtype::F64,
-        }
+/// The type that weights have for one of floating-point numbers.
+pub(super) fn float(data_type: DataType) -> Option<Dtype> {
+    match data_type {
+        DataType::FLOAT16 => Some(Dtype::F16),
+        DataType::BFLOAT16 => Some(Dtype::BF16),
+        DataType::FLOAT => Some(Dtype::F32),
+        DataType::DOUBLE => Some(Dtype::F64),
+        _ => None,
     }
 }
 
@@ -56,7 +26,7 @@ pub(super) enum Place {
     /// In the model's file.
     Model(Range<usize>),
     /// In a data file.
-    Mapped(Arc<Mmap>, Range<usize>),
+    Mapped(MappedFile, Range<usize>),
     /// In memory.
     Owned(Rc<Vec<u8>>),
 }
@@ -69,7 +39,7 @@ pub(super) enum Numbers {
     /// Computed.
     Floats(Rc<Vec<f64>>),
     /// As they are in the file, of little-endian order.
-    Stored(Float, Place),
+    Stored(Dtype, Place),
 }
 
 /// A tensor that is known before the model runs. The numbers are as many as the sizes say.
@@ -119,7 +89,7 @@ impl Constant {
 #[derive(Debug)]
 pub(super) struct Storage<'a> {
     pub(super) bytes: &'a [u8],
-    pub(super) map: Option<&'a Arc<Mmap>>,
+    pub(super) map: Option<&'a MappedFile>,
     pub(super) room: usize,
 }
 
@@ -143,14 +113,38 @@ impl Storage<'_> {
         match &constant.numbers {
             Numbers::Ints(values) => values[i] as f64,
             Numbers::Floats(values) => values[i],
-            Numbers::Stored(float, place) => {
-                let bytes = &self.stored(place)[i * float.size()..];
-                match float {
-                    Float::F16 => f16::from_le_bytes(start(bytes)).to_f64(),
-                    Float::BF16 => bf16::from_le_bytes(start(bytes)).to_f64(),
-                    Float::F32 => f32::from_le_bytes(start(bytes)).into(),
-                    Float::F64 => f64::from_le_bytes(start(bytes)),
+            Numbers::Stored(dtype, place) => {
+                let bytes = &self.stored(place)[i * dtype.size()..];
+                match dtype {
+                    Dtype::F16 => f16::from_le_bytes(start(bytes)).to_f64(),
+                    Dtype::BF16 => bf16::from_le_bytes(start(bytes)).to_f64(),
+                    Dtype::F32 => f32::from_le_bytes(start(bytes)).into(),
+                    Dtype::F64 => f64::from_le_bytes(start(bytes)),
                 }
+            }
+        }
+    }
+
+    /// The numbers at those places of the row, as they are stored.
+    pub(super) fn picked(
+        &self,
+        constant: &Constant,
+        places: impl Iterator<Item = usize>,
+    ) -> Numbers {
+        match &constant.numbers {
+            Numbers::Ints(values) => {
+                Numbers::Ints(Rc::new(places.map(|place| values[place]).collect()))
+            }
+            Numbers::Floats(values) => {
+                Numbers::Floats(Rc::new(places.map(|place| values[place]).collect()))
+            }
+            Numbers::Stored(dtype, place) => {
+                let (bytes, size) = (self.stored(place), dtype.size());
+                let mut picked = Vec::with_capacity(places.size_hint().0.saturating_mul(size));
+                for at in places {
+                    picked.extend_from_slice(&bytes[at * size..(at + 1) * size]);
+                }
+                Numbers::Stored(*dtype, Place::Owned(Rc::new(picked)))
             }
         }
     }
@@ -173,40 +167,25 @@ impl Storage<'_> {
 
     fn make(&mut self, constant: &Constant, name: &str) -> Option<Weight> {
         let (dims, count) = (&constant.dims, constant.len());
-        if let Numbers::Stored(float, place) = &constant.numbers {
-            let (dtype, size) = (float.dtype(), float.size());
-            let mapped = match place {
-                Place::Model(range) => self.map.map(|map| (map, range)),
-                Place::Mapped(map, range) => Some((map, range)),
-                Place::Owned(_) => None,
-            };
-            // Bytes that are not aligned are copied, as are those that lie in no map.
-            let aligned = |bytes: &[u8]| (bytes.as_ptr() as usize).is_multiple_of(size);
-            if !mapped.is_some_and(|(map, range)| aligned(&map[range.clone()])) {
-                self.charge(count.checked_mul(size)?)?;
-            }
-            if let Some((map, range)) = mapped {
-                return Weight::mapped(name, dims, dtype, map, range.clone());
-            }
-            let bytes = self.stored(place);
-            return Some(match dtype {
-                Dtype::F32 => {
-                    let numbers = bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x));
-                    Weight::from_f32(name, dims, numbers.collect())
-                }
-                Dtype::F16 | Dtype::BF16 => {
-                    let numbers = bytes.as_chunks().0.iter().map(|x| u16::from_le_bytes(*x));
-                    Weight::from_bits16(name, dims, dtype, numbers.collect())
-                }
-                Dtype::F64 => {
-                    let numbers = bytes.as_chunks().0.iter().map(|x| f64::from_le_bytes(*x));
-                    Weight::from_f64(name, dims, numbers.collect())
-                }
-            });
+        let Numbers::Stored(dtype, place) = &constant.numbers else {
+            self.charge(count.checked_mul(8)?)?;
+            let values = (0..count).map(|i| self.number(constant, i)).collect();
+            return Some(Weight::from_f64(name, dims, values));
+        };
+        let mapped = match place {
+            Place::Model(range) => self.map.map(|map| (map, range)),
+            Place::Mapped(map, range) => Some((map, range)),
+            Place::Owned(_) => None,
+        };
+        // Bytes that are not aligned are copied, as are those that lie in no map.
+        let aligned = |bytes: &[u8]| (bytes.as_ptr() as usize).is_multiple_of(dtype.size());
+        if !mapped.is_some_and(|(map, range)| aligned(&map[range.clone()])) {
+            self.charge(count.checked_mul(dtype.size())?)?;
         }
-        self.charge(count.checked_mul(4)?)?;
-        let values = (0..count).map(|i| self.number(constant, i) as f32).collect();
-        Some(Weight::from_f32(name, dims, values))
+        if let Some((map, range)) = mapped {
+            return Weight::mapped(name, dims, *dtype, map, range.clone());
+        }
+        Some(Weight::from_le_bytes(name, dims, *dtype, self.stored(place)))
     }
 }
 

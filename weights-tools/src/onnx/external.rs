@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
-use memmap2::Mmap;
+use clrp::file::MappedFile;
 use rten_onnx::onnx::StringStringEntryProto;
 
-use crate::foreign::{self, Misfit, shown};
+use crate::foreign::{Misfit, shown};
 
 /// The model's folder, and the data files in it that were opened.
 #[derive(Debug)]
 pub(super) struct DataFiles {
     folder: Option<PathBuf>,
-    open: BTreeMap<String, Arc<Mmap>>,
+    open: BTreeMap<String, MappedFile>,
     /// Bytes of those opened since they were last asked for.
     newly_opened: usize,
 }
@@ -43,7 +42,7 @@ impl DataFiles {
     pub(super) fn find(
         &mut self,
         entries: &[StringStringEntryProto],
-    ) -> Result<(Arc<Mmap>, Range<usize>), Misfit> {
+    ) -> Result<(MappedFile, Range<usize>), Misfit> {
         let entry = |key: &str| {
             let entry = entries.iter().find(|entry| entry.key.as_deref() == Some(key));
             entry.and_then(|entry| entry.value.as_deref())
@@ -71,7 +70,7 @@ impl DataFiles {
         }
     }
 
-    fn map(&mut self, location: &str) -> Result<Arc<Mmap>, Misfit> {
+    fn map(&mut self, location: &str) -> Result<MappedFile, Misfit> {
         if let Some(map) = self.open.get(location) {
             return Ok(map.clone());
         }
@@ -99,7 +98,7 @@ impl DataFiles {
             let expected = "a regular file in the model's own folder";
             return Err(Misfit::new(expected, format!("`{}`", shown(location))));
         }
-        let map = foreign::map(&path).map_err(unreadable)?;
+        let map = MappedFile::open(&path).map_err(unreadable)?;
         self.newly_opened += map.len();
         self.open.insert(location.to_owned(), map.clone());
         Ok(map)

@@ -31,10 +31,9 @@ mod value;
 mod wire;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use clrp::file::MappedFile;
 use clrp::graph::{Graph, Network, Op, Weights};
-use memmap2::Mmap;
 use rten_onnx::onnx::ModelProto;
 
 pub use self::error::{Error, Result};
@@ -46,7 +45,7 @@ use self::external::DataFiles;
 use self::import::{BASE, EXPANSION, Importer};
 use self::plan::Plan;
 use self::value::{Activation, Form, Value};
-use crate::foreign::{self, shown};
+use crate::foreign::shown;
 
 /// What the file leaves open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +86,7 @@ pub struct Imported {
 pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Imported> {
     let path = path.as_ref();
     let unreadable = |source| Error::File { path: path.to_path_buf(), source };
-    let map = foreign::map(path).map_err(unreadable)?;
+    let map = MappedFile::open(path).map_err(unreadable)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -112,7 +111,7 @@ pub fn from_bytes(
 fn import(
     file: &str,
     bytes: &[u8],
-    map: Option<&Arc<Mmap>>,
+    map: Option<&MappedFile>,
     folder: Option<&Path>,
     options: &Options,
 ) -> Result<Imported> {

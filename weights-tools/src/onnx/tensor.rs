@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use clrp::weight::Dtype;
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 
-use super::constant::{Constant, Float, Numbers, Place, Storage};
+use super::constant::{Constant, Numbers, Place, Storage, float};
 use super::error::listed;
 use super::external::DataFiles;
 use super::parse;
@@ -38,13 +39,13 @@ pub(super) fn constant(
     let dims = sizes(&tensor.dims)?;
     let data_type = tensor.data_type.unwrap_or(DataType(0));
     let count: usize = dims.iter().product();
-    if let Some(float) = Float::of(data_type) {
-        let (place, bytes) = floats(tensor, float, storage, files)?;
-        if bytes != count * float.size() {
-            let expected = format!("{} bytes for shape {}", count * float.size(), listed(&dims));
+    if let Some(dtype) = float(data_type) {
+        let (place, bytes) = floats(tensor, dtype, storage, files)?;
+        if bytes != count * dtype.size() {
+            let expected = format!("{} bytes for shape {}", count * dtype.size(), listed(&dims));
             return Err(Misfit::new(expected, bytes.to_string()));
         }
-        return Ok(Constant::new(name, dims, Numbers::Stored(float, place)));
+        return Ok(Constant::new(name, dims, Numbers::Stored(dtype, place)));
     }
     let values = ints(tensor, data_type, storage, files)?;
     if values.len() != count {
@@ -70,7 +71,7 @@ fn stored(tensor: &TensorProto, files: &mut DataFiles) -> Result<Option<(Place, 
 /// Where the floats lie, and how many bytes they have.
 fn floats(
     tensor: &TensorProto,
-    float: Float,
+    dtype: Dtype,
     storage: &mut Storage<'_>,
     files: &mut DataFiles,
 ) -> Result<(Place, usize), Misfit> {
@@ -80,11 +81,11 @@ fn floats(
     let typed = [tensor.float_data.len(), tensor.double_data.len(), tensor.int32_data.len()];
     let length = typed.iter().sum::<usize>().saturating_mul(8);
     storage.charge(length).ok_or_else(too_large)?;
-    let bytes: Vec<u8> = match float {
-        Float::F32 => tensor.float_data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        Float::F64 => tensor.double_data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    let bytes: Vec<u8> = match dtype {
+        Dtype::F32 => tensor.float_data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Dtype::F64 => tensor.double_data.iter().flat_map(|x| x.to_le_bytes()).collect(),
         // ONNX keeps the bits of 16-bit floats in the lower half of an integer.
-        Float::F16 | Float::BF16 => {
+        Dtype::F16 | Dtype::BF16 => {
             tensor.int32_data.iter().flat_map(|x| (*x as u16).to_le_bytes()).collect()
         }
     };

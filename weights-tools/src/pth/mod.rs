@@ -8,9 +8,9 @@
 //! The object may be a state dict, plain or ordered, with or without `DataParallel`'s `module.`,
 //! alone or within one or two dicts under `state_dict`, `model_state_dict`, `model` or `net`.
 //! What lies beside it in those dicts is passed over. Tensors may share storages and may be
-//! strided; numbers that lie side by side and aligned in a mapped file stay there. `float64` is
-//! narrowed. Integers cannot be weights: [`tensors`] lists them, and the weights know them by
-//! type only.
+//! strided; numbers keep their type, and those that lie side by side and aligned in a mapped file
+//! stay there. Integers cannot be weights: [`tensors`] lists them, and the weights know them by type
+//! only.
 //!
 //! A file from a stranger costs no more than time and memory in proportion to its size: some ten
 //! times its bytes for what it says, as much again for numbers that must be copied, and a fixed
@@ -32,10 +32,9 @@ mod zip;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
+use clrp::file::MappedFile;
 use clrp::graph::Weights;
-use memmap2::Mmap;
 
 pub use self::element::Element;
 pub use self::error::{Error, Result};
@@ -45,7 +44,7 @@ use self::checkpoint::Checkpoint;
 use self::cursor::Cursor;
 use self::machine::Persistent;
 use self::tensor::{Source, View};
-use crate::foreign::{self, shown};
+use crate::foreign::shown;
 
 /// A tensor of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +142,7 @@ fn views(file: &str, bytes: &[u8], allowance: &Allowance) -> Result<BTreeMap<Str
     load(file, bytes, &mut allowance)?.tensors(file, &mut allowance)
 }
 
-fn weights(file: &str, bytes: &[u8], map: Option<&Arc<Mmap>>) -> Result<Weights> {
+fn weights(file: &str, bytes: &[u8], map: Option<&MappedFile>) -> Result<Weights> {
     let allowance = Allowance::of(bytes.len());
     let views = views(file, bytes, &allowance)?;
     let mut source = Source::new(bytes, map, allowance);
@@ -163,6 +162,6 @@ fn weights(file: &str, bytes: &[u8], map: Option<&Arc<Mmap>>) -> Result<Weights>
     Ok(Weights::from_weights(file, usable).with_others(others))
 }
 
-fn open(path: &Path) -> Result<Arc<Mmap>> {
-    foreign::map(path).map_err(|source| Error::File { path: path.to_path_buf(), source })
+fn open(path: &Path) -> Result<MappedFile> {
+    MappedFile::open(path).map_err(|source| Error::File { path: path.to_path_buf(), source })
 }

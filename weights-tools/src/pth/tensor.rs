@@ -1,10 +1,10 @@
 //! A tensor as a view of a storage, checked against it, and its numbers.
 
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 
+use clrp::file::MappedFile;
 use clrp::weight::{Dtype, Weight};
-use memmap2::Mmap;
 
 use super::allowance::Allowance;
 use super::element::Element;
@@ -80,17 +80,17 @@ impl View {
             })
     }
 
-    /// The numbers, each converted, in the shape's order.
-    fn gather<const N: usize, T>(&self, file: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
-        let (numbers, _) = file[self.bytes.clone()].as_chunks::<N>();
+    /// The bytes of its numbers, in the shape's order.
+    fn gather<'f>(&self, file: &'f [u8]) -> Cow<'f, [u8]> {
+        let (bytes, size) = (&file[self.bytes.clone()], self.element.size());
         if self.is_contiguous() {
-            return numbers[..self.count].iter().map(|bytes| convert(*bytes)).collect();
+            return Cow::Borrowed(&bytes[..self.count * size]);
         }
-        let mut values = Vec::with_capacity(self.count);
+        let mut numbers = Vec::with_capacity(self.count * size);
         let mut place = vec![0; self.shape.len()];
         let mut at = 0;
-        while values.len() < self.count {
-            values.push(convert(numbers[at]));
+        for _ in 0..self.count {
+            numbers.extend_from_slice(&bytes[at * size..(at + 1) * size]);
             for axis in (0..place.len()).rev() {
                 place[axis] += 1;
                 at += self.strides[axis];
@@ -101,7 +101,7 @@ impl View {
                 place[axis] = 0;
             }
         }
-        values
+        Cow::Owned(numbers)
     }
 }
 
@@ -116,13 +116,13 @@ fn last_number(offset: u64, shape: &[usize], strides: &[usize]) -> Option<usize>
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     bytes: &'a [u8],
-    map: Option<&'a Arc<Mmap>>,
+    map: Option<&'a MappedFile>,
     allowance: Allowance,
 }
 
 impl<'a> Source<'a> {
     /// The bytes of a file, and the map that they lie in, if any.
-    pub(super) fn new(bytes: &'a [u8], map: Option<&'a Arc<Mmap>>, allowance: Allowance) -> Self {
+    pub(super) fn new(bytes: &'a [u8], map: Option<&'a MappedFile>, allowance: Allowance) -> Self {
         Self { bytes, map, allowance }
     }
 
@@ -131,7 +131,7 @@ impl<'a> Source<'a> {
         // It is listed with its view, and twice on its way.
         self.allowance.take(2 * (name.len() + view.memory()))?;
         let dtype = match view.element {
-            Element::F64 => return self.narrowed(name, view).map(Some),
+            Element::F64 => Dtype::F64,
             Element::F32 => Dtype::F32,
             Element::F16 => Dtype::F16,
             Element::BF16 => Dtype::BF16,
@@ -154,35 +154,17 @@ impl<'a> Source<'a> {
             return Ok(Weight::mapped(name, &view.shape, dtype, map, view.bytes.start..end));
         }
         self.charge(view, dtype.size())?;
-        let shape = &view.shape;
-        Ok(Some(match dtype {
-            Dtype::F32 => {
-                Weight::from_f32(name, shape, view.gather(self.bytes, f32::from_le_bytes))
-            }
-            Dtype::F16 | Dtype::BF16 => {
-                Weight::from_bits16(name, shape, dtype, view.gather(self.bytes, u16::from_le_bytes))
-            }
-            Dtype::F64 => {
-                Weight::from_f64(name, shape, view.gather(self.bytes, f64::from_le_bytes))
-            }
-        }))
-    }
-
-    fn narrowed(&mut self, name: &str, view: &View) -> Result<Weight, Misfit> {
-        self.charge(view, Dtype::F32.size())?;
-        // A finite number that is too large becomes infinite; the search for it is rare.
-        let narrow = |wide: f64| wide as f32;
-        let values = view.gather(self.bytes, |bytes| narrow(f64::from_le_bytes(bytes)));
-        if let Some(index) = values.iter().position(|value| value.is_infinite()) {
-            let wide = view.gather(self.bytes, f64::from_le_bytes);
-            let lost =
-                (index..wide.len()).find(|&i| wide[i].is_finite() && values[i].is_infinite());
-            if let Some(index) = lost {
-                let found = format!("{:e} at element {index}", wide[index]);
-                return Err(Misfit::new("numbers within the range of F32", found));
-            }
+        // Numbers that do not lie side by side are brought together first.
+        let apart = !view.is_contiguous();
+        if apart {
+            self.charge(view, dtype.size())?;
         }
-        Ok(Weight::from_f32(name, &view.shape, values))
+        let bytes = view.gather(self.bytes);
+        let weight = Weight::from_le_bytes(name, &view.shape, dtype, &bytes);
+        if apart {
+            self.allowance.give_back(bytes.len());
+        }
+        Ok(Some(weight))
     }
 
     /// Takes a copy of the tensor, with numbers of that many bytes, from what may be copied.
@@ -206,7 +188,7 @@ mod tests {
 
     fn numbers(offset: u64, shape: &[usize], strides: &[usize]) -> Vec<u8> {
         let file = [99, 99, 0, 1, 2, 3, 4, 5, 99];
-        view(offset, shape, strides).expect("it fits").gather(&file, |[byte]| byte)
+        view(offset, shape, strides).expect("it fits").gather(&file).into_owned()
     }
 
     #[test]
@@ -259,23 +241,11 @@ mod tests {
             let mut source = Source::new(&file, None, Allowance::of(file.len()));
             source.weight("w", &view).map(|weight| weight.expect("it is a float").len())
         };
-        assert_eq!(weight(1 << 15).expect("half of what any file may take"), 1 << 15);
+        assert_eq!(
+            weight(1 << 15).expect("with what it is gathered into, all that any file may take"),
+            1 << 15
+        );
         assert!(weight(1 << 17).is_err());
         assert!(weight(usize::MAX).is_err());
-    }
-
-    #[test]
-    fn doubles_out_of_range_are_named() {
-        let file: Vec<u8> =
-            [1.5, f64::INFINITY, -1e39].iter().flat_map(|x| x.to_le_bytes()).collect();
-        let narrow = |count: usize| {
-            let view = View::new(Element::F64, 0..24, 0, vec![count], vec![1]).expect("it fits");
-            Source::new(&file, None, Allowance::of(file.len())).weight("w", &view)
-        };
-        assert_eq!(
-            narrow(2).expect("both fit").expect("a float").values().get::<f32>(1),
-            f32::INFINITY
-        );
-        assert_eq!(narrow(3).expect_err("too large").found, "-1e39 at element 2");
     }
 }

@@ -106,6 +106,30 @@ fn matrices_are_turned_and_scaled() {
 }
 
 #[test]
+fn turned_matrices_keep_their_type_and_scaled_ones_every_digit() {
+    // A third has no end in any of them.
+    let third = 1.0_f64 / 3.0;
+    let half = half::f16::from_f64(third);
+    let model = |code: i64, raw: &[u8], attributes: &[Vec<u8>]| {
+        let model = Model::new()
+            .input(&[1, 1, 1, 1])
+            .tensor(&tensor("w", &[1, 2], code, bytes(9, raw)))
+            .node("Flatten", &["x"], &["f"], &[])
+            .named("fc", "Gemm", "", &["f", "w"], &["y"], attributes);
+        let network = imported(&model).network;
+        let weight = network.weight("fc", "weight").expect("the layer has a weight");
+        (weight.dtype(), weight.values().get::<f64>(1))
+    };
+    let doubles = [0.5, third].map(f64::to_le_bytes).concat();
+    assert_eq!(model(11, &doubles, &[]), (Dtype::F64, third));
+    let halves = [half, half].map(half::f16::to_le_bytes).concat();
+    assert_eq!(model(10, &halves, &[]), (Dtype::F16, half.to_f64()));
+    let alpha = [attribute("alpha", &Value::Float(0.1))];
+    let scaled = half.to_f64() * f64::from(0.1_f32);
+    assert_eq!(model(10, &halves, &alpha), (Dtype::F64, scaled));
+}
+
+#[test]
 fn layers_can_share_a_weight() {
     let model = Model::new()
         .weight("conv.weight", &[3, 3, 1, 1])

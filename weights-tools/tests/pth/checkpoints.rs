@@ -10,7 +10,7 @@ use clrp_weights::pth::{self, Element};
 use crate::checkpoints;
 
 /// Names, types, shapes and all numbers.
-fn content(weights: &Weights) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+fn content(weights: &Weights) -> BTreeMap<String, (Vec<usize>, Vec<f64>)> {
     let numbers = |weight: &Weight| (0..weight.len()).map(|i| weight.values().get(i)).collect();
     weights
         .iter()

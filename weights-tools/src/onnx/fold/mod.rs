@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use rten_onnx::onnx::DataType;
 
-use super::constant::{Constant, Float, Numbers};
+use super::constant::{Constant, Numbers, float};
 use super::error::{Result, listed};
 use super::import::Importer;
 use super::node::Node;
@@ -15,7 +15,7 @@ use super::operators::reshape;
 use super::tensor;
 use super::value::Value;
 
-pub(super) use self::select::slices;
+pub(super) use self::select::{slices, turned};
 
 /// Inputs that are constants; those left out are none.
 type Inputs = [Option<Rc<Constant>>];
@@ -140,8 +140,8 @@ fn cast<'a>(importer: &mut Importer<'a>, node: Node<'a>, from: &Constant) -> Res
     let dims = from.dims.clone();
     let is_ints = from.as_ints().is_some();
     match to {
-        Some(to) if Float::of(to).is_some() && !is_ints => Ok(from.with(name, dims)),
-        Some(to) if Float::of(to).is_some() => {
+        Some(to) if float(to).is_some() && !is_ints => Ok(from.with(name, dims)),
+        Some(to) if float(to).is_some() => {
             Ok(Constant::floats(name, dims, importer.numbers(node, from)?))
         }
         Some(DataType::BOOL) => {

@@ -1,8 +1,6 @@
 //! Constants made of the numbers of others: each is a list of places in them.
 
-use std::rc::Rc;
-
-use super::super::constant::{Constant, Numbers};
+use super::super::constant::Constant;
 use super::super::error::{Result, listed};
 use super::super::import::Importer;
 use super::super::node::Node;
@@ -18,20 +16,16 @@ fn pick<'a>(
     importer: &Importer<'a>,
     node: Node<'a>,
     from: &Constant,
-    dims: Vec<usize>,
-    places: Vec<usize>,
+    dims: &[usize],
+    places: impl Iterator<Item = usize>,
 ) -> Constant {
-    let numbers = match &from.numbers {
-        Numbers::Ints(values) => {
-            Numbers::Ints(Rc::new(places.iter().map(|&place| values[place]).collect()))
-        }
-        Numbers::Floats(_) | Numbers::Stored(..) => {
-            let number = |&place: &usize| importer.storage.number(from, place);
-            Numbers::Floats(Rc::new(places.iter().map(number).collect()))
-        }
-    };
+    let numbers = importer.storage.picked(from, places);
     // The name stays: it tells which layer the weight is of.
-    Constant::new(if from.dims.len() > 1 { &from.name } else { node.name() }, dims, numbers)
+    Constant::new(
+        if from.dims.len() > 1 { &from.name } else { node.name() },
+        dims.to_vec(),
+        numbers,
+    )
 }
 
 /// Makes room for a constant of those sizes; how many numbers it has.
@@ -57,8 +51,8 @@ fn strides(dims: &[usize]) -> Vec<usize> {
 }
 
 /// For each place of a tensor of those sizes, in order, the sum of the steps along its axes.
-fn walk(dims: &[usize], steps: &[usize], count: usize) -> Vec<usize> {
-    let place = |mut at: usize| {
+fn walk(dims: &[usize], steps: &[usize], count: usize) -> impl Iterator<Item = usize> {
+    let place = move |mut at: usize| {
         let mut sum = 0;
         for (&size, &step) in dims.iter().zip(steps).rev() {
             sum += at % size * step;
@@ -66,7 +60,7 @@ fn walk(dims: &[usize], steps: &[usize], count: usize) -> Vec<usize> {
         }
         sum
     };
-    (0..count).map(place).collect()
+    (0..count).map(place)
 }
 
 /// For each place of the wider shape, the place that it repeats.
@@ -76,7 +70,7 @@ pub(super) fn broadcast(from: &[usize], to: &[usize], count: usize) -> Vec<usize
         .zip(from)
         .map(|(stride, &size)| if size == 1 { 0 } else { stride })
         .collect();
-    walk(&to[to.len() - from.len()..], &steps, count)
+    walk(&to[to.len() - from.len()..], &steps, count).collect()
 }
 
 pub(super) fn transpose<'a>(
@@ -85,12 +79,22 @@ pub(super) fn transpose<'a>(
     from: &Constant,
 ) -> Result<Constant> {
     let order = reshape::permutation(node, from.dims.len())?;
+    turned(importer, node, from, &order)
+}
+
+/// The constant with its axes in that order.
+pub(in super::super) fn turned<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+    from: &Constant,
+    order: &[usize],
+) -> Result<Constant> {
     let dims: Vec<usize> = order.iter().map(|&axis| from.dims[axis]).collect();
     let count = room(importer, node, &dims)?;
     let strides = strides(&from.dims);
     let steps: Vec<usize> = order.iter().map(|&axis| strides[axis]).collect();
     let places = walk(&dims, &steps, count);
-    Ok(pick(importer, node, from, dims, places))
+    Ok(pick(importer, node, from, &dims, places))
 }
 
 pub(super) fn gather<'a>(
@@ -113,7 +117,7 @@ pub(super) fn gather<'a>(
             places.extend(start..start + inner);
         }
     }
-    Ok(pick(importer, node, from, dims, places))
+    Ok(pick(importer, node, from, &dims, places.into_iter()))
 }
 
 /// What a `Slice` takes along one axis.
@@ -180,8 +184,7 @@ pub(super) fn slice<'a>(
         }
         sum
     };
-    let places = (0..count).map(place).collect();
-    Ok(pick(importer, node, from, dims, places))
+    Ok(pick(importer, node, from, &dims, (0..count).map(place)))
 }
 
 pub(super) fn expand<'a>(
@@ -199,7 +202,7 @@ pub(super) fn expand<'a>(
     })?;
     let count = room(importer, node, &dims)?;
     let places = broadcast(&from.dims, &dims, count);
-    Ok(pick(importer, node, from, dims, places))
+    Ok(pick(importer, node, from, &dims, places.into_iter()))
 }
 
 /// The sizes that both fit into, where a size of 1 fits any.
@@ -264,7 +267,7 @@ mod tests {
     fn places_follow_strides() {
         assert_eq!(strides(&[2, 3, 4]), [12, 4, 1]);
         // The transpose of 2 by 3.
-        assert_eq!(walk(&[3, 2], &[1, 3], 6), [0, 3, 1, 4, 2, 5]);
+        assert!(walk(&[3, 2], &[1, 3], 6).eq([0, 3, 1, 4, 2, 5]));
         assert_eq!(broadcast(&[2, 1], &[2, 3], 6), [0, 0, 0, 1, 1, 1]);
         assert_eq!(broadcast(&[3], &[2, 3], 6), [0, 1, 2, 0, 1, 2]);
         assert_eq!(broadcast(&[], &[2], 2), [0, 0]);

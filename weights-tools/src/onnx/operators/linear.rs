@@ -6,6 +6,7 @@ use clrp::graph::{Linear, Op};
 
 use super::super::constant::Constant;
 use super::super::error::{Result, listed};
+use super::super::fold;
 use super::super::import::Importer;
 use super::super::node::Node;
 use super::super::value::Activation;
@@ -93,12 +94,8 @@ fn linear<'a>(
     let (node, last) = nodes;
     let outputs = outputs(importer, node, x, matrix)?;
     let name = importer.names.layer(node, Some(&matrix.from.name));
-    if matrix.transposed || matrix.factor != 1.0 {
-        let changed = copied(importer, node, matrix, outputs)?;
-        importer.weight(node, format!("{name}.weight"), &changed)?;
-    } else {
-        importer.weight(node, format!("{name}.weight"), &matrix.from)?;
-    }
+    let weight = as_torch_has_it(importer, node, matrix)?;
+    importer.weight(node, format!("{name}.weight"), &weight)?;
     if let Some(bias) = &bias {
         importer.weight(node, format!("{name}.bias"), bias)?;
     }
@@ -109,26 +106,21 @@ fn linear<'a>(
 }
 
 /// The matrix as torch stores it: outputs by inputs.
-fn copied<'a>(
+fn as_torch_has_it<'a>(
     importer: &mut Importer<'a>,
     node: Node<'a>,
     matrix: &Matrix,
-    outputs: usize,
-) -> Result<Constant> {
-    let from = &matrix.from;
-    let inputs = from.len().checked_div(outputs).unwrap_or(0);
-    importer.charge(node, from.len().saturating_mul(8))?;
-    let mut values = Vec::with_capacity(from.len());
-    for output in 0..outputs {
-        for input in 0..inputs {
-            let at = match matrix.transposed {
-                true => input * outputs + output,
-                false => output * inputs + input,
-            };
-            values.push(importer.storage.number(from, at) * matrix.factor);
-        }
+) -> Result<Rc<Constant>> {
+    let mut copy = matrix.from.clone();
+    if matrix.transposed {
+        copy = Rc::new(fold::turned(importer, node, &copy, &[1, 0])?);
     }
-    Ok(Constant::floats(&from.name, vec![outputs, inputs], values))
+    if matrix.factor != 1.0 {
+        let mut values = importer.numbers(node, &copy)?;
+        values.iter_mut().for_each(|value| *value *= matrix.factor);
+        copy = Rc::new(Constant::floats(&copy.name, copy.dims.clone(), values));
+    }
+    Ok(copy)
 }
 
 /// The summand as a vector of that length, times `factor`.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use clrp::graph::Op;
 use rten_onnx::onnx::DataType;
 
-use super::super::constant::Float;
+use super::super::constant::float;
 use super::super::error::{Result, listed};
 use super::super::import::Importer;
 use super::super::node::Node;
@@ -38,7 +38,7 @@ pub(super) fn identity<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Resul
 /// Networks run in one type of numbers here, whatever the file says.
 pub(super) fn cast<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<()> {
     let to = node.int("to")?.and_then(|code| i32::try_from(code).ok()).map(DataType);
-    if to.and_then(Float::of).is_none() {
+    if to.and_then(float).is_none() {
         let found = to.map_or("none".to_owned(), |to| to.to_string());
         return Err(node.error("a type of floats for a layer's output", found));
     }
