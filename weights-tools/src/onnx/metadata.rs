@@ -3,6 +3,10 @@
 //! ONNX has keys of its own for pictures only (`MetadataProps.md`); the others are those that
 //! exporters use.
 
+use std::collections::BTreeMap;
+use std::iter::{Peekable, once};
+use std::str::Chars;
+
 use rten_onnx::onnx::StringStringEntryProto;
 
 /// What is known of how pictures become the network's input.
@@ -60,8 +64,13 @@ pub(super) fn hints(entries: &[StringStringEntryProto]) -> Hints {
 pub(super) fn classes(entries: &[StringStringEntryProto]) -> Option<Vec<String>> {
     let keys = ["classes", "class_names", "labels", "names", "id2label"];
     let text = entry(entries, &keys)?.trim();
-    let list = if text.starts_with(['[', '{', '(']) { quoted(text)? } else { plain(text) };
-    (!list.is_empty()).then_some(list)
+    let list = match text.starts_with(['[', '{', '(']) {
+        true => json(text).or_else(|| python(text))?,
+        false => plain(text),
+    };
+    // They become parts of lines.
+    let on_one_line = |name: String| name.replace(char::is_control, " ");
+    (!list.is_empty()).then(|| list.into_iter().map(on_one_line).collect())
 }
 
 /// The names of a list without quotes: one a line, or between commas.
@@ -70,9 +79,19 @@ fn plain(text: &str) -> Vec<String> {
     text.split(between).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
-/// The texts of a list, or the values of a dict with numbers as keys in their order, as JSON and
-/// Python write them.
-fn quoted(text: &str) -> Option<Vec<String>> {
+/// The texts of a list, or the values of an object with numbers as keys in their order.
+fn json(text: &str) -> Option<Vec<String>> {
+    if let Ok(names) = serde_json::from_str(text) {
+        return Some(names);
+    }
+    let named: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
+    let number = |(key, name): (String, String)| Some((key.trim().parse::<usize>().ok()?, name));
+    let numbered: BTreeMap<usize, String> = named.into_iter().map(number).collect::<Option<_>>()?;
+    Some(numbered.into_values().collect())
+}
+
+/// The same as Python writes them.
+fn python(text: &str) -> Option<Vec<String>> {
     let is_dict = text.starts_with('{');
     let mut chars = text.chars().peekable();
     let (mut names, mut key, mut digits) = (Vec::new(), None, String::new());
@@ -82,12 +101,12 @@ fn quoted(text: &str) -> Option<Vec<String>> {
                 let mut name = String::new();
                 loop {
                     match chars.next()? {
-                        '\\' => name.push(chars.next()?),
+                        '\\' => unescape(&mut chars, &mut name)?,
                         end if end == c => break,
                         other => name.push(other),
                     }
                 }
-                // JSON has quotes around keys, too.
+                // Keys may have quotes, too.
                 let rest = chars.clone().find(|c| !c.is_whitespace());
                 if is_dict && rest == Some(':') {
                     digits = name;
@@ -107,6 +126,44 @@ fn quoted(text: &str) -> Option<Vec<String>> {
     }
     names.sort();
     Some(names.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Appends the character that Python means by what stands behind a backslash.
+fn unescape(chars: &mut Peekable<Chars<'_>>, name: &mut String) -> Option<()> {
+    let code = |digits: String, radix: u32| {
+        u32::from_str_radix(&digits, radix).ok().and_then(char::from_u32)
+    };
+    let hexadecimal = |chars: &mut Peekable<Chars<'_>>, count: usize| {
+        let digits: String =
+            (0..count).map_while(|_| chars.next_if(char::is_ascii_hexdigit)).collect();
+        if digits.len() == count { code(digits, 16) } else { None }
+    };
+    let meant = match chars.next()? {
+        '\n' => return Some(()),
+        same @ ('\\' | '\'' | '"') => same,
+        'a' => '\x07',
+        'b' => '\x08',
+        'f' => '\x0c',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\x0b',
+        'x' => hexadecimal(chars, 2)?,
+        'u' => hexadecimal(chars, 4)?,
+        'U' => hexadecimal(chars, 8)?,
+        // A character by its name, of which there are too many to know.
+        'N' => return None,
+        first @ '0'..='7' => {
+            let more = (0..2).map_while(|_| chars.next_if(|c| ('0'..='7').contains(c)));
+            code(once(first).chain(more).collect(), 8)?
+        }
+        other => {
+            name.push('\\');
+            other
+        }
+    };
+    name.push(meant);
+    Some(())
 }
 
 #[cfg(test)]
@@ -135,6 +192,25 @@ mod tests {
         assert_eq!(classes(&entries(&[("labels", "a, b")])), Some(vec!["a".into(), "b".into()]));
         for text in ["", "[", "['a", "{a: 'b'}", "[1, 2]"] {
             assert_eq!(classes(&entries(&[("classes", text)])), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn escapes_in_names_are_those_of_json_or_python() {
+        for (text, expected) in [
+            (r#"["caf\u00e9", "a\/b", "\ud83d\ude00"]"#, ["caf\u{e9}", "a/b", "\u{1f600}"]),
+            (r#"{"1": "say \"b\"", "0": "a\\b", "10": "c"}"#, ["a\\b", "say \"b\"", "c"]),
+            (r"['caf\xe9', 'caf\u00e9', '\U0001f600']", ["caf\u{e9}", "caf\u{e9}", "\u{1f600}"]),
+            (r#"['it\'s', "it's", 'a\\b']"#, ["it's", "it's", "a\\b"]),
+            (r"{2: 'c\d', 0: 'a\101', 1: '\0561'}", ["aA", ".1", "c\\d"]),
+            // Names are parts of lines.
+            (r#"["a\nb", "\u001b[1m", "a\tb"]"#, ["a b", " [1m", "a b"]),
+            (r"('a\nb', '\x1b[1m', 'a\tb')", ["a b", " [1m", "a b"]),
+        ] {
+            assert_eq!(classes(&entries(&[("names", text)])).expect("a list"), expected, "{text}");
+        }
+        for text in [r"['\x4']", r"['\u00g0']", r"['\ud83d']", r"['\N{DASH}']", r"['\']"] {
+            assert_eq!(classes(&entries(&[("names", text)])), None, "{text}");
         }
     }
 
