@@ -14,7 +14,7 @@ use clrp::weight::Weight;
 use clrp::{Explained, Explainer, Method, Target, Tensor};
 use clrp_weights::onnx::{Options, read};
 
-use crate::exports::{exports, folder, numbers, picture};
+use crate::exports::{exports, folder, numbers, other_folder, picture};
 
 /// Largest difference of a map, relative to its norm.
 const TOLERANCE: f64 = 1e-5;
@@ -187,7 +187,7 @@ fn exports_are_explained_as_by_pytorch_and_zennit() {
 
 #[test]
 fn exports_of_torchvision_are_explained_as_the_built_in_networks() {
-    if let Some(folder) = std::env::var_os("CLRP_ONNX_EXPORTS") {
-        assert!(check_all(Path::new(&folder), from_built_in) > 0, "the folder has models");
+    if let Some(folder) = other_folder("maps") {
+        assert!(check_all(&folder, from_built_in) > 0, "the folder has models");
     }
 }
