@@ -84,22 +84,28 @@ impl NetworkOptions {
         Ok(Chosen::of_model(model, network, file))
     }
 
-    /// As [`choose`](Self::choose), with zeros where weights are neither given nor bundled: enough
-    /// to see what would run.
+    /// As [`choose`](Self::choose), for pictures of the size that is asked for, and with zeros where
+    /// weights are neither given nor bundled: enough to see what would run.
     pub(crate) fn choose_layers(&self) -> Result<Chosen> {
-        if self.onnx().is_some() || self.weights.is_some() {
-            return self.choose();
+        if self.onnx().is_none() && self.weights.is_none() {
+            let model = self.model()?;
+            if model.bundled().is_none() {
+                let (shape, layers) = (self.sized(model.input_shape()), self.layers());
+                let graph = model.graph_with(shape, model.classes(), layers).map_err(by_option)?;
+                return Ok(Chosen::of_model(model, Weights::zeros(&graph).bind(graph)?, None));
+            }
         }
-        let model = self.model()?;
-        if model.bundled().is_some() {
-            return self.choose();
-        }
-        let own = model.input_shape();
-        let shape = self.size.map_or(own, |[height, width]| {
+        let mut chosen = self.choose()?;
+        let shape = self.sized(chosen.network.graph().input_shape());
+        chosen.network = resized(&chosen.network, shape, "--size")?;
+        Ok(chosen)
+    }
+
+    /// The shape with the rows and columns that are asked for.
+    fn sized(&self, own: Shape) -> Shape {
+        self.size.map_or(own, |[height, width]| {
             Shape::new(own.channels, height as usize, width as usize)
-        });
-        let graph = model.graph_with(shape, model.classes(), self.layers()).map_err(by_option)?;
-        Ok(Chosen::of_model(model, Weights::zeros(&graph).bind(graph)?, None))
+        })
     }
 
     /// An ONNX file holds its layers and its weights.
@@ -213,6 +219,23 @@ impl NetworkOptions {
             },
         })
     }
+}
+
+/// The network for inputs of that shape; `name` is what has it.
+pub(crate) fn resized(network: &Network, shape: Shape, name: &str) -> clrp::Result<Network> {
+    let own = network.graph().input_shape();
+    if shape == own {
+        return Ok(network.clone());
+    }
+    let list = |shape: Shape| vec![shape.channels, shape.height, shape.width];
+    network.with_graph(network.graph().with_input(shape)?).map_err(|error| match error {
+        // A fully connected layer counts pixels.
+        Error::WeightShape { .. } => {
+            let name = name.to_owned();
+            Error::InputShape { name, expected: list(own), found: list(shape) }
+        }
+        other => other,
+    })
 }
 
 /// The error in the words of the command: a choice about the layers has its option's name.

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use clrp::Explainer;
 use clrp::backend::Device;
 use clrp::graph::Network;
 use clrp::image::Preprocess;
 use clrp::rules::Composite;
-use clrp::{Error, Explainer, Shape};
 use indicatif::ProgressBar;
 
 use crate::failure::{Failure, Result};
+use crate::network::resized;
 use crate::pictures::{Loaded, load};
 
 /// A network on a device, and how pictures come to it.
@@ -39,21 +40,9 @@ impl Runner {
 
     /// The network for the picture's size.
     fn explainer_for(&self, picture: &Loaded) -> Result<Explainer> {
-        let (shape, own) = (picture.input.shape(), self.network.graph().input_shape());
-        if shape == own {
-            return self.explainer();
-        }
-        let about = |error| Failure::about(&picture.path, error);
-        let graph = self.network.graph().with_input(shape).map_err(about)?;
-        let list = |shape: Shape| vec![shape.channels, shape.height, shape.width];
-        let network = self.network.with_graph(graph).map_err(|mut error| {
-            // A fully connected layer counts pixels.
-            if let Error::WeightShape { .. } = error {
-                let name = picture.path.display().to_string();
-                error = Error::InputShape { name, expected: list(own), found: list(shape) };
-            }
-            about(error)
-        })?;
+        let name = picture.path.display().to_string();
+        let network = resized(&self.network, picture.input.shape(), &name)
+            .map_err(|error| Failure::about(&picture.path, error))?;
         Ok(self.build(network)?)
     }
 

@@ -1,5 +1,7 @@
 //! `clrp devices`, `models`, `inspect`, `scenes`, `completions` and help.
 
+use std::path::Path;
+
 use clrp::image::{NpyValues, Picture};
 use serde_json::Value;
 
@@ -166,4 +168,18 @@ fn a_reader_that_stops_early_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn inspect_takes_the_size_whatever_the_weights_are_from() {
+    let place = Place::new();
+    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/digits.safetensors");
+    std::fs::copy(digits, place.path("digits.safetensors")).expect("there is room");
+    for network in ["--model digits", "--weights digits.safetensors", "--model squeezenet1_1"] {
+        let listed = place.good(words(&format!("inspect {network} --size 80x96"))).out;
+        let input = listed.lines().find(|line| line.starts_with("input")).expect("a row");
+        assert!(input.contains("3x80x96"), "{network}: {input}");
+    }
+    let small = place.bad(words("inspect --weights digits.safetensors --size 2"));
+    assert!(small.starts_with("layer `"), "{small}");
 }
