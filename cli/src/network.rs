@@ -1,8 +1,8 @@
 //! From `--model` and `--weights` to a network.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use clrp::file::MappedFile;
 use clrp::graph::{Network, Weights};
 use clrp::image::{Mode, Preprocess};
 use clrp::labels::Labels;
@@ -169,10 +169,17 @@ impl NetworkOptions {
             );
             say("note", &line);
         } else if self.offline {
-            return intact(cache.path(published), published);
+            let (path, source) = (cache.path(published), published.source(fetch::BASE)?);
+            return match fetch::verify(&path, source.prefix()) {
+                Ok(()) => Ok(path),
+                Err(error @ fetch::Error::Damaged { .. }) => {
+                    Err(Failure::Said(format!("{error}; without --offline it is fetched again")))
+                }
+                Err(other) => Err(other.into()),
+            };
         }
         // What is in the cache is checked, and fetched anew if it is damaged.
-        Ok(fetch_shown(published, &cache)?.path)
+        Ok(fetch_shown(published, &cache, "pass it by --weights, or ")?.path)
     }
 
     fn import(&self, file: &Path) -> Result<Chosen> {
@@ -257,35 +264,16 @@ fn read_onnx(file: &Path, options: &onnx::Options) -> Result<onnx::Imported> {
     })
 }
 
-/// The file, if it has the SHA-256 that the published one's name tells.
-fn intact(path: PathBuf, published: &Published) -> Result<PathBuf> {
-    let (found, source) = (fetch::sha256_file(&path)?, published.source(fetch::BASE)?);
-    let expected = source.prefix();
-    if found.starts_with(expected) {
-        return Ok(path);
-    }
-    let (path, found) = (path.display(), &found[..expected.len()]);
-    Err(Failure::Said(format!(
-        "`{path}` is damaged: expected a SHA-256 that starts with {expected}, found {found}; \
-         without --offline it is fetched again"
-    )))
-}
-
 /// Weights from a safetensors file or a PyTorch checkpoint, which their first bytes tell apart.
 pub(crate) fn open(path: &Path) -> Result<Weights> {
-    let mut start = Vec::new();
-    let file = std::fs::File::open(path)
-        .and_then(|file| file.take(pth::SNIFFED as u64).read_to_end(&mut start));
-    file.map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
-    if pth::is_checkpoint(&start) {
+    let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let file = MappedFile::open(path).map_err(unreadable)?;
+    if pth::is_checkpoint(&file[..file.len().min(pth::SNIFFED)]) {
         return Ok(pth::read(path)?);
     }
-    Weights::open(path).map_err(|error| match has_extension(path, &TORCH) {
-        true => Failure::Said(format!(
-            "`{}` is no PyTorch checkpoint: expected a ZIP or TAR archive or a pickle of tensors",
-            path.display()
-        )),
-        false => Failure::from(error),
+    Weights::open(path).or_else(|error| match has_extension(path, &TORCH) {
+        true => Ok(pth::read(path)?),
+        false => Err(error.into()),
     })
 }
 

@@ -248,3 +248,18 @@ fn crc(bytes: &[u8]) -> u32 {
         })
     })
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file_of_weights() {
+    let place = Place::with_scenes(1);
+    for name in ["pipe", "pipe.pth", "pipe.onnx"] {
+        let made = std::process::Command::new("mkfifo").arg(place.path(name)).status();
+        assert!(made.expect("every Unix has it").success());
+        let expected = format!("cannot read `{name}`: expected a regular file, found a pipe");
+        let explain = format!("explain scene-00000.png --weights {name}");
+        let beside = if name.ends_with("onnx") { "" } else { " --model digits" };
+        check(&place, &format!("{explain}{beside}"), &expected);
+        check(&place, &format!("convert {name} out.safetensors"), &expected);
+    }
+}

@@ -108,6 +108,7 @@ fn without_a_network_squeezenet_is_fetched_and_said_so() {
     let said = failure(&damaged);
     let expected = "is damaged: expected a SHA-256 that starts with b8a52dc0, found ";
     assert!(said.contains(expected), "{said}");
+    assert!(said.contains("; without --offline it is fetched again"), "{said}");
 }
 
 #[test]
@@ -117,5 +118,11 @@ fn without_a_connection_it_is_said_what_to_do() {
     assert_eq!(run.code, 1, "{}", run.err);
     let last = run.err.lines().last().expect("a line");
     assert!(last.contains("squeezenet1_1-b8a52dc0.pth"), "{}", run.err);
-    assert!(last.contains("--weights"), "{}", run.err);
+    assert!(
+        last.contains("; fetch it yourself and pass it by --weights, or put it to `"),
+        "{last}"
+    );
+    // `clrp fetch` has no such option.
+    let said = place.bad(words("fetch squeezenet1_1"));
+    assert!(said.contains("; fetch it yourself and put it to `"), "{said}");
 }

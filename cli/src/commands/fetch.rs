@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
-use clrp_weights::fetch::{BASE, Cache, Fetched, PUBLISHED, Phase, Progress, Published, fetch};
+use clrp_weights::fetch::{self, BASE, Cache, Fetched, PUBLISHED, Phase, Progress, Published};
 
 use crate::console::{print, progress_of_bytes};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::known::Known;
 use crate::table::{Table, thousands};
 
@@ -56,7 +56,7 @@ impl Fetch {
         let found: Result<Vec<_>> =
             self.models.iter().map(|name| Ok(Published::find(name)?)).collect();
         for model in found? {
-            let Fetched { path, bytes, sha256 } = fetch_shown(model, &cache)?;
+            let Fetched { path, bytes, sha256 } = fetch_shown(model, &cache, "")?;
             print(format!("{}\t{bytes}\t{sha256}\n", path.display()))?;
         }
         Ok(())
@@ -75,8 +75,9 @@ fn list(cache: &Cache) -> Table {
     table
 }
 
-/// Fetches a file under a progress bar, unless it is there as it should be.
-pub(crate) fn fetch_shown(model: &Published, cache: &Cache) -> Result<Fetched> {
+/// Fetches a file under a progress bar, unless it is there as it should be. `instead` is what else
+/// can be done with a file that the user fetched, with a comma and "or" behind it.
+pub(crate) fn fetch_shown(model: &Published, cache: &Cache, instead: &str) -> Result<Fetched> {
     let mirror = env::var("CLRP_MIRROR").ok().filter(|mirror| !mirror.is_empty());
     let base = mirror.as_deref().unwrap_or(BASE);
     let bar = progress_of_bytes(model.size, model.model);
@@ -96,7 +97,13 @@ pub(crate) fn fetch_shown(model: &Published, cache: &Cache) -> Result<Fetched> {
         });
         ControlFlow::Continue(())
     };
-    let fetched = fetch(&model.source(base)?, cache.folder(), show);
+    let fetched = fetch::fetch(&model.source(base)?, cache.folder(), show);
     bar.finish_and_clear();
-    Ok(fetched?)
+    fetched.map_err(|error| match &error {
+        fetch::Error::Unreachable { path, .. } => Failure::Said(format!(
+            "{error}; fetch it yourself and {instead}put it to `{}`",
+            path.display()
+        )),
+        _ => error.into(),
+    })
 }

@@ -33,11 +33,7 @@ pub enum Error {
     },
 
     /// No connection to the server.
-    #[error(
-        "cannot reach {host} ({cause}); fetch {url} yourself and pass it by --weights, or put it \
-         to `{}`",
-        path.display()
-    )]
+    #[error("cannot reach {host} ({cause}) to fetch {url}")]
     Unreachable {
         /// The server.
         host: String,
@@ -105,6 +101,20 @@ pub enum Error {
         /// The file's address.
         url: String,
         /// How the hash should start.
+        expected: String,
+        /// How it starts.
+        found: String,
+    },
+
+    /// A file that was fetched before and is not the published one.
+    #[error(
+        "`{}` is damaged: expected a SHA-256 that starts with {expected}, found {found}",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How the hash should start, in at least 8 digits.
         expected: String,
         /// How it starts.
         found: String,

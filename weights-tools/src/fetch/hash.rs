@@ -16,12 +16,17 @@ pub fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
     Ok(measure(path.as_ref())?.0)
 }
 
-/// Whether the file's SHA-256 starts with `prefix`, at least 8 hexadecimal digits.
+/// Checks that the file's SHA-256 starts with `prefix`, at least 8 hexadecimal digits.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read.
-pub fn verify(path: impl AsRef<Path>, prefix: &str) -> Result<bool> {
-    Ok(agrees(&sha256_file(path)?, prefix))
+/// [`Error::Damaged`] if it does not, [`Error::File`] if it cannot be read.
+pub fn verify(path: impl AsRef<Path>, prefix: &str) -> Result<()> {
+    let (path, hash) = (path.as_ref(), sha256_file(&path)?);
+    if agrees(&hash, prefix) {
+        return Ok(());
+    }
+    let found = hash[..prefix.len().clamp(8, hash.len())].to_owned();
+    Err(Error::Damaged { path: path.to_owned(), expected: prefix.to_owned(), found })
 }
 
 /// Whether the hash is the one meant; a prefix of few digits fits too many.
@@ -61,9 +66,12 @@ mod tests {
         fs::write(&path, b"abc").expect("it can be written");
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_file(&path).expect("it can be read"), hash);
-        let fits = |prefix: &str| verify(&path, prefix).expect("it can be read");
+        let fits = |prefix: &str| verify(&path, prefix).is_ok();
         assert!(fits("ba7816bf") && fits("BA7816BF") && fits(hash));
         assert!(!fits("ba7816be") && !fits("ba7816b") && !fits(""));
-        assert!(verify(folder.path().join("none"), "ba7816bf").is_err());
+        let error = verify(&path, "ba7816be").expect_err("another digit").to_string();
+        assert!(error.ends_with("that starts with ba7816be, found ba7816bf"), "{error}");
+        let error = verify(folder.path().join("none"), "ba7816bf").expect_err("there is none");
+        assert!(matches!(error, Error::File { .. }), "{error}");
     }
 }

@@ -281,7 +281,7 @@ fn redirects_are_followed_up_to_a_point_and_never_off_to_http() {
 }
 
 #[test]
-fn whoever_is_offline_is_told_what_to_do() {
+fn whoever_is_offline_is_told_what_is_missing() {
     let place = Place::new();
     // A port that was free a moment ago.
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
@@ -292,7 +292,6 @@ fn whoever_is_offline_is_told_what_to_do() {
     let go_on = |_| ControlFlow::Continue(());
     let fetched = fetch_with(&settings, &source, place.folder.path(), go_on);
     let error = place.assert_bad(fetched, "cannot reach 127.0.0.1 (").to_string();
-    let url = format!("fetch {base}/{} yourself and pass it by --weights", place.file);
-    assert!(error.contains(&url), "{error}");
-    assert!(error.ends_with(&format!("put it to `{}`", place.target().display())), "{error}");
+    // What can be done about it is for each program to say.
+    assert!(error.ends_with(&format!(") to fetch {base}/{}", place.file)), "{error}");
 }
