@@ -157,7 +157,8 @@ pub(crate) struct RuleOptions {
         value_parser = Known::COMPOSITES)]
     composite: String,
 
-    /// What becomes of batch norm: passed as it is, or folded into the layer beside it first
+    /// What becomes of batch norm: passed as it is, or folded into the convolution beside it first;
+    /// one that has none beside it, as many in a DenseNet, is passed all the same
     #[arg(long, value_name = "HOW", default_value = "bypass")]
     batch_norm: BatchNormOption,
 }
