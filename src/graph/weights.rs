@@ -84,7 +84,8 @@ fn describe(bytes: &[u8], error: &SafeTensorError) -> String {
         let what = if found < expected { "truncated" } else { "too long" };
         return format!("the file is {what}: expected {expected} bytes, found {found}");
     }
-    error.to_string()
+    // It may speak of a name, which is the file's and of any length.
+    error.to_string().chars().take(200).collect()
 }
 
 /// Weights by their state-dict keys, not yet tied to a network.

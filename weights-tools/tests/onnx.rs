@@ -1,6 +1,6 @@
 //! The importer of ONNX models, against models written by hand, real ones and files that mean harm.
 
-#[path = "pth/allocation.rs"]
+#[path = "support/allocation.rs"]
 mod allocation;
 #[path = "onnx/encoder.rs"]
 mod encoder;
@@ -12,12 +12,16 @@ mod exports;
 mod malformed;
 #[path = "onnx/maps.rs"]
 mod maps;
+#[path = "support/mutation.rs"]
+mod mutation;
 #[path = "onnx/operators.rs"]
 mod operators;
-#[path = "onnx/random.rs"]
+#[path = "support/random.rs"]
 mod random;
 #[path = "onnx/shapes.rs"]
 mod shapes;
+#[path = "onnx/twins.rs"]
+mod twins;
 #[path = "onnx/weights.rs"]
 mod weights;
 

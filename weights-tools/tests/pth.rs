@@ -2,7 +2,7 @@
 //!
 //! `tests/checkpoints` is made by `scripts/make_checkpoints.py`.
 
-#[path = "pth/allocation.rs"]
+#[path = "support/allocation.rs"]
 mod allocation;
 #[path = "pth/archive.rs"]
 mod archive;
@@ -12,10 +12,16 @@ mod checkpoints;
 mod malformed;
 #[path = "pth/memory.rs"]
 mod memory;
+#[path = "support/mutation.rs"]
+mod mutation;
 #[path = "pth/mutations.rs"]
 mod mutations;
+#[path = "support/random.rs"]
+mod random;
 #[path = "pth/real.rs"]
 mod real;
+#[path = "pth/safetensors.rs"]
+mod safetensors;
 
 use std::path::{Path, PathBuf};
 
@@ -36,4 +42,11 @@ fn checkpoints() -> Vec<(PathBuf, Vec<u8>)> {
         (path, bytes)
     };
     paths.into_iter().map(read).collect()
+}
+
+/// The safetensors that torch reads in a checkpoint.
+fn expected_beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".safetensors");
+    name.into()
 }

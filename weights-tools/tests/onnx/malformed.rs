@@ -1,27 +1,16 @@
 //! Models that are cut short or changed at random: none may panic, hang, or take memory beyond
 //! its size.
-//!
-//! `CLRP_FUZZ_SECONDS` lets it run on with fresh seeds for so long.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
 
 use clrp_weights::onnx::{Options, from_bytes};
 
-use crate::allocation::{allowed, measured};
 use crate::encoder::{Model, Value, attribute, int, ints};
 use crate::exports::{exports, folder};
+use crate::mutation::{harmless, run};
 use crate::random::Random;
 use crate::refused;
 
 /// The most memory per byte of a model: what the parser makes of its messages, and copies.
 const PER_BYTE: usize = 128;
-
-/// Mutations of each model.
-const CASES: u64 = 600;
-
-/// Far more than any case needs, on any machine.
-const TIME: Duration = Duration::from_secs(20);
 
 /// Numbers that readers trip over, as varints.
 const NUMBERS: [&[u8]; 6] = [
@@ -103,24 +92,11 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
 
 /// Reads the bytes, which are a model, broken or not; whether they could be imported.
 fn check(what: &str, bytes: &[u8]) -> bool {
-    let start = Instant::now();
     let read = || {
         let found = from_bytes("file", bytes, None, &Options::default());
         found.map(|_| ()).map_err(|error| error.to_string())
     };
-    let (result, most) = measured(|| catch_unwind(AssertUnwindSafe(read)));
-    let result = result.unwrap_or_else(|_| panic!("{what} panics"));
-    if let Err(error) = &result {
-        assert!(!error.contains('\n') && error.len() < 1000, "{what}: {error}");
-    }
-    assert!(
-        most <= allowed(PER_BYTE, bytes.len()),
-        "{what}: {most} bytes of memory for {}",
-        bytes.len()
-    );
-    let taken = start.elapsed();
-    assert!(taken < TIME, "{what}: {taken:?}");
-    result.is_ok()
+    harmless(what, bytes.len(), PER_BYTE, read).is_ok()
 }
 
 #[test]
@@ -179,26 +155,9 @@ fn mutate(bytes: &mut Vec<u8>, others: &[(String, Vec<u8>)], random: &mut Random
 
 #[test]
 fn changed_models_do_no_harm() {
-    let seeds = seeds();
-    let seconds = std::env::var("CLRP_FUZZ_SECONDS")
-        .ok()
-        .map(|seconds| seconds.parse().expect("CLRP_FUZZ_SECONDS is a number of seconds"));
-    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
-    for round in 0.. {
-        for (name, bytes) in &seeds {
-            for case in round * CASES..(round + 1) * CASES {
-                let mut random = Random(case);
-                let mut changed = bytes.clone();
-                for _ in 0..=random.below(3) {
-                    mutate(&mut changed, &seeds, &mut random);
-                }
-                check(&format!("{name}, seed {case}"), &changed);
-            }
-        }
-        if Instant::now() >= end {
-            break;
-        }
-    }
+    run(&seeds(), mutate, |what, bytes| {
+        check(what, bytes);
+    });
 }
 
 #[test]

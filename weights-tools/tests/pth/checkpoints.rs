@@ -7,7 +7,7 @@ use clrp::graph::Weights;
 use clrp::weight::{Dtype, Weight};
 use clrp_weights::pth::{self, Element};
 
-use crate::checkpoints;
+use crate::{checkpoints, expected_beside};
 
 /// Names, types, shapes and all numbers.
 fn content(weights: &Weights) -> BTreeMap<String, (Vec<usize>, Vec<f64>)> {
@@ -23,9 +23,7 @@ fn others(weights: &Weights) -> Vec<(String, String)> {
 }
 
 fn expected(path: &Path) -> Weights {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".safetensors");
-    Weights::open(name).expect("it is safetensors")
+    Weights::open(expected_beside(path)).expect("it is safetensors")
 }
 
 #[test]

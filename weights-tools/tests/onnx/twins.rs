@@ -5,35 +5,15 @@ use clrp::tensor::Shape;
 use clrp::weight::Weight;
 
 use crate::encoder::{Model, Value, attribute, int, ints};
+use crate::random::Random;
 use crate::{imported, scores};
 
 /// Networks that are tried.
 const CASES: u64 = 40;
 
-/// The bits of a number, mixed.
-pub(crate) fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Splitmix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end.max(1) as u64).expect("it is below a usize")
-    }
-
-    /// Between -1 and 1.
-    fn number(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
-    }
+/// Between -1 and 1.
+fn number(random: &mut Random) -> f32 {
+    (random.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
 }
 
 /// A network built in both ways.
@@ -69,8 +49,8 @@ impl Twins {
     fn weight(&mut self, name: &str, dims: &[usize], positive: bool) {
         let count: usize = dims.iter().product();
         let random = &mut self.random;
-        let number = |_| if positive { random.number().abs() + 0.5 } else { random.number() };
-        let values: Vec<f32> = (0..count).map(number).collect();
+        let value = |_| if positive { number(random).abs() + 0.5 } else { number(random) };
+        let values: Vec<f32> = (0..count).map(value).collect();
         let sizes: Vec<i64> = dims.iter().map(|&size| size as i64).collect();
         self.model = self.model.clone().floats(name, &sizes, &values);
         self.weights.push(Weight::from_f32(name, dims, values));
@@ -193,7 +173,7 @@ fn imported_networks_score_as_those_built_by_hand() {
             twins.step();
         }
         let mut random = Random(seed ^ 77);
-        let picture: Vec<f32> = (0..3 * 13 * 11).map(|_| random.number()).collect();
+        let picture: Vec<f32> = (0..3 * 13 * 11).map(|_| number(&mut random)).collect();
         let (model, network) = twins.finish();
         let found = imported(&model);
         let expected = scores(&network, picture.clone());
