@@ -235,13 +235,13 @@ pub(crate) fn resized(network: &Network, shape: Shape, name: &str) -> clrp::Resu
         return Ok(network.clone());
     }
     let list = |shape: Shape| vec![shape.channels, shape.height, shape.width];
-    network.with_graph(network.graph().with_input(shape)?).map_err(|error| match error {
+    network.with_graph(network.graph().with_input(shape)?).map_err(|mut error| {
         // A fully connected layer counts pixels.
-        Error::WeightShape { .. } => {
+        if let Error::WeightShape { .. } = error {
             let name = name.to_owned();
-            Error::InputShape { name, expected: list(own), found: list(shape) }
+            error = Error::InputShape { name, expected: list(own), found: list(shape) };
         }
-        other => other,
+        error
     })
 }
 

@@ -99,11 +99,12 @@ pub(crate) fn fetch_shown(model: &Published, cache: &Cache, instead: &str) -> Re
     };
     let fetched = fetch::fetch(&model.source(base)?, cache.folder(), show);
     bar.finish_and_clear();
-    fetched.map_err(|error| match &error {
-        fetch::Error::Unreachable { path, .. } => Failure::Said(format!(
-            "{error}; fetch it yourself and {instead}put it to `{}`",
-            path.display()
-        )),
-        _ => error.into(),
+    fetched.map_err(|error| {
+        if let fetch::Error::Unreachable { path, .. } = &error {
+            let path = path.display();
+            let advice = format!("fetch it yourself and {instead}put it to `{path}`");
+            return Failure::Said(format!("{error}; {advice}"));
+        }
+        error.into()
     })
 }
