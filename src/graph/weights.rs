@@ -84,8 +84,8 @@ fn describe(bytes: &[u8], error: &SafeTensorError) -> String {
         let what = if found < expected { "truncated" } else { "too long" };
         return format!("the file is {what}: expected {expected} bytes, found {found}");
     }
-    // It may speak of a name, which is the file's and of any length.
-    error.to_string().chars().take(200).collect()
+    // It may speak of a name, which is the file's: of any length, and with any characters.
+    error.to_string().chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 /// Weights by their state-dict keys, not yet tied to a network.
