@@ -24,9 +24,9 @@ from traced import MEAN, STD, TransformInput
 STABILIZER = 1e-9
 
 
-def z_box(net, x):
-    """z-box between the black and the white pixel, as the first convolution sees them."""
-    bounds = []
+def bounds(net, x):
+    """The black and the white pixel, as the first convolution sees them."""
+    both = []
     for value in (0, 1):
         pixel = torch.tensor([(value - m) / s for m, s in zip(MEAN, STD)], dtype=x.dtype)
         bound = pixel.reshape(1, 3, 1, 1).expand_as(x)
@@ -35,8 +35,12 @@ def z_box(net, x):
                 bound = module(bound)
             if isinstance(module, nn.Conv2d):
                 break
-        bounds.append(bound)
-    return ZBox(*bounds, stabilizer=STABILIZER)
+        both.append(bound)
+    return both
+
+
+def z_box(net, x):
+    return ZBox(*bounds(net, x), stabilizer=STABILIZER)
 
 
 def composite(net, x, pools="even", rule=None, first=None):

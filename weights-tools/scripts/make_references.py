@@ -31,6 +31,7 @@ FURTHER_BY_RULE = [*FURTHER_SMALL, "resnet18", "densenet121"]
 METHODS = ["lrp", "clrp1", "clrp2", "clrp1-logits"]
 FURTHER_METHODS = ["lrp", "clrp1", "clrp2"]
 FURTHER_RULES = ["epsilon-1e-6", "gamma-0.25"]
+PACKAGES = ["torch", "torchvision", "zennit"]
 
 
 def targets_of(logits):
@@ -184,8 +185,27 @@ def further_references(name, net, size):
     made.gradients(0, left_out=["gradient-x-input"])
     if name in FURTHER_BY_RULE:
         made.rules(0, FURTHER_RULES)
-    recipe = {"norm_weight": " ".join(map(str, weight)), "tensors": ",".join(names)}
-    return made, recipe
+    return made, recipe_of(weight, names)
+
+
+def recipe_of(weight, names):
+    return {"norm_weight": " ".join(map(str, weight)), "tensors": ",".join(names)}
+
+
+def save(folder, name, size, made, kind, packages, **further):
+    """Writes a network's maps, and how they came about."""
+    arrays = {key: value.numpy().astype(kind) for key, value in made.arrays.items()}
+    arrays["logits"] = made.logits[0].numpy()
+    arrays["targets"] = np.array(made.targets, np.int64)
+    metadata = {
+        "network": name,
+        "input": f"1x3x{size[0]}x{size[1]}",
+        "seed": str(SEED),
+        **{p: version(p) for p in packages},
+        **further,
+        **made.errors,
+    }
+    write(folder / f"{name}.safetensors", arrays, metadata)
 
 
 @dataclass
@@ -232,18 +252,7 @@ def main():
         if args.only and name not in args.only:
             continue
         made, recipe = job.make(name, job.build(), job.size)
-        arrays = {key: value.numpy().astype(job.kind) for key, value in made.arrays.items()}
-        arrays["logits"] = made.logits[0].numpy()
-        arrays["targets"] = np.array(made.targets, np.int64)
-        metadata = {
-            "network": name,
-            "input": f"1x3x{job.size[0]}x{job.size[1]}",
-            "seed": str(SEED),
-            **{p: version(p) for p in ("torch", "torchvision", "zennit")},
-            **recipe,
-            **made.errors,
-        }
-        write(args.output / f"{name}.safetensors", arrays, metadata)
+        save(args.output, name, job.size, made, job.kind, PACKAGES, **recipe)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,26 @@ from torch import nn
 SEED = 1
 
 
+def mixed(seed, stream, first, count):
+    """Elements `first` and up of a stream, as u64."""
+    mask = (1 << 64) - 1
+    start = seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03 + first
+    x = np.arange(count, dtype=np.uint64) + np.uint64(start & mask)
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
+
+
 def draw(tensor, shape, scale, offset=0.0, seed=SEED):
     """Uniform f32 values in `offset ± scale`; `tensor` numbers the stream."""
-    mask = (1 << 64) - 1
-    start = (seed * 0x9E3779B97F4A7C15 + tensor * 0xD1B54A32D192ED03) & mask
     values = np.empty(int(np.prod(shape)), np.float32)
     chunk = 1 << 22
     for first in range(0, len(values), chunk):
         part = values[first : first + chunk]
-        x = np.arange(len(part), dtype=np.uint64) + np.uint64((start + first) & mask)
-        x ^= x >> np.uint64(30)
-        x *= np.uint64(0xBF58476D1CE4E5B9)
-        x ^= x >> np.uint64(27)
-        x *= np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
+        x = mixed(seed, tensor, first, len(part))
         part[:] = offset + scale * ((x >> np.uint64(40)).astype(np.float64) / 2**24 * 2 - 1)
     return torch.from_numpy(values.reshape(shape))
 

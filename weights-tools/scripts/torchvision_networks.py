@@ -21,7 +21,8 @@ FURTHER = {
     "resnet34": ((35, 41), False),
     "resnet50": ((35, 41), True),
     "resnet50_v1": ((35, 41), True),
-    "resnet101": ((73, 81), False),
+    # On 73x81 its last plane has 3x3 pixels, of which one nearly vanishes: f32 loses its digits.
+    "resnet101": ((97, 97), False),
     "resnet152": ((35, 41), False),
     "resnext50_32x4d": ((33, 41), True),
     "resnext101_32x8d": ((33, 41), False),

@@ -41,8 +41,8 @@ fn explained(network: &Network, composite: Composite, targets: Vec<usize>) -> Ex
         .device(Device::open(&DeviceChoice::CpuF64).expect("the CPU is there"))
         .build()
         .expect("the rules suit the network");
-    let found = explainer.explain(&[picture], &METHODS, &Target::Classes(targets));
-    found.expect("it runs").remove(0)
+    let found = explainer.explain(&picture, METHODS, Target::classes(targets));
+    found.expect("it runs")
 }
 
 /// `|a - b| / |b|`.
@@ -121,7 +121,7 @@ fn from_built_in(path: &Path) -> Vec<Apart> {
         let expected = explained(&network, composite.clone(), vec![0, 1]).explanations;
         let actual = explained(&imported, composite, vec![0, 1]).explanations;
         for (actual, expected) in actual.iter().zip(&expected) {
-            let key = format!("{name}.{}.{}", actual.method, actual.target);
+            let key = format!("{name}.{}.{}", actual.method, actual.goal);
             let expected: Vec<f64> = expected.map.values().iter().map(|x| f64::from(*x)).collect();
             let distance = distance(actual.map.values(), &expected);
             apart.push(Apart { key, distance });
