@@ -1,28 +1,31 @@
-// What a backward walk starts with at the scores. One invocation a filled value.
+// What a backward walk starts with at the layer that is explained. One invocation a value.
 
 struct Params {
     batch: u32,
-    classes: u32,
+    count: u32, // values of a row
     rows: u32, // of a picture
     first: u32, // the first row that is filled
     targets: u32, // rows filled of a picture
-    mode: u32, // 0 score, 1 contrast, 2 other scores, 3 one
+    mode: u32, // 0 score, 1 contrast, 2 other scores, 3 one, 4 one against others, 5 probability
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> scores: array<f32>;
-@group(0) @binding(2) var<storage, read> targets: array<u32>;
-@group(0) @binding(3) var<storage, read_write> rows: array<f32>;
+@group(0) @binding(1) var<storage, read> outputs: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> duals: array<f32>;
+@group(0) @binding(4) var<storage, read> sums: array<f32>;
+@group(0) @binding(5) var<storage, read> dual_sums: array<f32>;
+@group(0) @binding(6) var<storage, read_write> rows: array<f32>;
 
-fn seed(at_target: bool, target_score: f32, own_score: f32) -> f32 {
+fn seed(y: f32, w: f32, dual: f32, sum: f32) -> f32 {
+    let score = select(y * w, -y * w, sum < 0.0);
     switch params.mode {
-        case 0u: { return select(0.0, abs(target_score), at_target); }
-        case 1u: {
-            let share = abs(target_score) / f32(params.classes - 1u);
-            return select(-share, abs(target_score), at_target);
-        }
-        case 2u: { return select(abs(own_score), 0.0, at_target); }
-        default: { return select(0.0, 1.0, at_target); }
+        case 0u: { return score; }
+        case 1u: { return score - abs(sum) * dual; }
+        case 2u: { return select(0.0, abs(y), w == 0.0); }
+        case 3u: { return w; }
+        case 4u: { return w - dual; }
+        default: { return y * (w - sum); }
     }
 }
 
@@ -32,16 +35,15 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let i = id.y * groups.x * 256u + id.x;
-    if i >= params.batch * params.targets * params.classes {
+    if i >= params.batch * params.targets * params.count {
         return;
     }
-    let number = i / params.classes; // of the target, counted through all pictures
-    let label = i % params.classes;
+    let number = i / params.count; // of the target, counted through all pictures
+    let unit = i % params.count;
     let image = number / params.targets;
     let row = image * params.rows + params.first + number % params.targets;
-    // A number that the caller gives must not lead out of `scores`.
-    let own = min(targets[number], params.classes - 1u);
-    let scores_at = image * params.classes;
-    rows[row * params.classes + label] =
-        seed(label == own, scores[scores_at + own], scores[scores_at + label]);
+    let y = outputs[image * params.count + unit];
+    // Nothing to set the target against: then there is no dual.
+    let dual = duals[i] / max(dual_sums[number], 1.0);
+    rows[row * params.count + unit] = seed(y, weights[i], dual, sums[number]);
 }

@@ -247,6 +247,10 @@ pub enum Error {
         limit: String,
     },
 
+    /// The caller ended the work.
+    #[error("cancelled")]
+    Cancelled,
+
     /// The GPU failed while working.
     #[error("`{adapter}` failed: {message}")]
     Device {
@@ -266,7 +270,7 @@ fn named(kind: &str, names: &[String]) -> String {
 }
 
 /// Up to so many known names fit a message.
-const MOST_NAMES: usize = 16;
+const MOST_NAMES: usize = 24;
 
 impl Error {
     /// An [`Error::UnknownName`] with the known names that look most like `name`.

@@ -1,30 +1,45 @@
 //! The front door: a network, a composite and a device; pictures in, explanations out.
 
+mod builder;
+mod input;
+mod ledger;
+#[cfg(feature = "gpu")]
+mod on_gpu;
+mod pending;
+mod request;
+mod run;
+mod sampled;
+mod samples;
 mod switches;
+mod target;
 mod warning;
 
 use std::sync::Mutex;
-use std::time::Instant;
 
-use crate::backend::{Device, Input, Output, Session};
+use crate::backend::Device;
 use crate::error::{Error, Result};
-use crate::graph::Network;
+use crate::graph::{Network, NodeId};
 use crate::image::Preprocess;
 use crate::methods::Method;
-use crate::program::{Bounds, Lowered, MapOutput, Plan, Program, Targets, lower};
-use crate::rules::{BatchNorm, Composite, fold_batch_norm, preset};
+use crate::num::mix;
+use crate::program::{Bounds, Lowered, Targets, Upsampling};
+use crate::rules::Composite;
 use crate::tensor::Tensor;
 
+pub use builder::ExplainerBuilder;
+pub use input::ToInput;
+pub use ledger::{Leaks, Ledger, LedgerRow};
+#[cfg(feature = "gpu")]
+pub use on_gpu::{ExplainedOnGpu, ExplanationOnGpu};
+pub use pending::Pending;
+pub use request::{Cancel, Methods, Request};
+pub use samples::Sampling;
+pub use target::{Choice, Goal, Target};
 pub use warning::{Border, Warning};
 
-/// Which scores are explained.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The highest scores of each picture, best first.
-    Top(usize),
-    /// These classes, for every picture.
-    Classes(Vec<usize>),
-}
+use run::{Job, Progress, Ready, Results};
+use sampled::Sampled;
+use target::{Group, Rows, find_layer};
 
 /// What a network says of a picture, and why.
 #[derive(Clone, Debug)]
@@ -35,16 +50,19 @@ pub struct Explained {
     pub explanations: Vec<Explanation>,
 }
 
-/// Why a network gave a class its score.
+/// Why a network gave a number.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// How it was computed.
     pub method: Method,
-    /// The class.
-    pub target: usize,
-    /// Its score, before softmax.
+    /// What is explained.
+    pub goal: Goal,
+    /// The layer that gave it, if that is not the scores.
+    pub layer: Option<String>,
+    /// The number that is explained: for a class its score, before softmax.
     pub score: f32,
-    /// One number for each number of the input, clamped where the method clamps.
+    /// One number for each number of the input, or for each of its pixels (Grad-CAM, occlusion,
+    /// RISE), clamped where the method clamps.
     pub map: Tensor,
     /// The sum of the map.
     pub sum: f64,
@@ -53,73 +71,33 @@ pub struct Explanation {
     pub leak: Option<f64>,
     /// The explanation's share of the run's time, in seconds.
     pub seconds: f64,
+    /// The maps at the layers that were asked for.
+    pub layers: Vec<LayerMap>,
+    /// Where relevance went, if that was asked for.
+    pub ledger: Option<Ledger>,
 }
 
-/// Builds an [`Explainer`].
-#[derive(Clone, Debug)]
-pub struct ExplainerBuilder {
-    network: Network,
-    preprocess: Preprocess,
-    composite: Option<Composite>,
-    device: Device,
-    max_batch: usize,
-    seed: u64,
+impl Explanation {
+    /// The class, if one is explained.
+    pub fn class(&self) -> Option<usize> {
+        match self.goal {
+            Goal::Class(class) if self.layer.is_none() => Some(class),
+            Goal::Class(_)
+            | Goal::Channel(_)
+            | Goal::Neuron { .. }
+            | Goal::Mixture(_)
+            | Goal::Against { .. } => None,
+        }
+    }
 }
 
-impl ExplainerBuilder {
-    /// Uses these rules instead of the preset `contrastive`.
-    #[must_use]
-    pub fn composite(self, composite: Composite) -> Self {
-        Self { composite: Some(composite), ..self }
-    }
-
-    /// Runs on this device.
-    #[must_use]
-    pub fn device(self, device: Device) -> Self {
-        Self { device, ..self }
-    }
-
-    /// Takes at most this many pictures at once (8 by default); fewer where a run's values would
-    /// take more than a few hundred MiB.
-    #[must_use]
-    pub fn max_batch(self, max_batch: usize) -> Self {
-        Self { max_batch: max_batch.max(1), ..self }
-    }
-
-    /// Seeds [`Method::Random`].
-    #[must_use]
-    pub fn seed(self, seed: u64) -> Self {
-        Self { seed, ..self }
-    }
-
-    /// Checks that the rules suit the network.
-    ///
-    /// # Errors
-    /// [`Error::RuleMismatch`] if they do not, [`Error::Setting`] for numbers that make no sense.
-    pub fn build(self) -> Result<Explainer> {
-        let composite = match self.composite {
-            Some(composite) => composite,
-            None => preset("contrastive")?,
-        };
-        let network = match composite.batch_norm() {
-            BatchNorm::Bypass => self.network,
-            BatchNorm::Fold => fold_batch_norm(&self.network)?,
-        };
-        composite.assign(network.graph())?;
-        self.preprocess.check_normalization()?;
-        let widened = |bounds: [f32; 3]| bounds.map(f64::from).to_vec();
-        let bounds =
-            Bounds { low: widened(self.preprocess.low()), high: widened(self.preprocess.high()) };
-        Ok(Explainer {
-            network,
-            composite,
-            device: self.device,
-            bounds,
-            max_batch: self.max_batch,
-            seed: self.seed,
-            ready: Mutex::new(None),
-        })
-    }
+/// A map at the output of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerMap {
+    /// The layer.
+    pub layer: String,
+    /// One number for each of its outputs.
+    pub map: Tensor,
 }
 
 /// Explains what a network says of pictures.
@@ -137,39 +115,25 @@ impl ExplainerBuilder {
 ///
 /// let scene = Scene::render(Split::Test, 2, 1, 0);
 /// let picture = Picture::new(scene.side, scene.side, scene.pixels)?;
-/// let (input, _) = model.preprocess().apply(&picture)?;
-/// let explained = explainer.explain(&[input], &[Method::Clrp1], &Target::Top(2))?;
-/// for explanation in &explained[0].explanations {
-///     println!("class {}: {}", explanation.target, explanation.score);
+/// let explained = explainer.explain(&picture, Method::Clrp1, Target::top(2))?;
+/// for explanation in &explained.explanations {
+///     println!("class {}: {}", explanation.goal, explanation.score);
 /// }
 /// # Ok::<(), clrp::Error>(())
 /// ```
 pub struct Explainer {
     network: Network,
+    preprocess: Preprocess,
     composite: Composite,
     device: Device,
     bounds: Bounds,
     max_batch: usize,
     seed: u64,
+    sampling: Sampling,
+    cam_layer: Option<NodeId>,
+    upsampling: Upsampling,
     /// The last program that ran, for the next run of its kind.
     ready: Mutex<Option<Ready>>,
-}
-
-/// A program on the device, and what it was made for.
-struct Ready {
-    methods: Vec<Method>,
-    targets: Targets,
-    batch: usize,
-    places: Places,
-    session: Box<dyn Session>,
-}
-
-/// Where a run's results are among its outputs.
-#[derive(Clone, Debug)]
-struct Places {
-    scores: usize,
-    targets: usize,
-    maps: Vec<MapOutput>,
 }
 
 /// Bytes that a run's values should not exceed; a run on more is split.
@@ -186,19 +150,6 @@ impl std::fmt::Debug for Explainer {
 }
 
 impl Explainer {
-    /// Starts with the preset `contrastive` on the CPU. The preprocessing says which values the
-    /// pictures can have.
-    pub fn builder(network: Network, preprocess: Preprocess) -> ExplainerBuilder {
-        ExplainerBuilder {
-            network,
-            preprocess,
-            composite: None,
-            device: Device::Cpu(crate::backend::cpu::Cpu::new()),
-            max_batch: 8,
-            seed: 0,
-        }
-    }
-
     /// Layers and weights.
     pub fn network(&self) -> &Network {
         &self.network
@@ -214,59 +165,86 @@ impl Explainer {
         &self.device
     }
 
+    /// How pictures become inputs.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
     /// What would run for one picture.
     ///
     /// # Errors
     /// As [`explain`](Self::explain).
     pub fn lower(&self, methods: &[Method], targets: Targets) -> Result<Lowered> {
-        self.lowered(methods, targets, 1)
+        self.lowered(&Job {
+            methods: methods.to_vec(),
+            at: self.network.graph().output(),
+            targets,
+            batch: 1,
+            layers: Vec::new(),
+            ledger: false,
+            heatmaps: false,
+        })
     }
 
     /// The scores of each picture, before softmax.
     ///
     /// # Errors
     /// As [`explain`](Self::explain).
-    pub fn scores(&self, pictures: &[Tensor]) -> Result<Vec<Vec<f32>>> {
-        let explained = self.explain(pictures, &[], &Target::Top(1))?;
+    pub fn scores(&self, images: &[impl ToInput]) -> Result<Vec<Vec<f32>>> {
+        let explained = self.explain_all(images, &Request::new([], Target::top(1)))?;
         Ok(explained.into_iter().map(|explained| explained.scores).collect())
     }
 
-    /// Explains what the network says of each picture, by each method and for each target.
+    /// Explains what the network says of a picture, by each method and for each target.
+    ///
+    /// # Errors
+    /// [`Error::InputShape`] or [`Error::InputValue`] for a picture that does not suit,
+    /// [`Error::TargetOutOfRange`], [`Error::UnknownName`] or [`Error::Setting`] for a target that
+    /// does not, [`Error::Unsupported`] for a method that does not suit the network or the target,
+    /// [`Error::DeviceMemory`] or [`Error::Device`] if the device cannot do it.
+    pub fn explain(
+        &self,
+        image: &impl ToInput,
+        methods: impl Into<Methods>,
+        target: impl Into<Target>,
+    ) -> Result<Explained> {
+        let request = Request::new(methods, target);
+        let mut explained = self.explain_all(std::slice::from_ref(image), &request)?;
+        Ok(explained.pop().expect("there is one for each picture"))
+    }
+
+    /// Explains what the network says of each picture.
     ///
     /// Methods and targets of one run share the forward pass, the denominators and the switches.
     ///
     /// # Errors
-    /// [`Error::InputShape`] or [`Error::InputValue`] for a picture that does not suit,
-    /// [`Error::TargetOutOfRange`] or [`Error::Setting`] for a target that does not,
-    /// [`Error::Unsupported`] for a method that does not suit the network,
-    /// [`Error::DeviceMemory`] or [`Error::Device`] if the device cannot do it.
-    pub fn explain(
+    /// As [`explain`](Self::explain); [`Error::Cancelled`] if the work was cancelled.
+    pub fn explain_all(
         &self,
-        pictures: &[Tensor],
-        methods: &[Method],
-        target: &Target,
+        images: &[impl ToInput],
+        request: &Request<'_>,
     ) -> Result<Vec<Explained>> {
-        self.check_pictures(pictures)?;
-        self.check_target(target)?;
-        let mut unique: Vec<Method> = Vec::new();
-        for method in methods {
-            if !unique.contains(method) {
-                unique.push(*method);
-            }
-        }
-        let count = match target {
-            Target::Top(count) => *count,
-            Target::Classes(classes) => classes.len(),
-        };
-        let (batch, at_once) = self.split(&unique, count, pictures.len())?;
+        let inputs = images.iter().map(|image| image.to_input(&self.preprocess));
+        let inputs: Vec<_> = inputs.collect::<Result<_>>()?;
+        let pictures: Vec<&Tensor> = inputs.iter().map(AsRef::as_ref).collect();
+        self.check_pictures(&pictures)?;
+        let graph = self.network.graph();
+        request.target.check(graph)?;
+        let at = request.target.node(graph)?;
+        let layers = request.layers.iter().map(|layer| find_layer(graph, layer));
+        let work = Work { at, layers: layers.collect::<Result<_>>()?, request };
+        let direct = request.methods.iter().filter(|method| method.recipe().is_some());
+        let (batch, at_once) =
+            self.split(&work, &direct.copied().collect::<Vec<_>>(), pictures.len())?;
+        let mut progress = Progress::new(request, self.runs(&work, pictures.len(), batch, at_once));
         let mut explained = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(batch) {
-            explained.extend(self.explain_batch(pictures, &unique, target, at_once.min(count))?);
+            explained.extend(self.explain_batch(pictures, &work, at_once, &mut progress)?);
         }
         Ok(explained)
     }
 
-    fn check_pictures(&self, pictures: &[Tensor]) -> Result<()> {
+    fn check_pictures(&self, pictures: &[&Tensor]) -> Result<()> {
         let shape = self.network.graph().input_shape();
         for (i, picture) in pictures.iter().enumerate() {
             let name = || format!("picture {i}");
@@ -283,43 +261,21 @@ impl Explainer {
         Ok(())
     }
 
-    fn check_target(&self, target: &Target) -> Result<()> {
-        let graph = self.network.graph();
-        let classes = graph.output_shape().len();
-        match target {
-            Target::Top(count) if (1..=classes).contains(count) => Ok(()),
-            Target::Top(count) => Err(number_of_targets(*count, classes)),
-            Target::Classes(targets) if targets.is_empty() => Err(number_of_targets(0, classes)),
-            Target::Classes(targets) => match targets.iter().find(|&&target| target >= classes) {
-                None => Ok(()),
-                Some(&target) => {
-                    let model = graph.name().to_owned();
-                    Err(Error::TargetOutOfRange { target, model, classes })
-                }
-            },
-        }
-    }
-
-    fn plan<'a>(&'a self, methods: &'a [Method], targets: Targets, batch: usize) -> Plan<'a> {
-        Plan {
-            network: &self.network,
-            composite: &self.composite,
-            methods,
-            targets,
-            batch,
-            bounds: &self.bounds,
-            limits: self.device.limits(),
-        }
-    }
-
-    fn lowered(&self, methods: &[Method], targets: Targets, batch: usize) -> Result<Lowered> {
-        lower(&self.plan(methods, targets, batch))
-    }
-
     /// How many pictures and how many targets go at once.
-    fn split(&self, methods: &[Method], count: usize, pictures: usize) -> Result<(usize, usize)> {
-        let fits = |targets: usize, batch: usize| {
-            let lowered = self.lowered(methods, Targets::Given(targets), batch);
+    fn split(
+        &self,
+        work: &Work<'_>,
+        methods: &[Method],
+        pictures: usize,
+    ) -> Result<(usize, usize)> {
+        let count = work.request.target.count();
+        let is_weighted = self.is_weighted(work);
+        let fits = |count: usize, batch: usize| {
+            let targets = match is_weighted {
+                true => Targets::Weighted { count, against: false },
+                false => Targets::Given(count),
+            };
+            let lowered = self.lowered(&work.job(methods, targets, batch));
             self.fits(lowered.map(|lowered| lowered.program))
         };
         let mut batch = self.max_batch.min(pictures.max(1));
@@ -333,8 +289,19 @@ impl Explainer {
         Ok((batch, targets))
     }
 
+    /// Whether a target is a weighted sum of outputs.
+    fn is_weighted(&self, work: &Work<'_>) -> bool {
+        let goals = match work.request.target.choice() {
+            Choice::Goals(goals) => goals,
+            Choice::RandomOfTop { .. } => return true,
+            Choice::Top(_) => return false,
+        };
+        let groups = self.groups_of(goals, work.at);
+        groups.iter().any(|group| matches!(group.rows, Rows::Weighted { .. }))
+    }
+
     /// Whether a run's values take no more than they should; too many to count do not.
-    fn fits(&self, program: Result<Program>) -> Result<bool> {
+    fn fits(&self, program: Result<crate::program::Program>) -> Result<bool> {
         let program = match program {
             Ok(program) => program,
             Err(Error::TooLarge { .. }) => return Ok(false),
@@ -345,223 +312,193 @@ impl Explainer {
         Ok(largest <= self.device.limits().binding_bytes && all <= VALUE_BYTES)
     }
 
+    /// About how often the network runs.
+    fn runs(&self, work: &Work<'_>, pictures: usize, batch: usize, at_once: usize) -> usize {
+        let count = work.request.target.count();
+        let direct = pictures.div_ceil(batch) * count.div_ceil(at_once.max(1));
+        let shape = self.network.graph().input_shape();
+        let samples = work.request.methods.iter().filter_map(|method| method.samples());
+        let each: usize = samples.map(|samples| self.sampling.count(samples, shape)).sum();
+        direct + pictures * each * count.div_ceil(at_once.max(1))
+    }
+
     /// Explains pictures that go at once, `at_once` targets at a time.
     fn explain_batch(
         &self,
-        pictures: &[Tensor],
-        methods: &[Method],
-        target: &Target,
+        pictures: &[&Tensor],
+        work: &Work<'_>,
         at_once: usize,
+        progress: &mut Progress<'_>,
     ) -> Result<Vec<Explained>> {
         let values: Vec<f32> = pictures.iter().flat_map(|p| p.values().iter().copied()).collect();
-        let given: Vec<Vec<u32>> = match target {
-            Target::Top(count) if *count <= at_once => {
-                return self.run(pictures, &values, methods, Targets::Top(*count), None);
+        let direct = work.request.methods.iter().filter(|method| method.recipe().is_some());
+        let direct: Vec<Method> = direct.copied().collect();
+        let run = |targets: Targets, methods: &[Method], rows: Option<&Rows>, progress: &_| {
+            let job = work.job(methods, targets, pictures.len());
+            self.execute(&job, &values, rows, progress).map(|results| (job, results))
+        };
+        // For each picture, the goals of one group after the other.
+        let groups: Vec<Vec<Group>> = match work.request.target.choice() {
+            Choice::Top(count) if *count <= at_once => {
+                let (job, results) = run(Targets::Top(*count), &direct, None, progress)?;
+                progress.advance(1)?;
+                let goals = self.goals_of(work.at, results.units().expect("it found the best"));
+                let mut explained = self.with_scores(pictures.len(), &results.scores());
+                let groups: Vec<Group> = goals
+                    .chunks_exact(*count)
+                    .flat_map(|goals| self.groups_of(goals, work.at))
+                    .collect();
+                let groups: Vec<&Group> = groups.iter().collect();
+                let made = self.collect(&job, pictures, &groups, &results)?;
+                self.complete(pictures, work, &groups, &results, made, &mut explained, progress)?;
+                return Ok(explained);
             }
-            Target::Top(count) => self.top(pictures.len(), &values, *count)?,
-            Target::Classes(classes) => {
-                vec![classes.iter().map(|&class| class as u32).collect(); pictures.len()]
+            Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) => {
+                let goals = self.find_goals(pictures, work, progress)?;
+                goals.iter().map(|goals| self.groups_of(goals, work.at)).collect()
             }
         };
         let mut all: Vec<Explained> = Vec::new();
-        for first in (0..given[0].len()).step_by(at_once) {
-            let count = at_once.min(given[0].len() - first);
-            let flat: Vec<u32> =
-                given.iter().flat_map(|row| row[first..first + count].to_vec()).collect();
-            let part = self.run(pictures, &values, methods, Targets::Given(count), Some(&flat))?;
-            if all.is_empty() {
-                all = part;
-            } else {
-                for (explained, part) in all.iter_mut().zip(part) {
-                    explained.explanations.extend(part.explanations);
+        for number in 0..groups[0].len() {
+            for first in (0..groups[0][number].goals.len()).step_by(at_once) {
+                let slices: Vec<Group> =
+                    groups.iter().map(|of| of[number].slice(first, at_once)).collect();
+                let slices: Vec<&Group> = slices.iter().collect();
+                let (targets, rows) = Group::joined(&slices);
+                let (job, results) = run(targets, &direct, Some(&rows), progress)?;
+                progress.advance(1)?;
+                if all.is_empty() {
+                    all = self.with_scores(pictures.len(), &results.scores());
                 }
+                let made = self.collect(&job, pictures, &slices, &results)?;
+                self.complete(pictures, work, &slices, &results, made, &mut all, progress)?;
             }
         }
         Ok(all)
     }
 
-    /// The highest classes of each picture.
-    fn top(&self, batch: usize, values: &[f32], count: usize) -> Result<Vec<Vec<u32>>> {
-        let (outputs, places, _) = self.outputs(batch, values, &[], Targets::Top(count), None)?;
-        let classes = outputs[places.targets].indices();
-        Ok(classes.chunks_exact(count).map(<[u32]>::to_vec).collect())
+    /// The goals of each picture, in a run of their own where they are the best ones.
+    fn find_goals(
+        &self,
+        pictures: &[&Tensor],
+        work: &Work<'_>,
+        progress: &Progress<'_>,
+    ) -> Result<Vec<Vec<Goal>>> {
+        let choice = work.request.target.choice();
+        let count = match choice {
+            Choice::Goals(goals) => return Ok(vec![goals.clone(); pictures.len()]),
+            Choice::Top(count) | Choice::RandomOfTop { of: count, .. } => *count,
+        };
+        let values: Vec<f32> = pictures.iter().flat_map(|p| p.values().iter().copied()).collect();
+        let job = work.job(&[], Targets::Top(count), pictures.len());
+        let results = self.execute(&job, &values, None, progress)?;
+        let goals = self.goals_of(work.at, results.units().expect("it found the best"));
+        Ok(goals.chunks_exact(count).map(|goals| chosen(choice, goals)).collect())
     }
 
-    /// Runs the program once and takes its results apart.
-    fn run(
+    /// Appends the explanations of a run's targets, with those of sampled methods and of noise, in
+    /// the order of the request.
+    fn complete(
         &self,
-        pictures: &[Tensor],
-        values: &[f32],
-        methods: &[Method],
-        targets: Targets,
-        given: Option<&[u32]>,
-    ) -> Result<Vec<Explained>> {
-        let (outputs, places, seconds) =
-            self.outputs(pictures.len(), values, methods, targets, given)?;
-        let count = targets.count();
-        let share = seconds / (pictures.len() * methods.len().max(1) * count) as f64;
-        let all_scores = outputs[places.scores].to_f64();
-        let per_picture = all_scores.len() / pictures.len();
-        let classes = outputs[places.targets].indices();
-        let maps: Vec<(Method, Option<Maps>)> = methods
-            .iter()
-            .map(|method| {
-                let place = places.maps.iter().find(|place| place.method == *method);
-                (*method, place.map(|place| Maps::of(*place, &outputs)))
-            })
-            .collect();
-        let mut explained = Vec::new();
-        for (image, picture) in pictures.iter().enumerate() {
-            let scores = &all_scores[image * per_picture..][..per_picture];
-            check_scores(self.network.graph().name(), scores)?;
-            let mut explanations = Vec::new();
-            for j in 0..count {
-                let target = classes[image * count + j] as usize;
-                for (method, maps) in &maps {
-                    let (map, sum, leak) = match maps {
-                        Some(maps) => maps.take(image, j, count, picture, scores[target])?,
-                        None => {
-                            let map = random(self.seed, picture, target)?;
-                            let sum = map.values().iter().map(|&v| f64::from(v)).sum();
-                            (map, sum, None)
-                        }
-                    };
-                    explanations.push(Explanation {
-                        method: *method,
-                        target,
-                        score: scores[target] as f32,
-                        map,
-                        sum,
-                        leak,
-                        seconds: share,
-                    });
+        pictures: &[&Tensor],
+        work: &Work<'_>,
+        groups: &[&Group],
+        results: &Results,
+        made: Vec<Vec<Explanation>>,
+        explained: &mut [Explained],
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
+        let count = groups[0].goals.len();
+        let all_values = results.values();
+        for (image, mut made) in made.into_iter().enumerate() {
+            let values = &all_values[image * count..][..count];
+            let of =
+                Sampled { picture: pictures[image], group: groups[image], at: work.at, values };
+            for method in &work.request.methods {
+                if let Some(samples) = method.samples() {
+                    made.extend(self.sampled((*method, samples), &of, progress)?);
+                } else if *method == Method::Random {
+                    made.extend(self.random(&of)?);
                 }
             }
-            let scores = scores.iter().map(|&score| score as f32).collect();
-            explained.push(Explained { scores, explanations });
+            let methods = &work.request.methods;
+            let place = |explanation: &Explanation| {
+                let goal = of.group.goals.iter().position(|goal| *goal == explanation.goal);
+                (goal, methods.iter().position(|method| *method == explanation.method))
+            };
+            made.sort_by_key(place);
+            explained[image].explanations.extend(made);
         }
-        Ok(explained)
+        Ok(())
     }
 
-    fn outputs(
-        &self,
-        batch: usize,
-        values: &[f32],
-        methods: &[Method],
-        targets: Targets,
-        given: Option<&[u32]>,
-    ) -> Result<(Vec<Output>, Places, f64)> {
-        // Taken out while it runs: a thread that waits for this one may run it too, and a run
-        // that ends in a panic leaves nothing behind.
-        let lock = || self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let last = lock().take();
-        let suits = |ready: &Ready| {
-            ready.methods == methods && ready.targets == targets && ready.batch == batch
+    /// Uniform noise for each target, which depends on the seed, the picture and the target, not
+    /// on their order.
+    fn random(&self, of: &Sampled<'_>) -> Result<Vec<Explanation>> {
+        let noise = |(goal, value): (&Goal, &f64)| {
+            let map = random(self.seed, of.picture, &goal.to_string())?;
+            Ok(Explanation {
+                method: Method::Random,
+                goal: goal.clone(),
+                layer: self.layer_name(of.at),
+                score: *value as f32,
+                sum: map.values().iter().map(|&v| f64::from(v)).sum(),
+                map,
+                leak: None,
+                seconds: 0.0,
+                layers: Vec::new(),
+                ledger: None,
+            })
         };
-        let mut ready = match last {
-            Some(ready) if suits(&ready) => ready,
-            last => self.prepare(batch, methods, targets, last)?,
-        };
-        let mut inputs = vec![Input::Float(values)];
-        inputs.extend(given.map(Input::Index));
-        let start = Instant::now();
-        let outputs = ready.session.run(&inputs)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let places = ready.places.clone();
-        *lock() = Some(ready);
-        Ok((outputs, places, seconds))
+        of.group.goals.iter().zip(of.values).map(noise).collect()
     }
 
-    /// Makes a program ready. The last one goes as late as memory allows: while it is there, its
-    /// weights need not be brought to the device again.
-    fn prepare(
-        &self,
-        batch: usize,
-        methods: &[Method],
-        targets: Targets,
-        last: Option<Ready>,
-    ) -> Result<Ready> {
-        let Lowered { program, scores, targets: target_place, maps } =
-            self.lowered(methods, targets, batch)?;
-        let session = match self.device.prepare(&program) {
-            Err(Error::DeviceMemory { .. }) if last.is_some() => {
-                drop(last);
-                self.device.prepare(&program)?
-            }
-            other => other?,
-        };
-        let places = Places { scores, targets: target_place, maps };
-        Ok(Ready { methods: methods.to_vec(), targets, batch, places, session })
+    /// The name of the layer that is explained, if it is not the scores.
+    fn layer_name(&self, at: NodeId) -> Option<String> {
+        let graph = self.network.graph();
+        (at != graph.output()).then(|| graph.node(at).name.clone())
     }
 }
 
-fn number_of_targets(found: usize, classes: usize) -> Error {
-    Error::Setting {
-        what: "number of targets",
-        found: found.to_string(),
-        expected: format!("1 to {classes}"),
-    }
+/// A request, with the layers it speaks of.
+struct Work<'a> {
+    at: NodeId,
+    layers: Vec<NodeId>,
+    request: &'a Request<'a>,
 }
 
-/// Finite weights can still be so large that scores are not.
-fn check_scores(model: &str, scores: &[f64]) -> Result<()> {
-    match scores.iter().position(|score| !score.is_finite()) {
-        None => Ok(()),
-        Some(index) => {
-            let name = format!("scores of {model}");
-            Err(Error::InputValue { name, index, found: scores[index] as f32 })
+impl Work<'_> {
+    fn job(&self, methods: &[Method], targets: Targets, batch: usize) -> Job {
+        Job {
+            methods: methods.to_vec(),
+            at: self.at,
+            targets,
+            batch,
+            layers: self.layers.clone(),
+            ledger: self.request.ledger,
+            heatmaps: false,
         }
     }
 }
 
-/// A method's results of one run.
-struct Maps {
-    place: MapOutput,
-    maps: Vec<f64>,
-    sums: Vec<f64>,
-}
-
-impl Maps {
-    fn of(place: MapOutput, outputs: &[Output]) -> Self {
-        Self { place, maps: outputs[place.maps].to_f64(), sums: outputs[place.sums].to_f64() }
-    }
-
-    /// The map of a picture's target, its sum, and what leaked.
-    fn take(
-        &self,
-        image: usize,
-        j: usize,
-        count: usize,
-        picture: &Tensor,
-        score: f64,
-    ) -> Result<(Tensor, f64, Option<f64>)> {
-        let len = picture.shape().len();
-        let map = &self.maps[(image * count + j) * len..][..len];
-        let before = self.sums[image * self.place.rows + self.place.first + j];
-        let leak = match self.place.method {
-            Method::Lrp | Method::Clrp1Logits => Some(score.abs() - before),
-            // Score less score.
-            Method::Clrp1 | Method::Clrp2 => Some(-before),
-            Method::Gradient
-            | Method::GuidedBackprop
-            | Method::Deconvnet
-            | Method::GradientXInput
-            | Method::Random => None,
-        };
-        let values = map.iter().map(|&value| value as f32).collect();
-        Ok((Tensor::new(picture.shape(), values)?, map.iter().sum(), leak))
-    }
-}
-
-/// Uniform noise that depends on the seed, the picture and the target, not on their order.
-fn random(seed: u64, picture: &Tensor, target: usize) -> Result<Tensor> {
-    let mix = |x: u64| {
-        // The finalizer of splitmix64 (Steele et al. 2014).
-        let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ (x >> 31)
+/// The goals that a choice takes of the best ones.
+fn chosen(choice: &Choice, best: &[Goal]) -> Vec<Goal> {
+    let Choice::RandomOfTop { count, seed, .. } = choice else { return best.to_vec() };
+    // The smallest of as many random numbers: a fair draw without repetition.
+    let mut order: Vec<usize> = (0..best.len()).collect();
+    order.sort_by_key(|i| mix(mix(*seed).wrapping_add(*i as u64)));
+    order.truncate(*count);
+    order.sort_unstable();
+    let unit = |i: usize| match best[i] {
+        Goal::Class(unit) | Goal::Channel(unit) => Some((unit, 1.0)),
+        Goal::Neuron { .. } | Goal::Mixture(_) | Goal::Against { .. } => None,
     };
-    let start = picture.values().iter().fold(mix(seed ^ mix(target as u64 + 1)), |state, value| {
+    vec![Goal::Mixture(order.into_iter().filter_map(unit).collect())]
+}
+
+fn random(seed: u64, picture: &Tensor, target: &str) -> Result<Tensor> {
+    let of_target = target.bytes().fold(0, |state, byte| mix(state + u64::from(byte) + 1));
+    let start = picture.values().iter().fold(mix(seed ^ of_target), |state, value| {
         mix(state.wrapping_add(u64::from(value.to_bits())))
     });
     let noise = (0..picture.shape().len() as u64).map(|i| {

@@ -8,7 +8,7 @@
 //!
 //! The floors, from the bottom; a folder uses only those below it:
 //! [`error`], [`num`] | [`mod@file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
-//! [`image`] | [`models`], [`rules`], [`switches`] | [`methods`] | [`program`] | [`backend`] |
+//! [`image`] | [`similarity`] | [`models`], [`rules`], [`switches`] | [`methods`] | [`program`] | [`backend`] |
 //! [`explainer`].
 //!
 //! Start with [`Explainer`].
@@ -27,12 +27,16 @@ pub mod num;
 pub mod program;
 pub mod rules;
 pub mod scene;
+pub mod similarity;
 pub mod switches;
 pub mod tensor;
 pub mod weight;
 
 pub use error::{Error, Result};
-pub use explainer::{Explained, Explainer, ExplainerBuilder, Explanation, Target, Warning};
+pub use explainer::{
+    Cancel, Explained, Explainer, ExplainerBuilder, Explanation, Goal, Ledger, Request, Sampling,
+    Target, Warning,
+};
 pub use methods::Method;
 pub use tensor::{Shape, Tensor};
 #[cfg(feature = "gpu")]

@@ -97,3 +97,10 @@ macro_rules! float {
 
 float!(f32, false, convert_to_f32_slice);
 float!(f64, true, convert_to_f64_slice);
+
+/// The finalizer of splitmix64 (Steele et al. 2014): bits that look drawn at random.
+pub fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}

@@ -50,12 +50,9 @@ fn declared(graph: Graph, value: f32, composite: Composite, picture: Vec<f32>) -
     let explainer =
         Explainer::builder(network, Preprocess::imagenet()).composite(composite).build();
     let picture = Tensor::new(shape, picture).expect("the picture has the shape");
-    let explained = explainer.expect("the rules suit").explain(
-        &[picture],
-        &[Method::Lrp],
-        &Target::Classes(vec![0]),
-    );
-    let explanation = &explained.expect("nothing is wrong")[0].explanations[0];
+    let explainer = explainer.expect("the rules suit");
+    let explained = explainer.explain(&picture, Method::Lrp, Target::class(0));
+    let explanation = &explained.expect("nothing is wrong").explanations[0];
     let leak = explanation.leak.expect("relevance is accounted for");
     (f64::from(explanation.score), explanation.sum, leak)
 }

@@ -1,6 +1,7 @@
 //! Whole networks against PyTorch and zennit: scores and maps of every method, on every backend.
 
 mod golden;
+mod methods;
 mod small;
 
 use std::path::{Path, PathBuf};
@@ -10,11 +11,11 @@ use clrp::graph::{Graph, Network};
 use clrp::models::{BuildOptions, Model};
 use clrp::program::Bounds;
 use clrp::rules::{BatchNorm, Composite, LayerKind, Rule, fold_batch_norm, preset};
-use clrp::tensor::Shape;
+use clrp::tensor::{Shape, Tensor};
 
 use crate::support::{
-    Backend, DIVIDED_BY_SUMS, MAP_F32, MAP_TORCH_F64, NO_DIGITS_LEFT, Question, REFERENCE_ROUNDING,
-    backends, distance, drawn_weights, pictures, say,
+    Backend, DIVIDED_BY_SUMS, LEDGER_F32, LEDGER_F64, MAP_F32, MAP_TORCH_F64, NO_DIGITS_LEFT,
+    Question, REFERENCE_ROUNDING, backends, distance, drawn_weights, hold_ledgers, pictures, say,
 };
 use golden::Golden;
 
@@ -102,12 +103,12 @@ impl Case {
         }
     }
 
-    /// How far a map may be off. Relevance is held to what PyTorch's own f32 reaches on the same
-    /// input, if that is more than the usual tolerance: a contrast is a small difference. Gradients
-    /// are not, though PyTorch's jump where a ReLU or a max pool nearly ties. On small pictures the
-    /// features of AlexNet and VGG are single pixels and the contrast a millionth or less of its two
-    /// maps: where f32 has no digits left, only f64 is held to it here, to what is left there, and
-    /// f32 in the sweep over full-size pictures.
+    /// How far a map may be off. Contrasts are held to what PyTorch's own f32 reaches on the same
+    /// input, if that is more than the usual tolerance: they are small differences. On small
+    /// pictures the features of AlexNet and VGG are single pixels and the contrast a millionth or
+    /// less of its two maps: where f32 has no digits left, only f64 is held to it here, to what is
+    /// left there, and f32 in the sweep over full-size pictures. All other maps are held to the
+    /// usual tolerance, whatever PyTorch's f32 does.
     fn bar(&self, key: &str, backend: &Backend) -> Option<f64> {
         let tolerance = backend.of_precision(MAP_TORCH_F64, MAP_F32);
         if GRADIENTS.iter().any(|method| key.starts_with(method.name())) {
@@ -126,8 +127,10 @@ impl Case {
         } else if worst > NO_DIGITS_LEFT || of_rule(key) && torch > MAP_F32 {
             // Denominators of either sign that nearly vanish leave f32 to chance, PyTorch's too.
             None
-        } else {
+        } else if key.contains("clrp") {
             Some(tolerance.max(torch * more))
+        } else {
+            Some(tolerance)
         }
     }
 
@@ -144,6 +147,13 @@ impl Case {
         if std::env::var_os("CLRP_PRINT_ERRORS").is_some() {
             say(&format!("{:<16} {:<40} {key:<28} {apart:.2e}", self.name, backend.name));
         }
+    }
+
+    fn check_ledgers(&self, backend: &Backend) {
+        let shape = self.network.graph().input_shape();
+        let picture = Tensor::new(shape, self.picture.clone()).expect("it fits");
+        let allowed = backend.of_precision(LEDGER_F64, LEDGER_F32);
+        hold_ledgers(&self.network, &picture, backend, allowed);
     }
 
     /// All presets, methods and rules that the references hold, with batch norm both ways.
@@ -285,8 +295,25 @@ fn densely_connected_networks_agree_with_torch_and_zennit() {
 
 #[test]
 fn mobile_networks_agree_with_torch_and_zennit() {
-    for name in ["mobilenet_v2", "mnasnet0_5", "shufflenet_v2_x0_5"] {
+    for name in ["mobilenet_v2", "mnasnet0_5", "shufflenet_v2_x0_5", "densenet121"] {
         check_model(&committed(), name);
+    }
+}
+
+/// Those whose inputs are small; the sweep below holds all.
+#[test]
+fn ledgers_of_networks_that_branch_add_up() {
+    let backends = backends();
+    let cpu = &backends[1];
+    for name in ["resnet50", "resnext50_32x4d", "mobilenet_v2", "mnasnet0_5", "shufflenet_v2_x0_5"]
+    {
+        Case::of_model(&committed(), name).expect("references of it").check_ledgers(cpu);
+    }
+    for name in ["googlenet", "resnet18", "squeezenet1_1"] {
+        let case = Case::of_model(&committed(), name).expect("references of it");
+        for backend in backends[1..].iter().filter(|of| !of.name.ends_with(", checked")) {
+            case.check_ledgers(backend);
+        }
     }
 }
 
@@ -308,6 +335,10 @@ fn all_networks_agree_with_torch_and_zennit() {
     assert!(!names.is_empty(), "no references of a known network in {}", folder.display());
     for name in names {
         check_model(folder, &name);
+        let case = Case::of_model(folder, &name).expect("references of it");
+        for backend in backends().iter().filter(|backend| !backend.name.ends_with(", checked")) {
+            case.check_ledgers(backend);
+        }
         say(&format!("{name} agrees"));
     }
 }

@@ -3,11 +3,15 @@
 mod architectures;
 mod conservation;
 mod digits;
+mod examples;
 mod folding;
 mod halves;
 mod house;
 mod models;
+#[cfg(feature = "gpu")]
+mod on_gpu;
 mod program;
+mod properties;
 mod rules;
 mod shaders;
 mod support;

@@ -2,6 +2,7 @@
 //! loops themselves against plain loops.
 
 mod linear;
+mod map;
 mod naive;
 mod value;
 mod window;
@@ -71,10 +72,11 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::CopyChannels(_)
         | Call::Gate(_)
         | Call::MaxPool2d(_)
+        | Call::OneHot(_)
         | Call::Permute(_)
         | Call::TopK(_) => Accuracy::Exact,
-        Call::Clamp(_) | Call::Seed(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
-        Call::LocalResponseNorm(_) => Accuracy::Power,
+        Call::Clamp(_) | Call::MultiplyPlanes(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
+        Call::LocalResponseNorm(_) | Call::Softmax(_) => Accuracy::Power,
         Call::Linear(_) => Accuracy::Kept,
         call if call.exact() => Accuracy::Kept,
         Call::Add(_)
@@ -82,13 +84,20 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
         | Call::ChannelAffine(_)
+        | Call::ChannelDot(_)
         | Call::Conv2d(_)
         | Call::ConvTranspose2d(_)
+        | Call::DotRows(_)
+        | Call::Heatmap(_)
+        | Call::Leaks(_)
         | Call::LinearTranspose(_)
         | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
-        | Call::SumRows(_) => Accuracy::Summed,
+        | Call::Seed(_)
+        | Call::SumRows(_)
+        | Call::Tally(_)
+        | Call::Upsample2d(_) => Accuracy::Summed,
     }
 }
 
@@ -105,20 +114,29 @@ const POOLS: &[Cases] = &[
 ];
 
 const OTHERS: &[Cases] = &[
+    map::attribution,
+    map::channel_dot,
+    map::heatmap,
+    map::multiply_planes,
+    map::upsample2d,
     value::add,
-    value::attribution,
     value::channel_affine,
     value::channel_constant,
     value::clamp,
     value::copy_channels,
+    value::dot_rows,
     value::gate,
+    value::leaks,
     value::local_response_norm,
     value::local_response_norm_backward,
     value::multiply_add,
+    value::one_hot,
     value::permute,
     value::seed,
+    value::softmax,
     value::stabilized_ratio,
     value::sum_rows,
+    value::tally,
     value::top_k,
 ];
 
@@ -235,19 +253,28 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::AvgPool2dBackward(_)
         | Call::ChannelAffine(_)
         | Call::ChannelConstant(_)
+        | Call::ChannelDot(_)
         | Call::Clamp(_)
         | Call::CopyChannels(_)
+        | Call::DotRows(_)
         | Call::Gate(_)
+        | Call::Heatmap(_)
+        | Call::Leaks(_)
         | Call::LocalResponseNorm(_)
         | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2d(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
+        | Call::MultiplyPlanes(_)
+        | Call::OneHot(_)
         | Call::Permute(_)
         | Call::Seed(_)
+        | Call::Softmax(_)
         | Call::StabilizedRatio(_)
         | Call::SumRows(_)
-        | Call::TopK(_) => None,
+        | Call::Tally(_)
+        | Call::TopK(_)
+        | Call::Upsample2d(_) => None,
     }
 }
 

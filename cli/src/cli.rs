@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     classify::Classify, completions::Completions, convert::Convert, demo::Demo, devices::Devices,
-    explain::Explain, fetch::Fetch, inspect::Inspect, models::Models, scenes::Scenes,
-    switches::Switches,
+    explain::Explain, fetch::Fetch, figure::Figure, inspect::Inspect, models::Models,
+    scenes::Scenes, switches::Switches,
 };
 use crate::console::unwritten;
 use crate::failure::{Failure, Result};
@@ -41,6 +41,8 @@ enum Command {
     Demo(Demo),
     /// List what can run networks
     Devices(Devices),
+    /// Draw figures 1, 3 and 5 of the paper
+    Figure(Figure),
     /// List the known networks
     Models(Models),
     /// Convert weights to safetensors
@@ -68,6 +70,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
         Command::Classify(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Devices(command) => command.run(),
+        Command::Figure(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Fetch(command) => command.run(),

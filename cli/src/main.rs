@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod composites;
 mod console;
 mod failure;
 mod folder;

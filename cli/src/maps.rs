@@ -1,7 +1,8 @@
 //! Maps as files: coloured, over the picture, as numbers, and all of a picture on one sheet.
 
 use clrp::Explanation;
-use clrp::image::{Colormap, Npy, Picture, Plane, Sheet, SheetRow, overlay, render};
+use clrp::explainer::LayerMap;
+use clrp::image::{Colormap, Npy, Picture, Plane, Sheet, SheetRow, overlay, reduce, render};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
@@ -40,8 +41,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes the files of an explanation.
     pub(crate) fn write(&mut self, picture: &Loaded, explanation: &Explanation) -> Result<Files> {
-        let (method, target) = (explanation.method, explanation.target);
-        let name = |end: &str| format!("{}_{method}_{target}{end}", stem(&picture.path));
+        let name = |end: &str| format!("{}{end}", start(picture, explanation));
         let plane = explanation.plane()?;
         let palette = self.palette.unwrap_or_else(|| palette(&plane));
         let map = self.results.write(&name(".png"), &render(&plane, palette).encode_png())?;
@@ -62,6 +62,26 @@ impl Writer {
         Ok(Files { map, overlay, npy })
     }
 
+    /// Writes the map of an explanation at a layer: its channels joined as the method's are, and
+    /// its numbers if they are wanted.
+    pub(crate) fn write_layer(
+        &mut self,
+        picture: &Loaded,
+        explanation: &Explanation,
+        of: &LayerMap,
+    ) -> Result<Files> {
+        let name =
+            |end: &str| format!("{}_{}{end}", start(picture, explanation), in_a_name(&of.layer));
+        let plane = reduce(&of.map, explanation.reduction())?;
+        let palette = self.palette.unwrap_or_else(|| palette(&plane));
+        let map = self.results.write(&name(".png"), &render(&plane, palette).encode_png())?;
+        let npy = match self.npy {
+            true => Some(self.results.write(&name(".npy"), &Npy::from(&of.map).encode())?),
+            false => None,
+        };
+        Ok(Files { map, overlay: None, npy })
+    }
+
     /// Writes the sheet of a picture: a row for each target, a column for each method.
     pub(crate) fn write_sheet(
         &mut self,
@@ -74,6 +94,22 @@ impl Writer {
         let page = sheet.render().map_err(|error| Failure::about(&picture.path, error))?;
         self.results.write(&format!("{}_sheet.png", stem(&picture.path)), &page.encode_png())
     }
+}
+
+/// What the names of an explanation's files start with.
+fn start(picture: &Loaded, explanation: &Explanation) -> String {
+    let goal = explanation.goal.to_string();
+    let target = match &explanation.layer {
+        Some(layer) => in_a_name(&format!("{layer}-{goal}")),
+        None => in_a_name(&goal),
+    };
+    format!("{}_{}_{target}", stem(&picture.path), explanation.method)
+}
+
+/// Text whose letters every file system takes.
+fn in_a_name(text: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    text.chars().map(letter).collect()
 }
 
 /// A page with a row for each target: the picture, then the map of each method.
@@ -93,7 +129,7 @@ pub(crate) fn sheet(
             let plane = explanation.plane()?;
             pictures.push(render(&plane, chosen.unwrap_or_else(|| palette(&plane))));
         }
-        Ok(SheetRow { label, detail, pictures })
+        Ok(SheetRow { label, detail, pictures, notes: Vec::new() })
     };
     let rows = explanations.chunks(methods).map(row).collect::<Result<_>>()?;
     Ok(Sheet { captions, rows })

@@ -7,8 +7,11 @@ use clap::{Args, ValueEnum};
 use clrp::backend::{Device, DeviceChoice};
 use clrp::image::{Mode, Preprocess};
 use clrp::models::BuildOptions;
-use clrp::rules::{BatchNorm, Composite, preset};
+use clrp::program::Upsampling;
+use clrp::rules::{BatchNorm, Composite, Rule, Selector};
+use clrp::{ExplainerBuilder, Sampling};
 
+use crate::composites;
 use crate::failure::{Failure, Result};
 use crate::known::Known;
 
@@ -152,15 +155,29 @@ impl NetworkOptions {
 /// How relevance goes down.
 #[derive(Debug, Args)]
 pub(crate) struct RuleOptions {
-    /// The rules of relevance
+    /// The rules of relevance: a preset, or a TOML file with rules of your own
     #[arg(long, value_name = "NAME", default_value = "contrastive",
         value_parser = Known::COMPOSITES)]
     composite: String,
 
+    /// A rule for layers, before those of the composite, as features.0=z-box, conv=gamma:0.25,
+    /// first-conv=flat, linear=epsilon:1e-6, avg-pool=even or add=norm; may be repeated
+    #[arg(long, value_name = "LAYERS=RULE", value_parser = composites::rule)]
+    rule: Vec<(Selector, Rule)>,
+
+    /// What is added to denominators, with their sign; as the composite has it unless given
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    stabilizer: Option<f32>,
+
+    /// Whether biases take part in denominators; as the composite has it unless given
+    #[arg(long, value_name = "BOOL")]
+    bias: Option<bool>,
+
     /// What becomes of batch norm: passed as it is, or folded into the convolution beside it first;
-    /// one that has none beside it, as many in a DenseNet, is passed all the same
-    #[arg(long, value_name = "HOW", default_value = "bypass")]
-    batch_norm: BatchNormOption,
+    /// one that has none beside it, as many in a DenseNet, is passed all the same; as the composite
+    /// has it unless given
+    #[arg(long, value_name = "HOW")]
+    batch_norm: Option<BatchNormOption>,
 }
 
 /// What becomes of batch norm.
@@ -175,11 +192,108 @@ enum BatchNormOption {
 impl RuleOptions {
     /// The composite that was asked for.
     pub(crate) fn composite(&self) -> Result<Composite> {
-        let batch_norm = match self.batch_norm {
-            BatchNormOption::Bypass => BatchNorm::Bypass,
-            BatchNormOption::Fold => BatchNorm::Fold,
+        let mut composite = composites::named(&self.composite)?;
+        if !self.rule.is_empty() {
+            let label = format!("{} with --rule", composite.label());
+            // Of two options that speak of a layer, the first decides.
+            composite = composite.with_rules(self.rule.iter().cloned()).with_label(label);
+        }
+        if let Some(stabilizer) = self.stabilizer {
+            composite = composite.with_stabilizer(stabilizer);
+        }
+        if let Some(bias) = self.bias {
+            composite = composite.with_bias(bias);
+        }
+        Ok(match self.batch_norm {
+            None => composite,
+            Some(BatchNormOption::Bypass) => composite.with_batch_norm(BatchNorm::Bypass),
+            Some(BatchNormOption::Fold) => composite.with_batch_norm(BatchNorm::Fold),
+        })
+    }
+}
+
+/// The numbers of methods that have any.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of single methods")]
+pub(crate) struct MethodOptions {
+    /// smoothgrad: noisy pictures
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    samples: Option<usize>,
+
+    /// smoothgrad: standard deviation of the noise, as a share of the picture's range
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    noise: Option<f32>,
+
+    /// integrated-gradients: steps (20 unless given; 50 for integrated-gradients-gauss)
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    steps: Option<usize>,
+
+    /// occlusion: rows and columns of the window
+    #[arg(long, value_name = "HxW", value_parser = pair)]
+    window: Option<[usize; 2]>,
+
+    /// occlusion: rows and columns from window to window
+    #[arg(long, value_name = "HxW", value_parser = pair)]
+    stride: Option<[usize; 2]>,
+
+    /// rise: masks
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    masks: Option<usize>,
+
+    /// rise: cells of a mask in each direction
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    cells: Option<usize>,
+
+    /// grad-cam: the layer it looks at; the last with positions below the classes unless given
+    #[arg(long, value_name = "LAYER")]
+    cam_layer: Option<String>,
+
+    /// grad-cam: how its plane is brought to the picture's size
+    #[arg(long, value_name = "HOW", default_value = "bilinear")]
+    cam_upsampling: UpsamplingOption,
+}
+
+/// How a plane is brought to the picture's size.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UpsamplingOption {
+    /// Between the nearest cells, as pytorch-grad-cam does
+    Bilinear,
+    /// The nearest cell, as Captum does
+    Nearest,
+}
+
+impl MethodOptions {
+    /// An explainer's builder with these numbers.
+    pub(crate) fn apply(&self, builder: ExplainerBuilder) -> ExplainerBuilder {
+        let own = Sampling::default();
+        let sampling = Sampling {
+            noisy: self.samples.unwrap_or(own.noisy),
+            noise: self.noise.unwrap_or(own.noise),
+            riemann: self.steps.unwrap_or(own.riemann),
+            gauss: self.steps.unwrap_or(own.gauss),
+            window: self.window.unwrap_or(own.window),
+            stride: self.stride.unwrap_or(own.stride),
+            masks: self.masks.unwrap_or(own.masks),
+            cells: self.cells.unwrap_or(own.cells),
+            ..own
         };
-        Ok(preset(&self.composite)?.with_batch_norm(batch_norm))
+        let builder = builder.sampling(sampling).upsampling(match self.cam_upsampling {
+            UpsamplingOption::Bilinear => Upsampling::Bilinear,
+            UpsamplingOption::Nearest => Upsampling::Nearest,
+        });
+        match &self.cam_layer {
+            Some(layer) => builder.cam_layer(layer),
+            None => builder,
+        }
+    }
+}
+
+/// `16` or `16x32`.
+fn pair(text: &str) -> Result<[usize; 2], String> {
+    let (rows, columns) = text.split_once('x').unwrap_or((text, text));
+    match (rows.parse(), columns.parse()) {
+        (Ok(rows @ 1..), Ok(columns @ 1..)) => Ok([rows, columns]),
+        _ => Err("expected a number, or HxW, from 1".to_owned()),
     }
 }
 

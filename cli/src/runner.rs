@@ -11,31 +11,37 @@ use indicatif::ProgressBar;
 
 use crate::failure::{Failure, Result};
 use crate::network::resized;
+use crate::options::MethodOptions;
 use crate::pictures::{Loaded, load};
 
 /// A network on a device, and how pictures come to it.
-pub(crate) struct Runner {
+pub(crate) struct Runner<'a> {
     pub(crate) network: Network,
     pub(crate) device: Device,
     pub(crate) composite: Composite,
     pub(crate) preprocess: Preprocess,
     pub(crate) batch: usize,
     pub(crate) seed: u64,
+    /// The numbers of methods; the usual ones unless given.
+    pub(crate) methods: Option<&'a MethodOptions>,
 }
 
-impl Runner {
+impl Runner<'_> {
     /// The network for pictures of its own size.
     pub(crate) fn explainer(&self) -> Result<Explainer> {
         Ok(self.build(self.network.clone())?)
     }
 
     fn build(&self, network: Network) -> clrp::Result<Explainer> {
-        Explainer::builder(network, self.preprocess)
+        let builder = Explainer::builder(network, self.preprocess)
             .composite(self.composite.clone())
             .device(self.device.clone())
             .max_batch(self.batch)
-            .seed(self.seed)
-            .build()
+            .seed(self.seed);
+        match self.methods {
+            Some(methods) => methods.apply(builder).build(),
+            None => builder.build(),
+        }
     }
 
     /// The network for the picture's size.

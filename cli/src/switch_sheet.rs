@@ -51,7 +51,7 @@ pub(crate) fn row(
     let detail = format!("{}: channels {list}", switches.input());
     let pictures = channels.iter().map(|&channel| picture(switches, edges, channel));
     let pictures = pictures.collect::<Result<_>>()?;
-    Ok(SheetRow { label: switches.layer().to_owned(), detail, pictures })
+    Ok(SheetRow { label: switches.layer().to_owned(), detail, pictures, notes: Vec::new() })
 }
 
 fn picture(switches: &Switches, edges: &[EdgeCounts; 4], channel: usize) -> Result<Picture> {

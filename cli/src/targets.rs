@@ -1,38 +1,119 @@
-//! From `--target` to classes.
+//! From `--target` and `--against` to what is explained.
 
 use clrp::labels::Labels;
-use clrp::{Error, Target};
+use clrp::{Error, Goal, Target};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
-/// Reads `top3`, or numbers, names and `WordNet` ids with commas between.
-pub(crate) fn parse(text: &str, labels: &Labels, model: &str) -> Result<Target> {
-    if let Some(count) = top(text) {
-        let expected = format!("top1 to top{}", labels.len());
-        return match count.parse() {
-            Ok(count) if (1..=labels.len()).contains(&count) => Ok(Target::Top(count)),
-            Ok(_) | Err(_) => {
-                Err(Error::Setting { what: "target", found: text.to_owned(), expected }.into())
+/// Reads targets with commas between: `top3`; `10-of-top100`; numbers, names and `WordNet` ids of
+/// classes; mixtures of them as `340*0.7+386*0.3`; and of a layer `features.28:17@3,5` (channel,
+/// row, column), `features.28:17` (a channel) and `features.28:top8`.
+pub(crate) fn parse(
+    text: &str,
+    against: Option<&str>,
+    labels: &Labels,
+    model: &str,
+    seed: u64,
+) -> Result<Target> {
+    let classes = Classes { labels, model };
+    let against = against.map(|text| classes.list(text)).transpose()?;
+    let parts = parts(text);
+    if let [part] = &parts[..] {
+        // A class may have any name, that of a choice too.
+        if labels.find(part, model).is_err()
+            && let Some(target) = choice(part, labels.len(), seed)?
+        {
+            return match against {
+                None => Ok(target),
+                Some(_) => Err(Failure::Said(format!(
+                    "--against needs a class as --target, found `{part}`"
+                ))),
+            };
+        }
+    }
+    let mut layer: Option<String> = None;
+    let mut goals: Vec<Goal> = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        let (of, goal) = match classes.goal(part)? {
+            Some(goal) => (None, goal),
+            None => neuron(part, &parts)?,
+        };
+        if i > 0 && of != layer {
+            return Err(Failure::Said(format!(
+                "targets `{text}` are of several layers, expected one: explain them in turn"
+            )));
+        }
+        layer = of;
+        let goal = match (&against, goal) {
+            (None, goal) => goal,
+            (Some(against), Goal::Class(class)) => {
+                Goal::Against { class, against: against.clone() }
+            }
+            (Some(_), _) => {
+                let message = format!("--against needs a class as --target, found `{part}`");
+                return Err(Failure::Said(message));
             }
         };
-    }
-    let mut classes = Vec::new();
-    for name in text.split(',') {
-        if top(name).is_some() {
-            let expected = format!("`{name}` alone, or classes");
-            let found = format!("`{text}`");
-            return Err(Error::Setting { what: "target", found, expected }.into());
-        }
-        if name.trim().parse::<i64>().is_ok_and(|number| number < 0) {
-            let expected = format!("a class from 0 to {}", labels.len().saturating_sub(1));
-            return Err(Error::Setting { what: "target", found: name.to_owned(), expected }.into());
-        }
-        let class = labels.find(name, model)?;
-        if !classes.contains(&class) {
-            classes.push(class);
+        if !goals.contains(&goal) {
+            goals.push(goal);
         }
     }
-    Ok(Target::Classes(classes))
+    let target = Target::goals(goals);
+    Ok(match layer {
+        Some(layer) => target.at(layer),
+        None => target,
+    })
+}
+
+/// The parts between commas; those of a neuron's place stay together.
+fn parts(text: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        match parts.last_mut() {
+            Some(last) if is_half_a_place(last) => {
+                last.push(',');
+                last.push_str(part);
+            }
+            _ => parts.push(part.trim().to_owned()),
+        }
+    }
+    parts
+}
+
+/// Whether a part ends in `:17@3`.
+fn is_half_a_place(part: &str) -> bool {
+    let place = part.rsplit_once(':').and_then(|(_, unit)| unit.split_once('@'));
+    place.is_some_and(|(channel, row)| {
+        [channel, row].iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// The best, or some of them at random.
+fn choice(part: &str, classes: usize, seed: u64) -> Result<Option<Target>> {
+    let setting = |expected: String| {
+        let found = part.to_owned();
+        Err(Error::Setting { what: "target", found, expected }.into())
+    };
+    if let Some((layer, count)) = part.rsplit_once(':').and_then(|(l, unit)| Some((l, top(unit)?)))
+    {
+        return match count.parse() {
+            Ok(count) if count > 0 => Ok(Some(Target::top(count).at(layer))),
+            Ok(_) | Err(_) => setting("at least top1".to_owned()),
+        };
+    }
+    if let Some((count, of)) = part.split_once("-of-").and_then(|(n, of)| Some((n, top(of)?))) {
+        return match (count.parse::<usize>(), of.parse::<usize>()) {
+            (Ok(count), Ok(of)) if (1..=of).contains(&count) && of <= classes => {
+                Ok(Some(Target::random_of_top(count, of, seed)))
+            }
+            _ => setting(format!("as `10-of-top100`, of at most {classes} classes")),
+        };
+    }
+    let Some(count) = top(part) else { return Ok(None) };
+    match count.parse() {
+        Ok(count) if (1..=classes).contains(&count) => Ok(Some(Target::top(count))),
+        Ok(_) | Err(_) => setting(format!("top1 to top{classes}")),
+    }
 }
 
 /// What follows `top`, if only digits do.
@@ -42,28 +123,142 @@ fn top(text: &str) -> Option<&str> {
     digits.then_some(count)
 }
 
+/// The network's classes.
+struct Classes<'a> {
+    labels: &'a Labels,
+    model: &'a str,
+}
+
+impl Classes<'_> {
+    fn list(&self, text: &str) -> Result<Vec<usize>> {
+        text.split(',').map(|name| self.class(name)).collect()
+    }
+
+    fn class(&self, name: &str) -> Result<usize> {
+        if name.trim().parse::<i64>().is_ok_and(|number| number < 0) {
+            let expected = format!("a class from 0 to {}", self.labels.len().saturating_sub(1));
+            return Err(Error::Setting { what: "target", found: name.to_owned(), expected }.into());
+        }
+        Ok(self.labels.find(name, self.model)?)
+    }
+
+    /// A class or a mixture of classes; none for what can only be of a layer.
+    fn goal(&self, part: &str) -> Result<Option<Goal>> {
+        match self.class(part) {
+            Ok(class) => Ok(Some(Goal::Class(class))),
+            Err(_) if part.contains('*') => self.mixture(part).map(Some),
+            Err(_) if part.contains(':') => Ok(None),
+            Err(_) if top(part).is_some() || part.contains("-of-top") => {
+                let expected = format!("`{part}` alone, or classes");
+                let found = "one of several".to_owned();
+                Err(Error::Setting { what: "target", found, expected }.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn mixture(&self, part: &str) -> Result<Goal> {
+        let share = |share: &str| {
+            let (class, weight) = share.rsplit_once('*').unwrap_or((share, "1"));
+            let class = self.class(class)?;
+            match weight.trim().parse::<f32>() {
+                Ok(weight) => Ok((class, weight)),
+                Err(_) => {
+                    let expected = "a class, `*` and a number, as `340*0.7`".to_owned();
+                    let found = format!("`{share}`");
+                    Err(Error::Setting { what: "part of a mixture", found, expected }.into())
+                }
+            }
+        };
+        Ok(Goal::Mixture(part.split('+').map(share).collect::<Result<_>>()?))
+    }
+}
+
+/// A channel or a neuron of a layer.
+fn neuron(part: &str, all: &[String]) -> Result<(Option<String>, Goal)> {
+    let wrong = |expected: &str| {
+        let (found, expected) = (format!("`{part}`"), expected.to_owned());
+        Err(Error::Setting { what: "target", found, expected }.into())
+    };
+    let Some((layer, unit)) = part.rsplit_once(':') else { return wrong("a class") };
+    if top(unit).is_some() {
+        let found = format!("one of {}", all.len());
+        let expected = format!("`{part}` alone, or neurons");
+        return Err(Error::Setting { what: "target", found, expected }.into());
+    }
+    let (channel, place) = match unit.split_once('@') {
+        Some((channel, place)) => (channel, Some(place)),
+        None => (unit, None),
+    };
+    let expected = "a layer, a channel and perhaps a row and a column, as `features.28:17@3,5`";
+    let Ok(channel) = channel.trim().parse::<usize>() else { return wrong(expected) };
+    let goal = match place.map(|place| place.split_once(',')) {
+        None => Goal::Channel(channel),
+        Some(None) => return wrong(expected),
+        Some(Some((row, column))) => {
+            let (Ok(row), Ok(column)) = (row.trim().parse(), column.trim().parse()) else {
+                return wrong(expected);
+            };
+            Goal::Neuron { channel, row, column }
+        }
+    };
+    Ok((Some(layer.to_owned()), goal))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str, against: Option<&str>) -> Result<Target> {
+        parse(text, against, &Labels::imagenet(), "alexnet", 7)
+    }
+
     #[test]
     fn targets_are_the_best_or_given_classes() {
-        let labels = Labels::imagenet();
-        let target = |text| parse(text, &labels, "alexnet").expect(text);
-        assert_eq!(target("top3"), Target::Top(3));
-        assert_eq!(target("340"), Target::Classes(vec![340]));
-        assert_eq!(target("zebra,243, tabby,340"), Target::Classes(vec![340, 243, 281]));
+        let target = |text| read(text, None).expect(text);
+        assert_eq!(target("top3"), Target::top(3));
+        assert_eq!(target("340"), Target::class(340));
+        assert_eq!(target("zebra,243, tabby,340"), Target::classes([340, 243, 281]));
+        assert_eq!(target("10-of-top100"), Target::random_of_top(10, 100, 7));
+        assert_eq!(
+            target("zebra*0.75+386*0.25,7"),
+            Target::goals([Goal::Mixture(vec![(340, 0.75), (386, 0.25)]), Goal::Class(7)])
+        );
+        assert_eq!(
+            read("zebra", Some("386,281")).expect("two classes"),
+            Target::goals([Goal::Against { class: 340, against: vec![386, 281] }])
+        );
+    }
+
+    #[test]
+    fn targets_may_be_neurons_of_a_layer() {
+        let target = |text| read(text, None).expect(text);
+        let neuron = |channel, row, column| Goal::Neuron { channel, row, column };
+        assert_eq!(
+            target("features.28:17@3,5,features.28:2@0,0,features.28:9"),
+            Target::goals([neuron(17, 3, 5), neuron(2, 0, 0), Goal::Channel(9)]).at("features.28")
+        );
+        assert_eq!(target("classifier.0:top8"), Target::top(8).at("classifier.0"));
     }
 
     #[test]
     fn a_wrong_target_is_named() {
-        let labels = Labels::imagenet();
-        let message = |text| parse(text, &labels, "alexnet").expect_err(text).to_string();
+        let message = |text| read(text, None).expect_err(text).to_string();
         assert_eq!(message("top0"), "target is top0, expected top1 to top1000");
         assert_eq!(message("top1001"), "target is top1001, expected top1 to top1000");
-        assert_eq!(message("top3,5"), "target is `top3,5`, expected `top3` alone, or classes");
+        assert_eq!(
+            message("top3,5"),
+            "target is one of several, expected `top3` alone, or classes"
+        );
         assert!(message("zebr,5").starts_with("unknown class `zebr`; nearest: `zebra`"));
         assert_eq!(message("5,1000"), "target 1000 is out of range, `alexnet` has 1000 classes");
         assert!(message("5,,6").starts_with("unknown class ``"));
+        assert!(message("11-of-top10").contains("expected as `10-of-top100`"));
+        assert!(message("features.28:x").contains("a layer, a channel and perhaps"));
+        assert!(message("features.28:1@2").contains("a layer, a channel and perhaps"));
+        assert!(message("a:1,b:2").contains("are of several layers"));
+        assert!(message("340*x").contains("part of a mixture is `340*x`"));
+        let against = read("top3", Some("386")).expect_err("no class").to_string();
+        assert_eq!(against, "--against needs a class as --target, found `top3`");
     }
 }

@@ -27,7 +27,7 @@ fn unknown_names_get_the_nearest() {
         ("--model digits --target -1", "target is -1, expected a class from 0 to 9"),
         ("--model digits --target top0", "target is top0, expected top1 to top10"),
         ("--model digits --target top11", "target is top11, expected top1 to top10"),
-        ("--model digits --target top2,3", "target is `top2,3`"),
+        ("--model digits --target top2,3", "target is one of several, expected `top2` alone"),
         ("--offline", "the weights of `squeezenet1_1` are missing and must not be fetched"),
         ("--model vgg16 --offline", "the weights of `vgg16` are missing and must not be fetched"),
         ("--weights net.safetensors", "cannot read `net.safetensors`: No such file"),

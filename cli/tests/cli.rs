@@ -12,6 +12,7 @@ mod full_device;
 mod listings;
 mod readme;
 mod real_input;
+mod requests;
 #[expect(dead_code, reason = "the downloads' own tests use all of it")]
 #[path = "../../weights-tools/src/fetch/tests/server.rs"]
 mod server;

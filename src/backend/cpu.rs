@@ -6,15 +6,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::weights::{Ready, Weights};
-use super::{Input, Output, Session};
+use super::{Input, Output, Session, Watch};
 use crate::error::Result;
 use crate::kernels::conv2d::Filters;
 use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
-    channel_constant, clamp, conv_transpose2d, conv2d, copy_channels, gate, linear,
-    linear_transpose, local_response_norm, local_response_norm_backward, max_pool2d,
-    max_pool2d_backward, multiply_add, parallel, permute, seed, stabilized_ratio, sum_rows, top_k,
+    channel_constant, channel_dot, clamp, conv_transpose2d, conv2d, copy_channels, dot_rows, gate,
+    heatmap, leaks, linear, linear_transpose, local_response_norm, local_response_norm_backward,
+    max_pool2d, max_pool2d_backward, multiply_add, multiply_planes, one_hot, parallel, permute,
+    seed, softmax, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
 use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
@@ -114,7 +115,7 @@ fn last_reads(program: &Program) -> HashMap<usize, Vec<WeightSlot>> {
 }
 
 impl<F: Number> Session for CpuSession<F> {
-    fn run(&mut self, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
+    fn run_watched(&mut self, inputs: &[Input<'_>], watch: &mut Watch<'_>) -> Result<Vec<Output>> {
         assert_eq!(inputs.len(), self.program.inputs.len(), "inputs of the program");
         let program = self.program.clone();
         for (slot, input) in program.inputs.iter().zip(inputs) {
@@ -131,6 +132,7 @@ impl<F: Number> Session for CpuSession<F> {
             }
         }
         for (i, step) in program.steps.iter().enumerate() {
+            watch(i, program.steps.len())?;
             self.step(step);
             for matrix in self.last_reads.get(&i).into_iter().flatten() {
                 if let Source::Stored(stored) = &program.weights[matrix.0].source {
@@ -223,11 +225,15 @@ impl<F: Number> CpuSession<F> {
             Call::AvgPool2dBackward(p) => avg_pool2d_backward::cpu(p, float(0), out),
             Call::ChannelAffine(p) => channel_affine::cpu(p, float(0), float(1), float(2), out),
             Call::ChannelConstant(p) => channel_constant::cpu(p, float(0), out),
+            Call::ChannelDot(p) => channel_dot::cpu(p, float(0), float(1), out),
             Call::Clamp(p) => clamp::cpu(p, float(0), out),
             Call::Conv2d(p) => conv2d::cpu(p, float(0), filters(1), float(2), out),
             Call::ConvTranspose2d(p) => conv_transpose2d::cpu(p, float(0), filters(1), out),
             Call::CopyChannels(p) => copy_channels::cpu(p, float(0), out),
+            Call::DotRows(p) => dot_rows::cpu(p, float(0), float(1), out),
             Call::Gate(p) => gate::cpu(p, float(0), float(1), out),
+            Call::Heatmap(p) => heatmap::cpu(p, float(0), out),
+            Call::Leaks(p) => leaks::cpu(p, float(0), float(1), float(2), out),
             Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),
             Call::LinearTranspose(p) => linear_transpose::cpu(p, float(0), rows(1), out),
             Call::LocalResponseNorm(p) => local_response_norm::cpu(p, float(0), out),
@@ -237,11 +243,18 @@ impl<F: Number> CpuSession<F> {
             Call::MaxPool2d(p) => max_pool2d::cpu(p, float(0), out, out_index),
             Call::MaxPool2dBackward(p) => max_pool2d_backward::cpu(p, index(0), float(1), out),
             Call::MultiplyAdd(p) => multiply_add::cpu(p, float(0), float(1), out),
+            Call::MultiplyPlanes(p) => multiply_planes::cpu(p, float(0), float(1), out),
+            Call::OneHot(p) => one_hot::cpu(p, index(0), out),
             Call::Permute(p) => permute::cpu(p, float(0), out),
-            Call::Seed(p) => seed::cpu(p, float(0), index(1), out),
+            Call::Seed(p) => {
+                seed::cpu(p, float(0), float(1), float(2), float(3), float(4), out);
+            }
+            Call::Softmax(p) => softmax::cpu(p, float(0), out),
             Call::StabilizedRatio(p) => stabilized_ratio::cpu(p, float(0), float(1), out),
             Call::SumRows(p) => sum_rows::cpu(p, float(0), out),
+            Call::Tally(p) => tally::cpu(p, float(0), out),
             Call::TopK(p) => top_k::cpu(p, float(0), out_index),
+            Call::Upsample2d(p) => upsample2d::cpu(p, float(0), out),
         }
     }
 

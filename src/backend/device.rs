@@ -38,6 +38,13 @@ pub enum DeviceChoice {
     Named(String),
 }
 
+#[cfg(feature = "gpu")]
+impl From<Gpu> for Device {
+    fn from(gpu: Gpu) -> Self {
+        Device::Gpu(gpu)
+    }
+}
+
 impl FromStr for DeviceChoice {
     type Err = std::convert::Infallible;
 

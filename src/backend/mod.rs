@@ -57,6 +57,10 @@ impl Output {
     }
 }
 
+/// Is told before each piece of work how many pieces are done, and of how many; an error ends the
+/// run.
+pub type Watch<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
+
 /// A program made ready on a device: memory taken, weights in place, pipelines built.
 pub trait Session: Send {
     /// Runs the program once.
@@ -66,5 +70,23 @@ pub trait Session: Send {
     ///
     /// # Panics
     /// If the inputs are not those of the program, in number, type and length.
-    fn run(&mut self, inputs: &[Input<'_>]) -> Result<Vec<Output>>;
+    fn run(&mut self, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
+        self.run_watched(inputs, &mut |_, _| Ok(()))
+    }
+
+    /// [`run`](Self::run), and `watch` is told how far it is: step by step on the CPU, submission
+    /// by submission on a GPU.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and what `watch` returns.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    fn run_watched(&mut self, inputs: &[Input<'_>], watch: &mut Watch<'_>) -> Result<Vec<Output>>;
+
+    /// The session, if it is one of a GPU, which can keep results.
+    #[cfg(feature = "gpu")]
+    fn as_gpu(&mut self) -> Option<&mut gpu::GpuSession> {
+        None
+    }
 }

@@ -39,7 +39,7 @@ impl Explainer {
     /// pool looks at is not finite, [`Error::DeviceMemory`] or [`Error::Device`] if the device
     /// cannot do it.
     pub fn switches(&self, pictures: &[Tensor]) -> Result<Vec<Vec<Switches>>> {
-        self.check_pictures(pictures)?;
+        self.check_pictures(&pictures.iter().collect::<Vec<_>>())?;
         let program = |batch| self.lowered_switches(batch).map(|lowered| lowered.program);
         let mut batch = self.max_batch.min(pictures.len().max(1));
         while !self.fits(program(batch))? && batch > 1 {

@@ -1,12 +1,12 @@
-//! Signs that a map says little of the picture: it is zero, holds no numbers, or lies on the
-//! border.
+//! Signs that a map says little of the picture: it is zero, holds no numbers, is nothing but
+//! rounding, or lies on the border.
 
 use std::fmt;
 
 use super::Explanation;
 use crate::error::Result;
 use crate::image::{Plane, Reduction, reduce};
-use crate::methods::MapKind;
+use crate::methods::{MapKind, Method, Samples};
 
 /// Width of the ring that counts as the border, as a share of the map's short side: the few pixels
 /// that a padded first layer or the first windows of a pool see apart from all others.
@@ -20,6 +20,10 @@ const FACTOR: f64 = 4.0;
 /// The share that the ring must hold: that of a long narrow map is so small an area that four
 /// times as much can be a detail at the edge.
 const LEAST: f64 = 0.2;
+
+/// A contrast whose magnitude is less of the score has no digits in 32 bit: its terms are as large
+/// as the score, and round by 6e-8.
+const NO_DIGITS: f64 = 1e-6;
 
 /// What the border of a map holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,24 +66,73 @@ impl Border {
 }
 
 /// A sign that a map says little of the picture. `Display` goes on after the map's name.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
     /// It is zero everywhere.
-    Zero,
-    /// So many of its values are infinite or not a number.
-    NotFinite(usize),
+    Zero(Emptiness),
+    /// Values are infinite or not a number.
+    NotFinite {
+        /// How many.
+        values: usize,
+        /// The first layer of the walk that got such relevance, where there is a ledger.
+        layer: Option<String>,
+    },
+    /// A contrast whose magnitude is this share of the score: a difference of equal maps.
+    Rounding(f64),
     /// Far more of it lies on the border than the border's area is worth. Max pools can be the
     /// reason: [`Explainer::switches`](super::Explainer::switches) tells.
     OnBorder(Border),
 }
 
+/// Why a map is zero everywhere. `Display` goes on after a comma.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emptiness {
+    /// The number that is explained is 0.
+    NoValue,
+    /// The contrast is negative or 0 everywhere, and negative values are cut off.
+    Negative,
+    /// The contrast is 0 everywhere.
+    Equal,
+    /// All relevance was lost between the target and the picture.
+    Lost,
+    /// The slope at the picture is 0.
+    Flat,
+    /// The product of the picture and a slope is 0.
+    NoProduct,
+    /// The number is the same for all samples of the picture.
+    Unmoved,
+}
+
+impl fmt::Display for Emptiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Emptiness::NoValue => "as the number that is explained is 0",
+            Emptiness::Negative => {
+                "as no pixel gets more relevance from the target than from what it is set against"
+            }
+            Emptiness::Equal => {
+                "as the target and what it is set against hand down the same relevance"
+            }
+            Emptiness::Lost => {
+                "as all relevance was lost on the way from the target; a ledger tells where"
+            }
+            Emptiness::Flat => {
+                "as nothing between the picture and the target passes the method's signal"
+            }
+            Emptiness::NoProduct => "as the slope is 0 wherever the input is not",
+            Emptiness::Unmoved => "as no change of the picture changes the number",
+        })
+    }
+}
+
 impl Warning {
     /// The name in reports.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
-            Warning::Zero => "zero",
-            Warning::NotFinite(_) => "not-finite",
+            Warning::Zero(_) => "zero",
+            Warning::NotFinite { .. } => "not-finite",
+            Warning::Rounding(_) => "rounding",
             Warning::OnBorder(_) => "on-border",
         }
     }
@@ -88,12 +141,27 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::Zero => f.write_str("is zero everywhere"),
-            Warning::NotFinite(count) => write!(f, "has {count} values that are not finite"),
+            Warning::Zero(why) => write!(f, "is zero everywhere, {why}"),
+            Warning::NotFinite { values, layer } => {
+                write!(f, "has {values} values that are not finite, as ")?;
+                match layer {
+                    Some(layer) => write!(f, "relevance grew without bound above `{layer}`, ")?,
+                    None => f.write_str("relevance grew without bound, ")?,
+                }
+                f.write_str("where denominators nearly vanish: a larger epsilon keeps it small")
+            }
+            Warning::Rounding(share) => {
+                write!(f, "has a magnitude of {share:.0e} of the score, as the target and what ")?;
+                f.write_str("it is set against hand down the same: in 32 bit that is rounding")
+            }
             Warning::OnBorder(Border { ring, share, area }) => {
                 let (share, area) = (share * 100.0, area * 100.0);
                 write!(f, "has {share:.0} % of its magnitude within {ring} px of the border, ")?;
-                write!(f, "which is {area:.0} % of the area")
+                write!(
+                    f,
+                    "which is {area:.0} % of the area: padding or the switches of max pools "
+                )?;
+                f.write_str("can be why")
             }
         }
     }
@@ -106,11 +174,16 @@ impl Explanation {
     /// # Errors
     /// [`Error::InputShape`](crate::Error::InputShape) if the map has no values.
     pub fn plane(&self) -> Result<Plane> {
-        let reduction = match self.method.map_kind() {
+        reduce(&self.map, self.reduction())
+    }
+
+    /// How the channels of the method's maps become one plane.
+    pub fn reduction(&self) -> Reduction {
+        match self.method.map_kind() {
             MapKind::Relevance => Reduction::Sum,
+            MapKind::PositiveRelevance => Reduction::PositiveSum,
             MapKind::Slope => Reduction::MaxAbs,
-        };
-        reduce(&self.map, reduction)
+        }
     }
 
     /// What speaks against reading the map.
@@ -121,20 +194,56 @@ impl Explanation {
         let values = self.map.values();
         let not_finite = values.iter().filter(|value| !value.is_finite()).count();
         if not_finite > 0 {
-            return Ok(vec![Warning::NotFinite(not_finite)]);
+            let rows = self.ledger.iter().flat_map(|ledger| &ledger.rows);
+            let layer = rows.clone().find(|row| !row.magnitude.is_finite());
+            let layer = layer.map(|row| row.layer.clone());
+            return Ok(vec![Warning::NotFinite { values: not_finite, layer }]);
         }
         if values.iter().all(|&value| value == 0.0) {
-            return Ok(vec![Warning::Zero]);
+            return Ok(vec![Warning::Zero(self.emptiness())]);
+        }
+        let magnitude: f64 = values.iter().map(|&value| f64::from(value.abs())).sum();
+        let share = magnitude / f64::from(self.score.abs());
+        if self.sets_relevance_against() && share < NO_DIGITS {
+            return Ok(vec![Warning::Rounding(share)]);
         }
         let border = Border::of(&self.plane()?).filter(Border::is_piled_up);
         Ok(border.map(Warning::OnBorder).into_iter().collect())
+    }
+
+    /// Whether it is a difference of two maps that start with the score.
+    fn sets_relevance_against(&self) -> bool {
+        self.method.contrasts() && self.method != Method::ContrastiveExcitationBackprop
+    }
+
+    /// Why a map of zeros is one.
+    fn emptiness(&self) -> Emptiness {
+        let Some(recipe) = self.method.recipe() else {
+            return match self.method.samples() {
+                Some(Samples::Path(_)) => Emptiness::NoProduct,
+                Some(Samples::Noise(_)) => Emptiness::Flat,
+                Some(Samples::Windows | Samples::Masks) | None => Emptiness::Unmoved,
+            };
+        };
+        if !recipe.walk.is_relevance() {
+            return if recipe.times_input { Emptiness::NoProduct } else { Emptiness::Flat };
+        }
+        match self.leak {
+            _ if self.sets_relevance_against() && self.score == 0.0 => Emptiness::NoValue,
+            // It starts with nothing, so that what leaked is what arrived with the other sign.
+            Some(leak) if self.method.contrasts() && leak > 0.0 => Emptiness::Negative,
+            _ if self.method.contrasts() => Emptiness::Equal,
+            _ if self.score == 0.0 => Emptiness::NoValue,
+            _ => Emptiness::Lost,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::Method;
+    use crate::explainer::Goal;
+    use crate::methods::Quadrature;
     use crate::tensor::{Shape, Tensor};
 
     /// An explanation with two channels of 10x20 pixels.
@@ -142,8 +251,18 @@ mod tests {
         let shape = Shape::new(2, 10, 20);
         let at = |i: usize| value(i / 200, i / 20 % 10, i % 20);
         let map = Tensor::new(shape, (0..400).map(at).collect()).expect("it fits");
-        let (method, target, score) = (Method::Lrp, 0, 1.0);
-        Explanation { method, target, score, map, sum: 0.0, leak: None, seconds: 0.0 }
+        Explanation {
+            method: Method::Lrp,
+            goal: Goal::Class(0),
+            layer: None,
+            score: 1.0,
+            map,
+            sum: 0.0,
+            leak: None,
+            seconds: 0.0,
+            layers: Vec::new(),
+            ledger: None,
+        }
     }
 
     fn on_border(y: usize, x: usize) -> bool {
@@ -190,16 +309,54 @@ mod tests {
         let warnings =
             |value: &dyn Fn(usize, usize, usize) -> f32| explanation(value).warnings().expect("ok");
         assert_eq!(warnings(&|_, _, _| 1.0), []);
-        assert_eq!(warnings(&|_, _, _| -0.0), [Warning::Zero]);
+        assert_eq!(warnings(&|_, _, _| -0.0), [Warning::Zero(Emptiness::Lost)]);
         let holes = |_, y, _| if y == 3 { f32::NAN } else { 0.0 };
-        assert_eq!(warnings(&holes), [Warning::NotFinite(40)]);
+        assert_eq!(warnings(&holes), [Warning::NotFinite { values: 40, layer: None }]);
         // In a map this small the ring is 28 % of the area, more than a fourth.
         assert_eq!(warnings(&|_, y, x| f32::from(u8::from(on_border(y, x)))), []);
         let border = Border { ring: 4, share: 0.613, area: 0.0703 };
         assert_eq!(
             Warning::OnBorder(border).to_string(),
-            "has 61 % of its magnitude within 4 px of the border, which is 7 % of the area"
+            "has 61 % of its magnitude within 4 px of the border, which is 7 % of the area: \
+             padding or the switches of max pools can be why"
         );
-        assert_eq!(Warning::NotFinite(2).to_string(), "has 2 values that are not finite");
+        let not_finite = Warning::NotFinite { values: 2, layer: Some("fc".to_owned()) };
+        assert_eq!(
+            not_finite.to_string(),
+            "has 2 values that are not finite, as relevance grew without bound above `fc`, where \
+             denominators nearly vanish: a larger epsilon keeps it small"
+        );
+    }
+
+    #[test]
+    fn a_map_of_zeros_is_told_why() {
+        let zero = explanation(|_, _, _| 0.0);
+        let why = |method, score, leak| {
+            let of = Explanation { method, score, leak, ..zero.clone() };
+            of.warnings().expect("ok")
+        };
+        for (method, score, leak, expected) in [
+            (Method::Lrp, 0.0, Some(0.0), Emptiness::NoValue),
+            (Method::Lrp, 2.0, Some(2.0), Emptiness::Lost),
+            (Method::Clrp1, 2.0, Some(0.5), Emptiness::Negative),
+            (Method::Clrp2, 2.0, Some(0.0), Emptiness::Equal),
+            (Method::Clrp2, 0.0, Some(0.0), Emptiness::NoValue),
+            (Method::Gradient, 2.0, None, Emptiness::Flat),
+            (Method::GradCam, 2.0, None, Emptiness::Flat),
+            (Method::GradientXInput, 2.0, None, Emptiness::NoProduct),
+            (Method::IntegratedGradients(Quadrature::Riemann), 2.0, None, Emptiness::NoProduct),
+            (Method::Occlusion, 2.0, None, Emptiness::Unmoved),
+        ] {
+            assert_eq!(why(method, score, leak), [Warning::Zero(expected)], "{method} {score}");
+        }
+    }
+
+    #[test]
+    fn a_contrast_of_equal_maps_is_rounding() {
+        let noise = explanation(|_, _, _| 1e-10);
+        let of = |method| Explanation { method, ..noise.clone() }.warnings().expect("ok");
+        assert_eq!(of(Method::Lrp), []);
+        let [Warning::Rounding(share)] = of(Method::Clrp2)[..] else { panic!("it is rounding") };
+        assert!((share - 4e-8).abs() < 1e-9);
     }
 }

@@ -9,6 +9,8 @@ use crate::{Error, Result, Tensor};
 pub enum Reduction {
     /// Their sum: for relevance, which is shared out among them.
     Sum,
+    /// Their sum if that is above 0, else 0: for differences of relevance.
+    PositiveSum,
     /// The maximum of their absolute values: for gradients.
     MaxAbs,
 }
@@ -67,10 +69,13 @@ pub fn reduce(attribution: &Tensor, reduction: Reduction) -> Result<Plane> {
     for channel in 0..shape.channels {
         for (value, &other) in values.iter_mut().zip(attribution.plane(channel)) {
             *value = match reduction {
-                Reduction::Sum => *value + other,
+                Reduction::Sum | Reduction::PositiveSum => *value + other,
                 Reduction::MaxAbs => value.max(other.abs()),
             };
         }
+    }
+    if reduction == Reduction::PositiveSum {
+        values.iter_mut().for_each(|value| *value = value.max(0.0));
     }
     Plane::new(shape.height, shape.width, values)
 }

@@ -18,6 +18,9 @@ const LABEL_LINES: usize = 4;
 const DETAIL_COLUMNS: usize = 26;
 const DETAIL_LINES: usize = 2;
 const CAPTION_LINES: usize = 2;
+const NOTE_LINES: usize = 2;
+/// Between a picture and its note.
+const NOTE_GAP: u32 = 4;
 
 const PAPER: [u8; 3] = [255; 3];
 const INK: [u8; 3] = [32; 3];
@@ -42,6 +45,8 @@ pub struct SheetRow {
     pub detail: String,
     /// The pictures, from left to right.
     pub pictures: Vec<Picture>,
+    /// What stands below each picture; fewer for pictures without a note.
+    pub notes: Vec<String>,
 }
 
 impl Sheet {
@@ -64,6 +69,9 @@ impl Sheet {
             for (column, picture) in row.pictures.iter().enumerate() {
                 layout.draw_picture(&mut page, column, i, picture);
             }
+            for (column, note) in row.notes.iter().enumerate() {
+                layout.draw_note(&mut page, column, i, note);
+            }
         }
         Ok(page)
     }
@@ -78,6 +86,8 @@ struct Layout {
     top: u32,
     cell_width: u32,
     cell_height: u32,
+    /// Room for notes below each row.
+    note_height: u32,
     captions: Vec<Vec<String>>,
     texts: Vec<RowText>,
 }
@@ -133,22 +143,28 @@ impl Layout {
 
         let beside = |size: u32| if size == 0 { MARGIN } else { MARGIN + size + TEXT_GAP };
         let (left, top) = (beside(text_width), beside(caption_lines * Font::Large.line_height()));
+        let notes = sheet.rows.iter().flat_map(|row| &row.notes);
+        let note_lines = notes.map(|note| note_lines(note, cell_width).len()).max().unwrap_or(0);
+        let note_height = match note_lines {
+            0 => 0,
+            lines => NOTE_GAP + lines as u32 * Font::Small.line_height(),
+        };
         let columns = sheet.rows.iter().map(|row| row.pictures.len()).max().unwrap_or(0);
         let columns = columns.max(sheet.captions.len());
         let width = length(left, columns, cell_width);
-        let height = length(top, sheet.rows.len(), cell_height);
+        let height = length(top, sheet.rows.len(), cell_height.saturating_add(note_height));
         let (Some(width), Some(height)) = (width, height) else {
             return Err(too_large(u32::MAX, u32::MAX));
         };
         if u64::from(width) * u64::from(height) > Picture::MAX_PIXELS {
             return Err(too_large(width, height));
         }
-        Ok(Self { width, height, left, top, cell_width, cell_height, captions, texts })
+        Ok(Self { width, height, left, top, cell_width, cell_height, note_height, captions, texts })
     }
 
     fn cell(&self, column: usize, row: usize) -> (u32, u32) {
         let x = self.left + column as u32 * (self.cell_width + GAP);
-        (x, self.top + row as u32 * (self.cell_height + GAP))
+        (x, self.top + row as u32 * (self.cell_height + self.note_height + GAP))
     }
 
     /// Centred above the column, the last line next to the pictures.
@@ -177,6 +193,17 @@ impl Layout {
         }
     }
 
+    /// Centred below the cell.
+    fn draw_note(&self, page: &mut Picture, column: usize, row: usize, note: &str) {
+        let (x, y) = self.cell(column, row);
+        let mut top = y + self.cell_height + NOTE_GAP;
+        for line in note_lines(note, self.cell_width) {
+            let left = x + self.cell_width.saturating_sub(Font::Small.width(&line)) / 2;
+            Font::Small.draw(page, &line, left, top, INK);
+            top += Font::Small.line_height();
+        }
+    }
+
     /// In the middle of its cell, in a thin frame.
     fn draw_picture(&self, page: &mut Picture, column: usize, row: usize, picture: &Picture) {
         let enlarged = picture.enlarged(factor(picture));
@@ -187,6 +214,10 @@ impl Layout {
         page.paste(&frame, left - 1, top - 1);
         page.paste(&enlarged, left, top);
     }
+}
+
+fn note_lines(note: &str, cell_width: u32) -> Vec<String> {
+    wrap(note, (cell_width / Font::Small.character_width()) as usize, NOTE_LINES)
 }
 
 /// How often a picture fits, at least once.
@@ -218,7 +249,21 @@ mod tests {
     use super::*;
 
     fn row(label: &str, pictures: &[Picture]) -> SheetRow {
-        SheetRow { label: label.to_owned(), detail: String::new(), pictures: pictures.to_vec() }
+        SheetRow { label: label.to_owned(), pictures: pictures.to_vec(), ..SheetRow::default() }
+    }
+
+    #[test]
+    fn notes_stand_below_their_pictures() {
+        let blue = Picture::filled(200, 200, [0, 0, 255]);
+        let notes = vec!["zebra".to_owned()];
+        let noted = SheetRow { pictures: vec![blue.clone()], notes, ..SheetRow::default() };
+        let page = Sheet { captions: Vec::new(), rows: vec![noted, row("", &[blue])] };
+        let page = page.render().expect("it has pictures");
+        let note = NOTE_GAP + Font::Small.line_height();
+        assert_eq!((page.width(), page.height()), (248, 24 + 2 * (200 + note) + 12 + 24));
+        let dark = |y: u32| (24..224).any(|x| page.pixel(x, y).is_some_and(|p| p[2] < 100));
+        assert!((226..226 + note).any(dark));
+        assert!(!(226..226 + note).any(|y| dark(y + 200 + note + 12)));
     }
 
     #[test]
@@ -258,7 +303,12 @@ mod tests {
         let pictures = [Picture::filled(1, 1, [0; 3]), Picture::filled(300, 2, [0; 3])];
         let long = "a very long text \u{1f993} ".repeat(40);
         let detail = "0.123456789".repeat(9);
-        let rows = vec![SheetRow { label: long.clone(), detail, pictures: pictures.to_vec() }];
+        let rows = vec![SheetRow {
+            label: long.clone(),
+            detail,
+            pictures: pictures.to_vec(),
+            notes: Vec::new(),
+        }];
         let page = Sheet { captions: vec![long; 3], rows }.render().expect("it has pictures");
         assert!(page.width() < 1500 && page.height() < 400);
     }

@@ -36,6 +36,11 @@ impl Params {
         Self { total, low: f32::MIN, high: f32::MAX, scale: -1.0 }
     }
 
+    /// `a * scale`.
+    pub fn scale(total: u32, scale: f32) -> Self {
+        Self { total, low: f32::MIN, high: f32::MAX, scale }
+    }
+
     /// One invocation a value.
     pub fn workgroups(&self) -> [u32; 3] {
         lanes(self.total)

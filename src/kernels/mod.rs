@@ -15,12 +15,16 @@ pub mod avg_pool2d;
 pub mod avg_pool2d_backward;
 pub mod channel_affine;
 pub mod channel_constant;
+pub mod channel_dot;
 pub mod clamp;
 pub mod conv2d;
 pub mod conv_transpose2d;
 pub mod copy_channels;
+pub mod dot_rows;
 mod encoding;
 pub mod gate;
+pub mod heatmap;
+pub mod leaks;
 pub mod linear;
 pub mod linear_transpose;
 pub mod local_response_norm;
@@ -29,13 +33,18 @@ pub(crate) mod matmul;
 pub mod max_pool2d;
 pub mod max_pool2d_backward;
 pub mod multiply_add;
+pub mod multiply_planes;
+pub mod one_hot;
 pub mod parallel;
 mod part;
 pub mod permute;
 pub mod seed;
+pub mod softmax;
 pub mod stabilized_ratio;
 pub mod sum_rows;
+pub mod tally;
 pub mod top_k;
+pub mod upsample2d;
 
 pub use encoding::Encoding;
 pub use part::Part;
@@ -193,6 +202,8 @@ calls! {
     ChannelAffine(channel_affine),
     /// A plane of one value for each channel.
     ChannelConstant(channel_constant),
+    /// The weighted sum over channels.
+    ChannelDot(channel_dot),
     /// `clamp(a) * scale`: ReLU and friends.
     Clamp(clamp),
     /// Convolution with a part of the weights.
@@ -201,8 +212,14 @@ calls! {
     ConvTranspose2d(conv_transpose2d),
     /// Concatenation and slicing of channels.
     CopyChannels(copy_channels),
+    /// Weighted sums of rows.
+    DotRows(dot_rows),
     /// Lets a signal pass where an activation allows it.
     Gate(gate),
+    /// Maps to planes that can be drawn.
+    Heatmap(heatmap),
+    /// What denominators keep, by cause.
+    Leaks(leaks),
     /// Matrix product with a part of the weights.
     Linear(linear),
     /// Its transpose.
@@ -217,14 +234,24 @@ calls! {
     MaxPool2dBackward(max_pool2d_backward),
     /// `r' += scale * a * c`.
     MultiplyAdd(multiply_add),
+    /// Maps times planes.
+    MultiplyPlanes(multiply_planes),
+    /// Numbers of units as weights.
+    OneHot(one_hot),
     /// NCHW to NHWC and back.
     Permute(permute),
     /// What the backward walk starts with.
     Seed(seed),
+    /// Scores to probabilities.
+    Softmax(softmax),
     /// `s = r / stabilized z`.
     StabilizedRatio(stabilized_ratio),
     /// The sum of each row.
     SumRows(sum_rows),
+    /// Sum, magnitude, least and greatest value of each row.
+    Tally(tally),
     /// The highest scores of each picture.
     TopK(top_k),
+    /// Planes to a larger size.
+    Upsample2d(upsample2d),
 }

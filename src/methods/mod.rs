@@ -1,12 +1,15 @@
-//! What is computed for a target: relevance, contrastive relevance, gradients.
+//! What is computed for a target: relevance, contrastive relevance, gradients, and what is sampled.
+
+mod recipe;
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
-use crate::kernels::{attribution, gate, seed};
+pub use recipe::{Finish, Recipe, Start, Walk};
 
-/// A way to explain a score.
+use crate::error::Error;
+
+/// A way to explain a number that a network gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {
     /// Layer-wise relevance propagation by the composite's rules.
@@ -18,7 +21,15 @@ pub enum Method {
     /// CLRP1 as the authors' published code has it: every other class with its own |logit|, and
     /// both maps divided by their sums before the difference is taken.
     Clrp1Logits,
-    /// The gradient of the score (Simonyan et al. 2014).
+    /// LRP that starts with the gradient of the target's probability by the scores (Iwana et al.
+    /// 2019).
+    Sglrp,
+    /// Excitation backprop (Zhang et al. 2016): z+ on all layers, whatever the composite.
+    ExcitationBackprop,
+    /// Contrastive excitation backprop (ibid.): against the network with the target's layer
+    /// negated.
+    ContrastiveExcitationBackprop,
+    /// The gradient of the target (Simonyan et al. 2014).
     Gradient,
     /// Guided backprop (Springenberg et al. 2014).
     GuidedBackprop,
@@ -26,42 +37,69 @@ pub enum Method {
     Deconvnet,
     /// The gradient times the input.
     GradientXInput,
+    /// Grad-CAM (Selvaraju et al. 2017): one plane.
+    GradCam,
+    /// Guided backprop times Grad-CAM (ibid.).
+    GuidedGradCam,
+    /// The mean of a gradient over noisy pictures (Smilkov et al. 2017).
+    SmoothGrad(Slope),
+    /// The gradient's mean on the way from black to the picture, times the picture (Sundararajan
+    /// et al. 2017).
+    IntegratedGradients(Quadrature),
+    /// How much the target falls where a window is covered (Zeiler & Fergus 2014): one plane.
+    Occlusion,
+    /// The mean of random masks, weighted by the target's probability behind them (Petsiuk et al.
+    /// 2018): one plane.
+    Rise,
     /// Uniform noise in \[0, 1): the baseline of evaluations.
     Random,
 }
 
-/// How a backward walk treats the layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Walk {
-    /// By the rules of a composite.
-    Relevance,
-    /// By plain transposes, ReLU as the gate says.
-    Gradient(gate::Mode),
+/// A gradient method that can be averaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Slope {
+    /// [`Method::Gradient`].
+    Gradient,
+    /// [`Method::GuidedBackprop`].
+    GuidedBackprop,
+    /// [`Method::Deconvnet`].
+    Deconvnet,
+    /// [`Method::GradientXInput`].
+    GradientXInput,
 }
 
-/// How a method's maps come about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recipe {
-    /// The walk.
-    pub walk: Walk,
-    /// What the walk starts with.
-    pub start: Start,
-    /// How rows become maps.
-    pub finish: attribution::Mode,
-    /// The start of the second walk that the finish needs, if it does.
-    pub dual: Option<Start>,
-    /// Whether rows are multiplied by the picture before they become maps.
-    pub times_input: bool,
+impl Slope {
+    /// The method that is averaged.
+    pub const fn method(self) -> Method {
+        match self {
+            Slope::Gradient => Method::Gradient,
+            Slope::GuidedBackprop => Method::GuidedBackprop,
+            Slope::Deconvnet => Method::Deconvnet,
+            Slope::GradientXInput => Method::GradientXInput,
+        }
+    }
 }
 
-/// What a walk starts with.
+/// What a method that runs the network many times changes about the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Start {
-    /// Values at the scores.
-    Seed(seed::Mode),
-    /// `|S|` at the target; at the input of the target's layer, the same in the network with that
-    /// layer negated is subtracted (CLRP2).
-    MirrorDifference,
+pub enum Samples {
+    /// Noise: the mean of a gradient method's maps.
+    Noise(Slope),
+    /// Its brightness: an integral of gradients.
+    Path(Quadrature),
+    /// A window is covered.
+    Windows,
+    /// It is seen through random masks.
+    Masks,
+}
+
+/// How an integral over the way to the picture becomes a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Quadrature {
+    /// Equal steps, each by its end: zennit's convention, with 20 steps.
+    Riemann,
+    /// Gauss and Legendre's: Captum's convention, with 50 steps.
+    GaussLegendre,
 }
 
 /// What the numbers of a map are, which decides how its channels are best joined into one plane.
@@ -69,51 +107,83 @@ pub enum Start {
 pub enum MapKind {
     /// Shares of the score: their sum over channels is the pixel's.
     Relevance,
+    /// Shares of a difference: their sum over channels is the pixel's, if it is positive.
+    PositiveRelevance,
     /// Slopes: their largest absolute value is the pixel's.
     Slope,
 }
 
 impl Method {
     /// Every method, in the order of lists.
-    pub const ALL: [Method; 9] = [
+    pub const ALL: [Method; 22] = [
         Method::Lrp,
         Method::Clrp1,
         Method::Clrp2,
         Method::Clrp1Logits,
+        Method::Sglrp,
+        Method::ExcitationBackprop,
+        Method::ContrastiveExcitationBackprop,
         Method::Gradient,
         Method::GuidedBackprop,
         Method::Deconvnet,
         Method::GradientXInput,
+        Method::GradCam,
+        Method::GuidedGradCam,
+        Method::SmoothGrad(Slope::Gradient),
+        Method::SmoothGrad(Slope::GuidedBackprop),
+        Method::SmoothGrad(Slope::Deconvnet),
+        Method::SmoothGrad(Slope::GradientXInput),
+        Method::IntegratedGradients(Quadrature::Riemann),
+        Method::IntegratedGradients(Quadrature::GaussLegendre),
+        Method::Occlusion,
+        Method::Rise,
         Method::Random,
     ];
 
     /// The name on the command line and in files.
     pub const fn name(self) -> &'static str {
-        match self {
-            Method::Lrp => "lrp",
-            Method::Clrp1 => "clrp1",
-            Method::Clrp2 => "clrp2",
-            Method::Clrp1Logits => "clrp1-logits",
-            Method::Gradient => "gradient",
-            Method::GuidedBackprop => "guided-backprop",
-            Method::Deconvnet => "deconvnet",
-            Method::GradientXInput => "gradient-x-input",
-            Method::Random => "random",
-        }
+        self.names().0
     }
 
     /// The name in captions.
     pub const fn title(self) -> &'static str {
+        self.names().1
+    }
+
+    const fn names(self) -> (&'static str, &'static str) {
         match self {
-            Method::Lrp => "LRP",
-            Method::Clrp1 => "CLRP1",
-            Method::Clrp2 => "CLRP2",
-            Method::Clrp1Logits => "CLRP1 (logits)",
-            Method::Gradient => "Gradient",
-            Method::GuidedBackprop => "Guided backprop",
-            Method::Deconvnet => "Deconvnet",
-            Method::GradientXInput => "Gradient x input",
-            Method::Random => "Random",
+            Method::Lrp => ("lrp", "LRP"),
+            Method::Clrp1 => ("clrp1", "CLRP1"),
+            Method::Clrp2 => ("clrp2", "CLRP2"),
+            Method::Clrp1Logits => ("clrp1-logits", "CLRP1 (logits)"),
+            Method::Sglrp => ("sglrp", "SGLRP"),
+            Method::ExcitationBackprop => ("excitation-backprop", "Excitation"),
+            Method::ContrastiveExcitationBackprop => {
+                ("contrastive-excitation-backprop", "Contr. excitation")
+            }
+            Method::Gradient => ("gradient", "Gradient"),
+            Method::GuidedBackprop => ("guided-backprop", "Guided backprop"),
+            Method::Deconvnet => ("deconvnet", "Deconvnet"),
+            Method::GradientXInput => ("gradient-x-input", "Gradient x input"),
+            Method::GradCam => ("grad-cam", "Grad-CAM"),
+            Method::GuidedGradCam => ("guided-grad-cam", "Guided Grad-CAM"),
+            Method::SmoothGrad(Slope::Gradient) => ("smoothgrad", "SmoothGrad"),
+            Method::SmoothGrad(Slope::GuidedBackprop) => {
+                ("smoothgrad-guided-backprop", "Smooth guided bp")
+            }
+            Method::SmoothGrad(Slope::Deconvnet) => ("smoothgrad-deconvnet", "Smooth deconvnet"),
+            Method::SmoothGrad(Slope::GradientXInput) => {
+                ("smoothgrad-gradient-x-input", "Smooth grad x input")
+            }
+            Method::IntegratedGradients(Quadrature::Riemann) => {
+                ("integrated-gradients", "Int. gradients")
+            }
+            Method::IntegratedGradients(Quadrature::GaussLegendre) => {
+                ("integrated-gradients-gauss", "Int. grad. (Gauss)")
+            }
+            Method::Occlusion => ("occlusion", "Occlusion"),
+            Method::Rise => ("rise", "RISE"),
+            Method::Random => ("random", "Random"),
         }
     }
 
@@ -124,15 +194,61 @@ impl Method {
             | Method::Clrp1
             | Method::Clrp2
             | Method::Clrp1Logits
+            | Method::Sglrp
+            | Method::ExcitationBackprop
             | Method::GradientXInput
+            | Method::GradCam
+            | Method::SmoothGrad(Slope::GradientXInput)
+            | Method::IntegratedGradients(_)
+            | Method::Occlusion
+            | Method::Rise
             | Method::Random => MapKind::Relevance,
-            Method::Gradient | Method::GuidedBackprop | Method::Deconvnet => MapKind::Slope,
+            Method::ContrastiveExcitationBackprop => MapKind::PositiveRelevance,
+            Method::Gradient
+            | Method::GuidedBackprop
+            | Method::Deconvnet
+            | Method::GuidedGradCam
+            | Method::SmoothGrad(Slope::Gradient | Slope::GuidedBackprop | Slope::Deconvnet) => {
+                MapKind::Slope
+            }
         }
     }
 
     /// Whether the method's maps are 0 or more everywhere.
     pub const fn is_clamped(self) -> bool {
-        matches!(self, Method::Clrp1 | Method::Clrp2 | Method::Clrp1Logits | Method::Random)
+        matches!(
+            self,
+            Method::Clrp1
+                | Method::Clrp2
+                | Method::Clrp1Logits
+                | Method::GradCam
+                | Method::Rise
+                | Method::Random
+        )
+    }
+
+    /// What the method changes about the picture, if it runs the network many times.
+    pub const fn samples(self) -> Option<Samples> {
+        match self {
+            Method::SmoothGrad(slope) => Some(Samples::Noise(slope)),
+            Method::IntegratedGradients(quadrature) => Some(Samples::Path(quadrature)),
+            Method::Occlusion => Some(Samples::Windows),
+            Method::Rise => Some(Samples::Masks),
+            Method::Lrp
+            | Method::Clrp1
+            | Method::Clrp2
+            | Method::Clrp1Logits
+            | Method::Sglrp
+            | Method::ExcitationBackprop
+            | Method::ContrastiveExcitationBackprop
+            | Method::Gradient
+            | Method::GuidedBackprop
+            | Method::Deconvnet
+            | Method::GradientXInput
+            | Method::GradCam
+            | Method::GuidedGradCam
+            | Method::Random => None,
+        }
     }
 
     /// Whether the maps jump where the forward pass nearly ties: a gradient takes another way if a
@@ -142,42 +258,31 @@ impl Method {
         self.recipe().is_some_and(|recipe| matches!(recipe.walk, Walk::Gradient(_)))
     }
 
-    /// How the maps come about; `None` where nothing of the network is needed.
-    pub const fn recipe(self) -> Option<Recipe> {
-        let relevance = Recipe {
-            walk: Walk::Relevance,
-            start: Start::Seed(seed::Mode::Score),
-            finish: attribution::Mode::Plain,
-            dual: None,
-            times_input: false,
-        };
-        let gradient = Recipe {
-            walk: Walk::Gradient(gate::Mode::Active),
-            start: Start::Seed(seed::Mode::One),
-            ..relevance
-        };
-        let clamped = attribution::Mode::Clamped;
-        Some(match self {
-            Method::Lrp => relevance,
-            Method::Clrp1 => {
-                Recipe { start: Start::Seed(seed::Mode::Contrast), finish: clamped, ..relevance }
-            }
-            Method::Clrp2 => {
-                Recipe { start: Start::MirrorDifference, finish: clamped, ..relevance }
-            }
-            Method::Clrp1Logits => Recipe {
-                finish: attribution::Mode::NormalizedDifference,
-                dual: Some(Start::Seed(seed::Mode::OtherScores)),
-                ..relevance
-            },
-            Method::Gradient => gradient,
-            Method::GuidedBackprop => {
-                Recipe { walk: Walk::Gradient(gate::Mode::Guided), ..gradient }
-            }
-            Method::Deconvnet => Recipe { walk: Walk::Gradient(gate::Mode::Deconvnet), ..gradient },
-            Method::GradientXInput => Recipe { times_input: true, ..gradient },
-            Method::Random => return None,
-        })
+    /// Whether the method can set the target against chosen classes.
+    pub const fn takes_against(self) -> bool {
+        matches!(
+            self,
+            Method::Clrp1
+                | Method::Gradient
+                | Method::GuidedBackprop
+                | Method::Deconvnet
+                | Method::GradientXInput
+                | Method::GradCam
+                | Method::GuidedGradCam
+                | Method::SmoothGrad(_)
+                | Method::IntegratedGradients(_)
+        )
+    }
+
+    /// Whether the method sets the target against something, so that it needs a second class.
+    pub const fn contrasts(self) -> bool {
+        matches!(
+            self,
+            Method::Clrp1
+                | Method::Clrp2
+                | Method::Clrp1Logits
+                | Method::ContrastiveExcitationBackprop
+        )
     }
 }
 

@@ -4,20 +4,29 @@
 //! execute it. `Display` prints it as a listing.
 
 mod builder;
+mod contrast;
 mod display;
+mod finish;
 mod forward;
+mod ledger;
 mod lower;
 mod memory;
 mod moves;
 mod operator;
+mod readout;
 mod relevance;
 mod switches;
 mod walk;
+mod walks;
 
 use std::ops::Range;
 
 pub use builder::Builder;
-pub use lower::{Bounds, Limits, Lowered, MapOutput, Plan, Targets, lower};
+pub use ledger::{CAUSES, Entry, LossOutput, MethodRows, TALLY};
+pub use lower::{
+    Bounds, Extras, HeatmapOutput, LayerOutput, Limits, Lowered, MapOutput, Plan, SumsOutput,
+    Targets, Upsampling, lower,
+};
 pub use switches::{LoweredSwitches, PoolOutput, lower_switches};
 
 use crate::kernels::conv2d::Packing;

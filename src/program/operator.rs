@@ -139,6 +139,21 @@ impl Operator {
         self
     }
 
+    /// The bias, the part of it that takes part, and its channels (1 where none takes part).
+    pub(super) fn bias(&self, b: &mut Builder, part: Part) -> (Operand, Part, usize) {
+        match self {
+            Operator::Conv2d { bias: Some(bias), .. }
+            | Operator::Linear { bias: Some(bias), .. }
+                if part != Part::Nothing =>
+            {
+                (vector(b, Source::Stored(bias.clone())), part, bias.len())
+            }
+            Operator::Conv2d { .. } | Operator::Linear { .. } | Operator::AvgPool2d(_) => {
+                no_bias(b)
+            }
+        }
+    }
+
     /// `M(W) a + M(b)` for `batch` pictures; added to `into` if that is given.
     pub(super) fn apply(
         &self,
@@ -237,6 +252,11 @@ fn rows(b: &mut Builder, weight: &Weight, shard: &Range<usize>) -> Operand {
     })
 }
 
+/// What stands for a bias where none takes part, its part, and its channels.
+pub(super) fn no_bias(b: &mut Builder) -> (Operand, Part, usize) {
+    (vector(b, Source::Made(vec![0.0])), Part::Nothing, 1)
+}
+
 /// The bias and the code of its part; a layer without one reads a single zero.
 fn bias_operand(b: &mut Builder, bias: Option<&Weight>, part: Part) -> (Operand, u32) {
     match bias {
@@ -297,7 +317,7 @@ fn conv_geometry(conv: &crate::graph::Conv2d, input: Shape, output: Shape) -> co
     }
 }
 
-fn pool_geometry(input: Shape, output: Shape) -> avg_pool2d::Params {
+pub(super) fn pool_geometry(input: Shape, output: Shape) -> avg_pool2d::Params {
     avg_pool2d::Params {
         batch: 0,
         channels: word(input.channels),

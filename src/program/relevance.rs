@@ -4,29 +4,44 @@
 use std::collections::HashMap;
 
 use super::forward::{Forward, affine};
+use super::ledger::{Loss, Record, tallied};
 use super::lower::Plan;
 use super::moves;
-use super::operator::{Operator, Parts, vector, word};
+use super::operator::{Operator, Parts, no_bias, vector, word};
 use super::{Builder, Operand, Slot, Source};
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op};
 use crate::kernels::{
-    Call, Part, channel_affine, channel_constant, clamp, gate, multiply_add, stabilized_ratio,
+    Call, Part, channel_affine, channel_constant, clamp, gate, leaks, multiply_add,
+    stabilized_ratio,
 };
-use crate::rules::{Fraction, Input, Outputs, Rule};
+use crate::rules::{Composite, Fraction, Input, Outputs, Rule};
 
-/// What several walks and rows share: parts of inputs and denominators.
+/// What several walks and rows share: parts of inputs and denominators. Where somebody watches,
+/// what layers got, handed down and lost is put on record, too.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     /// By the value and the part.
     parts: HashMap<(Slot, Input), (Slot, usize)>,
     /// By the layer, the value it read and the fraction's text (it holds floats).
     denominators: HashMap<(NodeId, Slot, String), (Slot, usize)>,
+    pub(super) is_watched: bool,
+    /// Of the present layer.
+    pub(super) losses: Vec<Loss>,
+    pub(super) records: Vec<Record>,
+}
+
+impl Shared {
+    /// Nothing is shared yet.
+    pub(super) fn watching(is_watched: bool) -> Self {
+        Self { is_watched, ..Self::default() }
+    }
 }
 
 /// A layer about to hand its relevance down.
 pub(super) struct Layer<'a> {
     pub(super) plan: &'a Plan<'a>,
+    pub(super) composite: &'a Composite,
     pub(super) forward: &'a Forward,
     pub(super) id: NodeId,
     pub(super) rule: Rule,
@@ -47,7 +62,7 @@ impl Layer<'_> {
         operator: &Operator,
         r: Slot,
     ) -> Result<Slot> {
-        let fractions = self.rule.fractions(self.plan.composite.bias());
+        let fractions = self.rule.fractions(self.composite.bias());
         let fractions = fractions.expect("rules that apply to operators are made of fractions");
         let input = self.plan.network.graph().node(self.id).inputs[0];
         let input_len = self.plan.network.graph().node(input).shape.len();
@@ -59,8 +74,14 @@ impl Layer<'_> {
                 continue;
             }
             let z = self.denominator(b, shared, operator, &fraction)?;
-            let r = self.served(b, &fraction, r);
-            let s = self.ratio(b, r, z);
+            let served = self.served(b, &fraction, r);
+            if shared.is_watched {
+                let bias = operator.bias(b, fraction.bias);
+                let causes = self.causes(b, served, z, bias, fraction.gamma);
+                let served = (served != r).then(|| tallied(b, served, rows));
+                shared.losses.push(Loss { scale: fraction.scale, causes, served });
+            }
+            let s = self.ratio(b, served, z);
             for (part, weight) in &fraction.terms {
                 let parts = Parts { weight: *weight, bias: Part::Nothing, gamma: fraction.gamma };
                 let c = operator.transpose(b, rows, s, parts);
@@ -140,17 +161,59 @@ impl Layer<'_> {
             count: word(len / (self.plan.batch * self.repeat)),
             repeat: word(self.repeat),
             stride: word(stride),
-            epsilon: self.rule.epsilon().unwrap_or(self.plan.composite.stabilizer()),
+            epsilon: self.epsilon(),
         });
         b.emit(call, &[Operand::Value(r), Operand::Value(z)], len)
     }
 
-    /// Residual addition: each input in proportion to its share of the sum.
-    pub(super) fn hand_down_sum(&self, b: &mut Builder, r: Slot) -> Vec<Slot> {
+    fn epsilon(&self) -> f32 {
+        self.rule.epsilon().unwrap_or(self.composite.stabilizer())
+    }
+
+    /// What the denominators keep of each row, by cause.
+    fn causes(
+        &self,
+        b: &mut Builder,
+        r: Slot,
+        (z, stride): (Slot, usize),
+        (bias, part, channels): (Operand, Part, usize),
+        gamma: f32,
+    ) -> Slot {
+        let rows = self.plan.batch * self.repeat;
+        let call = Call::Leaks(leaks::Params {
+            rows: word(rows),
+            count: word(b.len(r) / rows),
+            repeat: word(self.repeat),
+            stride: word(stride),
+            channels: word(channels),
+            epsilon: self.epsilon(),
+            bias_part: part.code(),
+            gamma,
+        });
+        b.emit(call, &[Operand::Value(r), Operand::Value(z), bias], rows * leaks::CAUSES)
+    }
+
+    /// Residual addition: each input in proportion to its share of the sum, evenly, or all of it
+    /// to each.
+    pub(super) fn hand_down_sum(&self, b: &mut Builder, shared: &mut Shared, r: Slot) -> Vec<Slot> {
         let node = self.plan.network.graph().node(self.id);
         let count = node.shape.len();
-        let s = self.ratio(b, r, (self.forward.value(self.id), count));
         let len = b.len(r);
+        if self.rule == Rule::Pass {
+            return vec![r; node.inputs.len()];
+        }
+        if self.rule == Rule::Even {
+            let share = 1.0 / node.inputs.len() as f32;
+            let call = Call::Clamp(clamp::Params::scale(word(len), share));
+            return vec![b.emit(call, &[Operand::Value(r)], len); node.inputs.len()];
+        }
+        let z = (self.forward.value(self.id), count);
+        if shared.is_watched {
+            let bias = no_bias(b);
+            let causes = self.causes(b, r, z, bias, 0.0);
+            shared.losses.push(Loss { scale: 1.0, causes, served: None });
+        }
+        let s = self.ratio(b, r, z);
         let call = Call::MultiplyAdd(multiply_add::Params {
             total: word(len),
             count: word(count),

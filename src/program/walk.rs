@@ -1,6 +1,7 @@
 //! A backward walk: signals go from a layer's output to its inputs, last layer first.
 
 use super::forward::{Forward, affine, max_pool_geometry};
+use super::ledger::{Record, tallied};
 use super::lower::Plan;
 use super::moves;
 use super::operator::{Operator, Parts, vector, word};
@@ -12,7 +13,7 @@ use crate::kernels::{
     Call, Part, add, channel_affine, gate, local_response_norm_backward, max_pool2d_backward,
 };
 use crate::methods;
-use crate::rules::Rule;
+use crate::rules::{Composite, Rule};
 
 /// The signal at each node's output, as far as it has come.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ impl Signals {
 #[derive(Clone, Copy)]
 pub(super) struct Walker<'a> {
     pub(super) plan: &'a Plan<'a>,
+    pub(super) composite: &'a Composite,
     /// The rule of each node that has one.
     pub(super) rules: &'a [Option<Rule>],
     pub(super) non_negative: &'a [bool],
@@ -55,7 +57,8 @@ pub(super) struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    /// Takes the signals through all nodes after `end`, which is left alone.
+    /// Takes the signals through all nodes after `end`, which is left alone; what came to those
+    /// that are `wanted`.
     pub(super) fn descend(
         &self,
         b: &mut Builder,
@@ -63,19 +66,50 @@ impl Walker<'_> {
         forward: &Forward,
         signals: &mut Signals,
         end: NodeId,
-    ) -> Result<()> {
+        wanted: &[NodeId],
+    ) -> Result<Vec<(NodeId, Slot)>> {
+        let mut came = Vec::new();
         for id in (end.0 + 1..self.plan.network.graph().nodes().len()).rev().map(NodeId) {
-            if let Some(r) = signals.take(id) {
-                for (input, signal) in self.through(b, shared, forward, id, r, false)? {
-                    signals.arrive(b, input, signal);
-                }
+            let Some(r) = signals.take(id) else { continue };
+            if wanted.contains(&id) {
+                came.push((id, r));
+            }
+            for (input, signal) in self.through(b, shared, forward, id, r, false)? {
+                signals.arrive(b, input, signal);
             }
         }
-        Ok(())
+        Ok(came)
     }
 
-    /// What one node sends to its inputs.
+    /// What one node sends to its inputs. It is put on record where somebody watches.
     pub(super) fn through(
+        &self,
+        b: &mut Builder,
+        shared: &mut Shared,
+        forward: &Forward,
+        id: NodeId,
+        r: Slot,
+        mirrored: bool,
+    ) -> Result<Vec<(NodeId, Slot)>> {
+        let sent = self.sent(b, shared, forward, id, r, mirrored)?;
+        let passes = sent.len() == 1 && sent[0].1 == r;
+        if shared.is_watched && self.kind.is_relevance() && !passes {
+            let rows = self.plan.batch * self.repeat;
+            let op = &self.plan.network.graph().node(id).op;
+            let is_even_pool = self.rules[id.0] == Some(Rule::Even) && *op != Op::Add;
+            shared.records.push(Record {
+                node: id,
+                rule: self.note(id, mirrored),
+                arrived: tallied(b, r, rows),
+                sent: sent.iter().map(|(_, signal)| tallied(b, *signal, rows)).collect(),
+                losses: std::mem::take(&mut shared.losses),
+                is_padding: is_even_pool || matches!(op, Op::ZeroPad2d(_)),
+            });
+        }
+        Ok(sent)
+    }
+
+    fn sent(
         &self,
         b: &mut Builder,
         shared: &mut Shared,
@@ -98,7 +132,7 @@ impl Walker<'_> {
                 let operator = Operator::of(network, id, self.plan.limits)
                     .expect("weights are bound, and these layers are operators");
                 let rule = self.rules[id.0].expect("operators have rules");
-                if self.kind != methods::Walk::Relevance || rule == Rule::Even {
+                if !self.kind.is_relevance() || rule == Rule::Even {
                     let parts = Parts { weight: Part::All, bias: Part::Nothing, gamma: 0.0 };
                     one(operator.transpose(b, rows, r, parts))
                 } else {
@@ -118,7 +152,7 @@ impl Walker<'_> {
                 one(b.emit(call, &reads, rows * shape(0).len()))
             }
             Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => one(match self.kind {
-                methods::Walk::Relevance => r,
+                methods::Walk::Relevance | methods::Walk::Excitation => r,
                 methods::Walk::Gradient(_) => {
                     let (scale, _) = affine(network, id).expect("both scale channels");
                     let scale = vector(b, Source::Made(scale));
@@ -129,15 +163,15 @@ impl Walker<'_> {
                 }
             }),
             Op::Add => match self.kind {
-                methods::Walk::Relevance => {
+                methods::Walk::Relevance | methods::Walk::Excitation => {
                     let rule = self.rules[id.0].expect("additions have rules");
                     let layer = self.layer(forward, id, rule, mirrored);
-                    node.inputs.iter().copied().zip(layer.hand_down_sum(b, r)).collect()
+                    node.inputs.iter().copied().zip(layer.hand_down_sum(b, shared, r)).collect()
                 }
                 methods::Walk::Gradient(_) => node.inputs.iter().map(|input| (*input, r)).collect(),
             },
             Op::LocalResponseNorm(norm) => one(match self.kind {
-                methods::Walk::Relevance => r,
+                methods::Walk::Relevance | methods::Walk::Excitation => r,
                 methods::Walk::Gradient(_) => self.through_norm(b, forward, id, norm, r),
             }),
             Op::Concat => moves::split(b, network, id, rows, r),
@@ -163,6 +197,7 @@ impl Walker<'_> {
         let input = self.plan.network.graph().node(id).inputs[0];
         Layer {
             plan: self.plan,
+            composite: self.composite,
             forward,
             id,
             rule,
@@ -183,7 +218,7 @@ impl Walker<'_> {
         r: Slot,
     ) -> Slot {
         let mode = match self.kind {
-            methods::Walk::Relevance => return r,
+            methods::Walk::Relevance | methods::Walk::Excitation => return r,
             methods::Walk::Gradient(_) if bounds[0] < 0.0 => gate::Mode::Active,
             methods::Walk::Gradient(mode) => mode,
         };
@@ -220,7 +255,7 @@ impl Walker<'_> {
 
     fn note(&self, id: NodeId, mirrored: bool) -> String {
         match self.kind {
-            methods::Walk::Relevance => {
+            methods::Walk::Relevance | methods::Walk::Excitation => {
                 let rule = self.rules[id.0].map_or("pass".to_owned(), |rule| rule.to_string());
                 if mirrored { format!("{rule} mirrored") } else { rule }
             }

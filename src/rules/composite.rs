@@ -21,6 +21,17 @@ pub enum LayerKind {
 }
 
 impl LayerKind {
+    /// What layers of the kind are, in torch's words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LayerKind::Conv2d => "Conv2d",
+            LayerKind::Linear => "Linear",
+            LayerKind::AvgPool2d => "AvgPool2d",
+            LayerKind::Add => "Add",
+            LayerKind::BatchNorm2d => "BatchNorm2d",
+        }
+    }
+
     /// The kind of a layer, if a rule can be chosen for it.
     pub const fn of(op: &Op) -> Option<Self> {
         match op {
@@ -115,6 +126,19 @@ impl Composite {
         self
     }
 
+    /// The same with entries that come before all others.
+    #[must_use]
+    pub fn with_rules(mut self, rules: impl IntoIterator<Item = (Selector, Rule)>) -> Self {
+        self.entries.splice(0..0, rules);
+        self
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn with_label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
     /// The same with another stabilizer of denominators (1e-9 by default).
     #[must_use]
     pub fn with_stabilizer(self, stabilizer: f32) -> Self {
@@ -158,7 +182,8 @@ impl Composite {
     ///
     /// # Errors
     /// [`Error::RuleMismatch`] if an entry gives a layer a rule that does not apply to it,
-    /// [`Error::Setting`] for numbers that make no sense.
+    /// [`Error::UnknownName`] for a name that no layer has, [`Error::Setting`] for numbers that
+    /// make no sense.
     pub fn assign(&self, graph: &Graph) -> Result<Vec<Option<Rule>>> {
         self.entries.iter().try_for_each(|(_, rule)| rule.check())?;
         if !(self.stabilizer.is_finite() && self.stabilizer >= 0.0) {
@@ -166,6 +191,7 @@ impl Composite {
             let expected = "a finite number, 0 or more".to_owned();
             return Err(Error::Setting { what: "stabilizer", found, expected });
         }
+        self.entries.iter().try_for_each(|(selector, rule)| check_entry(graph, selector, *rule))?;
         let sees_picture = sees_picture(graph);
         let assign = |id: usize| {
             let node = graph.node(NodeId(id));
@@ -187,6 +213,32 @@ impl Composite {
             Ok(Some(rule))
         };
         (0..graph.nodes().len()).map(assign).collect()
+    }
+}
+
+/// Whether the rule suits the kind of layers that a selector speaks of, whether or not the graph
+/// has any, or the selector names a layer that a rule can be chosen for.
+fn check_entry(graph: &Graph, selector: &Selector, rule: Rule) -> Result<()> {
+    let pattern = match selector {
+        Selector::First(kind) | Selector::Kind(kind) if rule.applies_to(*kind) => return Ok(()),
+        Selector::First(kind) | Selector::Kind(kind) => {
+            let (rule, layer) = (rule.to_string(), selector.to_string());
+            return Err(Error::RuleMismatch { rule, layer, op: kind.name() });
+        }
+        Selector::Name(pattern) => pattern,
+    };
+    let mut named = graph.nodes().iter().filter(|node| matches(pattern, &node.name)).peekable();
+    match named.peek().copied() {
+        None => {
+            let names = graph.nodes().iter().map(|node| node.name.as_str());
+            Err(Error::unknown("layer", pattern, names))
+        }
+        Some(_) if named.any(|node| LayerKind::of(&node.op).is_some()) => Ok(()),
+        Some(node) => Err(Error::RuleMismatch {
+            rule: rule.to_string(),
+            layer: node.name.clone(),
+            op: node.op.kind(),
+        }),
     }
 }
 

@@ -8,6 +8,7 @@ mod canonize;
 mod composite;
 mod fraction;
 mod presets;
+mod text;
 
 use std::fmt;
 
@@ -49,9 +50,10 @@ pub enum Rule {
     Flat,
     /// In proportion to the inputs: average pools and residual additions.
     Norm,
-    /// Average pools: the transpose of the pool, evenly; the share of padding is lost.
+    /// Average pools: the transpose of the pool, evenly; the share of padding is lost. Residual
+    /// additions: as much to each input.
     Even,
-    /// Handed on as it is.
+    /// Handed on as it is; of residual additions all of it to each input, as gradients do.
     Pass,
 }
 
@@ -152,9 +154,8 @@ impl Rule {
                 | Rule::Flat,
                 LayerKind::Conv2d | LayerKind::Linear,
             )
-            | (Rule::Norm, LayerKind::AvgPool2d | LayerKind::Add)
-            | (Rule::Even, LayerKind::AvgPool2d)
-            | (Rule::Pass, LayerKind::BatchNorm2d) => true,
+            | (Rule::Norm | Rule::Even, LayerKind::AvgPool2d | LayerKind::Add)
+            | (Rule::Pass, LayerKind::BatchNorm2d | LayerKind::Add) => true,
             (_, LayerKind::Conv2d | LayerKind::Linear | LayerKind::AvgPool2d)
             | (_, LayerKind::Add | LayerKind::BatchNorm2d) => false,
         }

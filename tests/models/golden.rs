@@ -61,6 +61,11 @@ impl Golden {
         Recipe { order: words("tensors", ','), norm_weight }
     }
 
+    /// What the metadata say under that name.
+    pub(super) fn note(&self, name: &str) -> String {
+        self.metadata[name].clone()
+    }
+
     /// Whether there is a map or rule of that prefix.
     pub(super) fn has(&self, prefix: &str) -> bool {
         self.tensors.keys().any(|key| key.starts_with(prefix))

@@ -1,7 +1,8 @@
 //! The values that Captum's tests expect (METHODS.md, section 2), checked by hand.
 
 use clrp::Method;
-use clrp::graph::{Graph, Linear, MaxPool2d, Network, NodeId, Op};
+use clrp::graph::{Conv2d, Graph, Linear, MaxPool2d, Network, NodeId, Op};
+use clrp::program::Upsampling;
 use clrp::rules::{Composite, Rule};
 use clrp::tensor::Shape;
 
@@ -86,4 +87,40 @@ fn a_max_pool_gives_all_to_the_winner() {
     let network = filled(g, |_, _, _| 0.0);
     let picture = [1.0, 2.0, 5.0, 6.0];
     hold(&network, &Composite::new("literal"), &picture, 0, &[0.0, 0.0, 0.0, 6.0]);
+}
+
+#[test]
+fn guided_grad_cam_is_captums() {
+    let mut g = Graph::new("one convolution", Shape::new(1, 4, 4));
+    let build = |g: &mut Graph| {
+        let x = g.conv2d("conv1", g.input(), Conv2d::new(2, 3))?;
+        let x = g.relu("relu1", x)?;
+        let x = g.flatten("flatten", x)?;
+        let x = g.linear("fc1", x, 4)?;
+        g.relu("relu2", x)
+    };
+    build(&mut g).expect("shapes fit");
+    let network = filled(g, |_, name, i| match (name, i) {
+        ("conv1.weight", _) => 1.0,
+        ("conv1.bias", 0) => -50.0,
+        ("conv1.bias", _) => -75.0,
+        ("fc1.weight", i) if i % 8 < 5 => 1.0,
+        ("fc1.weight", _) => -1.0,
+        _ => 0.0,
+    });
+    let picture: Vec<f32> = (0..16_u8).map(f32::from).collect();
+    let composite = Composite::new("literal");
+    let methods = [Method::GuidedGradCam];
+    let expected = [
+        [0.0, 0.0, 4.0, 4.0],
+        [0.0, 0.0, 12.0, 8.0],
+        [28.0, 84.0, 97.5, 65.0],
+        [28.0, 56.0, 65.0, 32.5],
+    ];
+    for backend in backends() {
+        let question = Question::new(&network, &composite, &methods, &[0], &picture);
+        let actual = Question { upsampling: Upsampling::Nearest, ..question }.ask(&backend);
+        let tolerance = backend.of_precision(MAP_F64, MAP_F32);
+        assert_close(&actual.maps[0], &expected.concat(), tolerance, &backend.name);
+    }
 }

@@ -2,18 +2,21 @@
 
 mod backend;
 mod dense;
+mod ledger;
 mod network;
 mod random;
 mod tolerance;
 
 pub(crate) use backend::{Backend, backends, reference, say};
 pub(crate) use dense::Matrix;
+pub(crate) use ledger::hold_ledgers;
 pub(crate) use network::{
     Answer, Question, Recipe, bounds, drawn_weights, filled, pictures, value, values, weights,
 };
 pub(crate) use random::Random;
 pub(crate) use tolerance::{
-    DIVIDED_BY_SUMS, EXACT, KEPT_F32, MAP_F32, MAP_F64, MAP_TORCH_F64, NO_DIGITS_LEFT,
-    ONE_PASS_F64, POWER_F32, REFERENCE_ROUNDING, ROUNDED_F32, RULE_F32, SAME_F32, SMALL_F32,
-    SUMMED_F32, SUMMED_F64, assert_close, assert_each_close, distance,
+    DIVIDED_BY_SUMS, EXACT, KEPT_F32, LEDGER_F32, LEDGER_F64, MAP_F32, MAP_F64, MAP_TORCH_F64,
+    NO_DIGITS_LEFT, OF_F32_MAPS, ONE_PASS_F64, POWER_F32, REFERENCE_ROUNDING, ROUNDED_F32,
+    RULE_F32, SAME_F32, SMALL_F32, SUMMED_F32, SUMMED_F64, assert_close, assert_each_close,
+    distance,
 };

@@ -3,7 +3,7 @@
 use clrp::Method;
 use clrp::backend::Input;
 use clrp::graph::{Graph, Network, Op, WeightSpec, Weights};
-use clrp::program::{Bounds, Limits, Lowered, Plan, Targets, lower};
+use clrp::program::{Bounds, Extras, Limits, Lowered, Plan, Targets, Upsampling, lower};
 use clrp::rules::Composite;
 use clrp::tensor::Shape;
 use clrp::weight::Weight;
@@ -107,6 +107,7 @@ pub(crate) struct Question<'a> {
     pub(crate) pictures: &'a [f32],
     pub(crate) bounds: Bounds,
     pub(crate) limits: Limits,
+    pub(crate) upsampling: Upsampling,
 }
 
 /// A backend's answer.
@@ -115,7 +116,7 @@ pub(crate) struct Answer {
     pub(crate) scores: Vec<f64>,
     /// For each method the maps: pictures, targets, NCHW.
     pub(crate) maps: Vec<Vec<f64>>,
-    /// For each method the sum of each map before it was clamped.
+    /// For each method the sum of each map before it was clamped, if rows are what it is made of.
     pub(crate) sums: Vec<Vec<f64>>,
 }
 
@@ -129,7 +130,8 @@ impl<'a> Question<'a> {
         pictures: &'a [f32],
     ) -> Self {
         let bounds = bounds(network.graph().input_shape().channels, -2.0, 2.0);
-        Self { network, composite, methods, targets, pictures, bounds, limits: Limits::NONE }
+        let (limits, upsampling) = (Limits::NONE, Upsampling::Bilinear);
+        Self { network, composite, methods, targets, pictures, bounds, limits, upsampling }
     }
 
     fn batch(&self) -> usize {
@@ -142,10 +144,12 @@ impl<'a> Question<'a> {
             network: self.network,
             composite: self.composite,
             methods: self.methods,
+            at: self.network.graph().output(),
             targets: Targets::Given(self.targets.len() / self.batch()),
             batch: self.batch(),
             bounds: &self.bounds,
             limits: self.limits,
+            extras: Extras { upsampling: self.upsampling, ..Extras::default() },
         };
         lower(&plan).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -159,6 +163,7 @@ impl<'a> Question<'a> {
         let place = |method: &Method| lowered.maps.iter().find(|map| map.method == *method);
         let places = || self.methods.iter().map(|m| place(m).expect("the method uses the network"));
         let sums_of = |place: &clrp::program::MapOutput| {
+            let Some(place) = place.sums else { return Vec::new() };
             let sums = outputs[place.sums].to_f64();
             let rows = sums.chunks_exact(place.rows);
             rows.flat_map(|rows| rows[place.first..][..count].to_vec()).collect()

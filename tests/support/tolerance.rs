@@ -66,6 +66,17 @@ pub(crate) const RULE_F32: f64 = 1e-5;
 /// contrast, a small difference of maps, magnifies by ten or so.
 pub(crate) const SAME_F32: f64 = 1e-5;
 
+/// What is missing in the account of relevance in f32, of the largest relevance of a layer: what
+/// the project promises.
+pub(crate) const LEDGER_F32: f64 = 1e-4;
+
+/// The same in f64, where sums over layers of a few thousand outputs round by 1e-16 each.
+pub(crate) const LEDGER_F64: f64 = 1e-11;
+
+/// What follows from maps that were computed in f64 and handed out as f32: a few roundings of
+/// 6e-8, of the largest of them.
+pub(crate) const OF_F32_MAPS: f64 = 1e-6;
+
 /// How far apart two results are, by the norm of their difference over that of the expected one.
 pub(crate) fn distance(actual: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(actual.len(), expected.len(), "numbers of a result");

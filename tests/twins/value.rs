@@ -1,9 +1,9 @@
 //! Cases of the kernels that treat values, channels or rows alike.
 
 use clrp::kernels::{
-    Call, add, attribution, channel_affine, channel_constant, clamp, copy_channels, gate,
-    local_response_norm, local_response_norm_backward, multiply_add, permute, seed,
-    stabilized_ratio, sum_rows, top_k,
+    Call, add, channel_affine, channel_constant, clamp, copy_channels, dot_rows, gate, leaks,
+    local_response_norm, local_response_norm_backward, multiply_add, one_hot, permute, seed,
+    softmax, stabilized_ratio, sum_rows, tally, top_k,
 };
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::Weight;
@@ -212,49 +212,114 @@ pub(super) fn copy_channels(random: &mut Random) -> Vec<Case> {
 pub(super) fn seed(random: &mut Random) -> Vec<Case> {
     use seed::Mode as M;
     let mut cases = Vec::new();
-    for mode in [M::Score, M::Contrast, M::OtherScores, M::One] {
-        // Pictures, classes, rows, first row, targets.
-        for [batch, classes, rows, first, targets] in
+    let modes = [M::Score, M::Contrast, M::OtherScores, M::One, M::OneAgainst, M::Probability];
+    for mode in modes {
+        // Pictures, values of a row, rows, first row, targets.
+        for [batch, count, rows, first, targets] in
             [[1, 1, 1, 0, 1], [1, 2, 1, 0, 1], [2, 10, 5, 1, 3], [3, 1000, 4, 2, 2]]
         {
             let mode = mode as u32;
-            let p = seed::Params { batch, classes, rows, first, targets, mode };
-            let scores = Given::Float(random.floats((batch * classes) as usize));
-            let target = || random.of(0..=classes as usize - 1) as u32;
-            let given = std::iter::repeat_with(target).take((batch * targets) as usize).collect();
-            let before = Given::junk((batch * rows * classes) as usize);
-            let operands = vec![scores, Given::Index(given), before];
+            let p = seed::Params { batch, count, rows, first, targets, mode };
+            let of_targets = (batch * targets) as usize;
+            let numbers = of_targets * count as usize;
+            let y = Given::Float(random.floats((batch * count) as usize));
+            // Some weights are 0: those of the other outputs.
+            let w = Given::Float(random.ties(numbers));
+            let duals: Vec<f32> = random.ties(numbers).iter().map(|d| d.abs().min(1.0)).collect();
+            let mut dual_sums: Vec<f32> =
+                duals.chunks_exact(count as usize).map(|duals| duals.iter().sum()).collect();
+            dual_sums[0] = 0.0;
+            let sums = Given::Float(random.floats(of_targets));
+            let before = Given::junk((batch * rows * count) as usize);
+            let operands = vec![y, w, Given::Float(duals), sums, Given::Float(dual_sums), before];
             cases.push(Case { call: Call::Seed(p), operands });
         }
     }
     cases
 }
 
-pub(super) fn attribution(random: &mut Random) -> Vec<Case> {
-    use attribution::Mode as M;
+/// Rows and values of a row.
+const SUMS: [(u32, u32); 5] = [(1, 1), (3, 255), (5, 256), (2, 5000), (130, 77)];
+
+pub(super) fn one_hot(random: &mut Random) -> Vec<Case> {
     let mut cases = Vec::new();
-    for mode in [M::Plain, M::Clamped, M::NormalizedDifference] {
-        // Pictures, rows, first row, targets, channels, positions, first row of the duals.
-        for [batch, rows, first, targets, channels, positions, dual_first] in
-            [[1, 2, 0, 1, 1, 1, 1], [2, 5, 1, 2, 3, 35, 3], [1, 6, 3, 3, 67, 40, 0]]
-        {
-            let p = attribution::Params {
-                batch,
+    for (rows, count) in SUMS {
+        for others in [0, 1] {
+            let total = rows * count;
+            // One past the end, too.
+            let unit = || random.of(0..=count as usize) as u32;
+            let units = std::iter::repeat_with(unit).take(rows as usize).collect();
+            let operands = vec![Given::Index(units), Given::junk(total as usize)];
+            let p = one_hot::Params { total, count, others };
+            cases.push(Case { call: Call::OneHot(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn dot_rows(random: &mut Random) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (batch, count) in SUMS {
+        for repeat in [1, 3] {
+            let rows = batch * repeat;
+            let w = Given::Float(random.floats((rows * count) as usize));
+            let y = Given::Float(random.floats((batch * count) as usize));
+            let p = dot_rows::Params { rows, count, repeat };
+            let operands = vec![w, y, Given::junk(rows as usize)];
+            cases.push(Case { call: Call::DotRows(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn softmax(random: &mut Random) -> Vec<Case> {
+    let case = |(batch, count): (u32, u32)| {
+        let numbers = (batch * count) as usize;
+        let scores = random.floats(numbers).iter().map(|score| score * 5.0).collect();
+        let call = Call::Softmax(softmax::Params { batch, count });
+        Case { call, operands: vec![Given::Float(scores), Given::junk(numbers)] }
+    };
+    SUMS.into_iter().map(case).collect()
+}
+
+pub(super) fn tally(random: &mut Random) -> Vec<Case> {
+    let case = |(rows, count): (u32, u32)| {
+        let values = Given::Float(random.floats((rows * count) as usize));
+        let call = Call::Tally(tally::Params { rows, count });
+        let before = Given::junk(rows as usize * tally::FIELDS_OF_A_ROW);
+        Case { call, operands: vec![values, before] }
+    };
+    SUMS.into_iter().map(case).collect()
+}
+
+pub(super) fn leaks(random: &mut Random) -> Vec<Case> {
+    use clrp::kernels::Part as P;
+    let mut cases = Vec::new();
+    let parts =
+        [P::All, P::Positive, P::Negative, P::RaisedPositive, P::Square, P::One, P::Nothing];
+    for (count, batch, repeat, shared) in ROWS {
+        for (part, epsilon) in parts.into_iter().zip([0.0, 1e-9, 0.25].into_iter().cycle()) {
+            let rows = batch * repeat;
+            let channels = if part == P::Nothing || count % 7 != 0 { 1 } else { 7 };
+            let mut r = random.floats((rows * count) as usize);
+            let pictures = if shared { 1 } else { batch };
+            let mut z = random.away_from_zero((count * pictures) as usize);
+            r.iter_mut().step_by(5).for_each(|r| *r = 0.0);
+            z.iter_mut().step_by(3).for_each(|z| *z = 0.0);
+            let p = leaks::Params {
                 rows,
-                first,
-                targets,
+                count,
+                repeat,
+                stride: if shared { 0 } else { count },
                 channels,
-                positions,
-                mode: mode as u32,
-                dual_first,
+                epsilon,
+                bias_part: part.code(),
+                gamma: 0.5,
             };
-            let values = random.floats((batch * rows * channels * positions) as usize);
-            let mut sums = random.away_from_zero((batch * rows) as usize);
-            // The first row's sum divides nothing.
-            sums[0] = 0.0;
-            let before = Given::junk((batch * targets * channels * positions) as usize);
-            let operands = vec![Given::Float(values), Given::Float(sums), before];
-            cases.push(Case { call: Call::Attribution(p), operands });
+            let bias = vector(random.away_from_zero(channels as usize));
+            let before = Given::junk(rows as usize * leaks::CAUSES);
+            let operands = vec![Given::Float(r), Given::Float(z), bias, before];
+            cases.push(Case { call: Call::Leaks(p), operands });
         }
     }
     cases
@@ -266,7 +331,7 @@ pub(super) fn sum_rows(random: &mut Random) -> Vec<Case> {
         let call = Call::SumRows(sum_rows::Params { rows, count });
         Case { call, operands: vec![values, Given::junk(rows as usize)] }
     };
-    [(1, 1), (3, 255), (5, 256), (2, 5000), (130, 77)].into_iter().map(case).collect()
+    SUMS.into_iter().map(case).collect()
 }
 
 pub(super) fn top_k(random: &mut Random) -> Vec<Case> {

@@ -74,6 +74,7 @@ impl Classify {
             preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch.min(images.len()),
             seed: 0,
+            methods: None,
         };
         let labels = chosen.labels;
         if let Some(npy) = &self.npy {

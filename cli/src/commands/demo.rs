@@ -61,14 +61,13 @@ impl Demo {
         let (index, scene) = self.pick(model, &explainer)?;
         let picture = Picture::new(scene.side, scene.side, scene.pixels.clone())?;
         let (input, seen) = model.preprocess().apply(&picture)?;
-        let classes = scene.digits.iter().map(|digit| usize::from(digit.class)).collect();
-        let explained = explainer.explain(&[input], &METHODS, &Target::Classes(classes))?;
-        let explained = &explained[0];
+        let classes = scene.digits.iter().map(|digit| usize::from(digit.class));
+        let explained = &explainer.explain(&input, METHODS, Target::classes(classes))?;
 
         let probabilities = probabilities(&explained.scores);
         let text = |explanation: &Explanation| {
-            let detail = format!("p {:.3}", probabilities[explanation.target]);
-            (format!("Why {}?", explanation.target), detail)
+            let probability = explanation.class().map_or(0.0, |class| probabilities[class]);
+            (format!("Why {}?", explanation.goal), format!("p {probability:.3}"))
         };
         let page = sheet(&seen, METHODS.len(), &explained.explanations, None, text)?.render()?;
         let path = folder.write("clrp-demo.png", &page.encode_png())?;
@@ -134,14 +133,15 @@ fn shares(scene: &Scene, explained: &Explained) -> Result<Table> {
         let plane = explanation.plane()?;
         let share = |of_target: bool| -> f64 {
             let boxes = scene.digits.iter();
-            let wanted =
-                boxes.filter(|digit| (usize::from(digit.class) == explanation.target) == of_target);
+            let wanted = boxes.filter(|digit| {
+                (Some(usize::from(digit.class)) == explanation.class()) == of_target
+            });
             wanted.map(|digit| energy(&plane, digit.bounds)).sum()
         };
         let (own, other) = (share(true), share(false));
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         table.row([
-            explanation.target.to_string(),
+            explanation.goal.to_string(),
             explanation.method.name().to_owned(),
             number(explanation.score.into()),
             percent(own),

@@ -3,31 +3,36 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clrp::explainer::{Border, probabilities};
+use clrp::explainer::probabilities;
 use clrp::image::Colormap;
 use clrp::labels::Labels;
-use clrp::{Explained, Explanation, Method, Warning};
-use serde::Serialize;
+use clrp::{Explained, Explanation, Goal, Method, Request};
 
-use crate::console::{print, print_json, progress, say};
-use crate::failure::Result;
+use super::explain_report::{
+    ExplanationReport, LayerReport, LedgerReport, PictureReport, TargetReport, WarningReport,
+    comparisons,
+};
+use crate::console::{print, print_json, progress};
+use crate::failure::{Failure, Result};
 use crate::folder::Results;
 use crate::known::Known;
-use crate::maps::{Files, Writer};
-use crate::options::{DeviceOptions, NetworkOptions, PictureOptions, Precision, RuleOptions};
-use crate::pictures::{self, Loaded};
-use crate::report::{
-    Document, Input, Prediction, Setting, label, prediction_table, predictions, shown,
+use crate::maps::Writer;
+use crate::options::{
+    DeviceOptions, MethodOptions, NetworkOptions, PictureOptions, Precision, RuleOptions,
 };
+use crate::pictures::{self, Loaded};
+use crate::report::{Document, Input, Setting, label, predictions, shown};
 use crate::runner::Runner;
-use crate::table::{Table, number};
 use crate::targets;
 
 const EXAMPLES: &str = "\
 Examples:
   clrp explain both.png --weights squeezenet1_1.safetensors --target 243,281 --sheet
   clrp explain *.jpg --weights vgg16.safetensors --method clrp1 --overlay -o maps
-  clrp explain scene.png --model digits --target top2 --json";
+  clrp explain scene.png --model digits --target top2 --json
+  clrp explain both.png --target 243 --against 281 --method clrp1,gradient
+  clrp explain cat.jpg --model vgg16 --target features.28:17@3,5 --method lrp,clrp2
+  clrp explain cat.jpg --rule conv=gamma:0.25 --rule linear=epsilon:1e-6 --ledger";
 
 const DETAILS: &str = "\
 Files, which appear together at the end of the run:
@@ -35,7 +40,23 @@ Files, which appear together at the end of the run:
   {stem}_{method}_{class}_overlay.png  half map, half picture (--overlay)
   {stem}_{method}_{class}.npy          float32 (3,H,W): one number for each input value, CLRP after
                                        its clamp, before channels are joined (--npy)
+  {stem}_{method}_{class}_{layer}.png  the map at a layer, and as .npy (--layers)
   {stem}_sheet.png                     a row for each target, a column for each method (--sheet)
+  For {class} other targets stand as layer-channel-row-column or as they were given.
+
+Targets:
+  top3              the best classes of each picture
+  340, zebra        classes by number, name or WordNet id, with commas between
+  340*0.7+386*0.3   a weighted mean of scores
+  10-of-top100      the mean of 10 of the 100 best, drawn by --seed (the paper's figure 1)
+  features.28:17@3,5, features.28:17, classifier.0:2431, classifier.0:top8
+                    a neuron (channel, row, column), a whole channel (its sum), the strongest
+  --target 340 --against 386: CLRP1 sets the class against those instead of all others, gradients
+  are those of the difference
+
+Ledger (--ledger), for relevance: what each layer got, what it sent to its inputs, and what was
+  lost to biases in denominators, to padding, to outputs that nothing contributes to (dead) and to
+  the stabilizer; the rest is rounding. start = arrived + all that was lost.
 
 Maps:
   Relevance is summed over channels; of slopes (gradient, guided-backprop, deconvnet) the largest
@@ -49,11 +70,15 @@ JSON (--json), one object:
                 after resizing, and offset [column, row] at which the input starts in it, so that
                 x = (column + offset[0] + .5) * size[0] / scaled[0]; null for .npy
   predictions   the best 5: class, label, logit, probability
-  explanations  all methods of the first target, then the next: method, target (class number),
-                label, score (logit), probability, sum (of the map), leak (what relevance methods
-                lost on the way; null for others), seconds (share of the run), files {map, overlay,
-                npy}, warnings (kind: zero, not-finite or on-border; message; on-border: ring in
-                pixels, and its share of the map's magnitude and of its area)
+  explanations  all methods of the first target, then the next: method, target (class number, or
+                text), layer (of a neuron), label, score (logit), probability (null for neurons),
+                sum (of the map), leak (what relevance methods lost on the way; null for others),
+                seconds (share of the run), files {map, overlay, npy}, layers (--layers: layer,
+                shape, sum, files), ledger (--ledger: start, arrived, bias, padding, dead,
+                stabilizer, unexplained, and the same for each layer in rows), warnings (kind:
+                zero, not-finite, rounding or on-border; message; on-border: ring in pixels, and its share
+                of the map's magnitude and of its area)
+  compare       --compare: method, targets [a, b], cosine, spearman, ssim of their maps
   sheet         its path
   model, weights (null: bundled), device, composite";
 
@@ -67,15 +92,19 @@ pub(crate) struct Explain {
     #[command(flatten)]
     network: NetworkOptions,
 
-    /// Ways to explain, with commas between
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "lrp,clrp1,clrp2",
-        value_parser = Known::METHODS)]
+    /// Ways to explain, with commas between; lrp,clrp1,clrp2 unless given (lrp,clrp2 of neurons,
+    /// clrp1 with --against)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::METHODS)]
     method: Vec<String>,
 
-    /// What to explain: top1, top3, ...; or classes by number, name or id (340, zebra, n02391049),
-    /// with commas between
+    /// What to explain: top1, top3, ...; classes by number, name or id (340, zebra, n02391049),
+    /// with commas between; mixtures and neurons as --help tells
     #[arg(long, value_name = "TARGET", default_value = "top1", allow_hyphen_values = true)]
     target: String,
+
+    /// Classes that the target is set against, instead of all others
+    #[arg(long, value_name = "CLASSES")]
+    against: Option<String>,
 
     #[command(flatten)]
     rules: RuleOptions,
@@ -103,6 +132,18 @@ pub(crate) struct Explain {
     #[arg(long)]
     npy: bool,
 
+    /// Write the maps at these layers, too, with commas between
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    layers: Vec<String>,
+
+    /// Show what relevance each layer got, handed down and lost, and why
+    #[arg(long)]
+    ledger: bool,
+
+    /// Show how alike the maps of different targets are
+    #[arg(long)]
+    compare: bool,
+
     /// Print JSON instead of tables; --help describes it
     #[arg(long)]
     json: bool,
@@ -111,64 +152,17 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "NAME", value_parser = Known::PALETTES)]
     cmap: Option<String>,
 
-    /// The seed of the method `random`
+    /// The seed of random, smoothgrad, rise and targets that are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-}
 
-#[derive(Serialize)]
-struct PictureReport {
-    image: String,
-    input: Input,
-    predictions: Vec<Prediction>,
-    explanations: Vec<ExplanationReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sheet: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ExplanationReport {
-    method: &'static str,
-    target: usize,
-    label: String,
-    score: f32,
-    probability: f64,
-    sum: f64,
-    leak: Option<f64>,
-    seconds: f64,
-    files: Files,
-    warnings: Vec<WarningReport>,
-}
-
-#[derive(Serialize)]
-struct WarningReport {
-    kind: &'static str,
-    message: String,
-    #[serde(flatten)]
-    border: Option<BorderReport>,
-}
-
-#[derive(Serialize)]
-struct BorderReport {
-    ring: usize,
-    share: f64,
-    area: f64,
-}
-
-impl From<Warning> for WarningReport {
-    fn from(warning: Warning) -> Self {
-        let mut border = None;
-        if let Warning::OnBorder(Border { ring, share, area }) = warning {
-            border = Some(BorderReport { ring, share, area });
-        }
-        Self { kind: warning.name(), message: warning.to_string(), border }
-    }
+    #[command(flatten)]
+    methods: MethodOptions,
 }
 
 impl Explain {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
-        let methods = unique_methods(&self.method)?;
         let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
         let composite = self.rules.composite()?;
         let images = &self.pictures.images;
@@ -181,11 +175,26 @@ impl Explain {
             preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch.min(images.len()),
             seed: self.seed,
+            methods: Some(&self.methods),
         };
         // Rules that do not suit the network.
         runner.explainer()?;
         let labels = chosen.labels;
-        let target = targets::parse(&self.target, &labels, &chosen.name)?;
+        let against = self.against.as_deref();
+        let target = targets::parse(&self.target, against, &labels, &chosen.name, self.seed)?;
+        if self.compare && target.count() < 2 {
+            let expected = "at least two targets, as --target top2";
+            return Err(Failure::Said(format!("--compare needs {expected}, found one")));
+        }
+        let methods = match (&self.method[..], against, target.layer()) {
+            ([], Some(_), _) => vec![Method::Clrp1],
+            ([], None, Some(_)) => vec![Method::Lrp, Method::Clrp2],
+            ([], None, None) => vec![Method::Lrp, Method::Clrp1, Method::Clrp2],
+            (names, _, _) => unique_methods(names)?,
+        };
+        let request = Request::new(methods.clone(), target)
+            .layers(self.layers.iter().cloned())
+            .ledger(self.ledger);
         let weights = chosen.weights.as_ref();
         let results = Results::open(&self.output, images, weights)?;
         let mut writer = Writer { results, palette, overlay: self.overlay, npy: self.npy };
@@ -200,8 +209,8 @@ impl Explain {
         let bar = progress(images.len());
         let mut reports = Vec::new();
         runner.process(images, &bar, |explainer, pictures| {
-            let inputs: Vec<_> = pictures.iter().map(|picture| picture.input.clone()).collect();
-            let explained = explainer.explain(&inputs, &methods, &target)?;
+            let inputs: Vec<_> = pictures.iter().map(|picture| &picture.input).collect();
+            let explained = explainer.explain_all(&inputs, &request)?;
             for (picture, explained) in pictures.iter().zip(&explained) {
                 reports.push(self.write(
                     &mut writer,
@@ -234,26 +243,52 @@ impl Explain {
         explained: &Explained,
     ) -> Result<PictureReport> {
         let probabilities = probabilities(&explained.scores);
+        let named = |explanation: &Explanation| named(explanation, labels);
+        let probability = |explanation: &Explanation| match explanation.goal {
+            Goal::Against { class, .. } => Some(probabilities[class]),
+            Goal::Class(_) | Goal::Channel(_) | Goal::Neuron { .. } | Goal::Mixture(_) => {
+                explanation.class().map(|class| probabilities[class])
+            }
+        };
         let mut report = |explanation: &Explanation| -> Result<ExplanationReport> {
-            let target = explanation.target;
+            let mut layers = Vec::new();
+            for of in &explanation.layers {
+                let shape = of.map.shape();
+                layers.push(LayerReport {
+                    layer: of.layer.clone(),
+                    shape: [shape.channels, shape.height, shape.width],
+                    sum: of.map.values().iter().map(|value| f64::from(*value)).sum(),
+                    files: writer.write_layer(picture, explanation, of)?,
+                });
+            }
             Ok(ExplanationReport {
                 method: explanation.method.name(),
-                target,
-                label: label(labels, target),
+                target: TargetReport::of(explanation),
+                layer: explanation.layer.clone(),
+                label: named(explanation),
                 score: explanation.score,
-                probability: probabilities[target],
+                probability: probability(explanation),
                 sum: explanation.sum,
                 leak: explanation.leak,
                 seconds: explanation.seconds,
                 files: writer.write(picture, explanation)?,
+                layers,
+                ledger: explanation.ledger.as_ref().map(LedgerReport::from),
                 warnings: explanation.warnings()?.into_iter().map(WarningReport::from).collect(),
             })
         };
         let explanations = explained.explanations.iter().map(&mut report).collect::<Result<_>>()?;
         let text = |explanation: &Explanation| {
-            let target = explanation.target;
-            let detail = format!("class {target}, p {:.3}", probabilities[target]);
-            (label(labels, target), detail)
+            let detail = match (explanation.class(), probability(explanation)) {
+                (Some(class), Some(probability)) => format!("class {class}, p {probability:.3}"),
+                (_, Some(probability)) => format!("p {probability:.3}"),
+                (_, None) => format!("value {:.4}", explanation.score),
+            };
+            (named(explanation), detail)
+        };
+        let compare = match self.compare {
+            true => comparisons(&explained.explanations)?,
+            false => Vec::new(),
         };
         let sheet =
             self.sheet.then(|| writer.write_sheet(picture, methods, &explained.explanations, text));
@@ -262,46 +297,28 @@ impl Explain {
             input: Input::of(picture),
             predictions: predictions(&explained.scores, labels, 5),
             explanations,
+            compare,
             sheet: sheet.transpose()?,
         })
     }
 }
 
-impl PictureReport {
-    /// Says which maps say little.
-    fn warn(&self, has_max_pools: bool) {
-        for explanation in &self.explanations {
-            let (method, target) = (explanation.method, explanation.target);
-            for WarningReport { message, border, .. } in &explanation.warnings {
-                let cause = match border {
-                    Some(_) if has_max_pools => "; `clrp switches` shows what max pools add to it",
-                    _ => "",
-                };
-                let map = format!("`{}`: {method} of class {target}", self.image);
-                say("warning", &format!("{map} {message}{cause}"));
-            }
+/// What is explained, in words.
+pub(crate) fn named(explanation: &Explanation, labels: &Labels) -> String {
+    let list = |classes: &[usize]| {
+        let names: Vec<String> = classes.iter().map(|class| label(labels, *class)).collect();
+        names.join(", ")
+    };
+    match (&explanation.layer, &explanation.goal) {
+        (Some(layer), goal) => format!("{layer}:{goal}"),
+        (None, Goal::Class(class)) => label(labels, *class),
+        (None, Goal::Against { class, against }) => {
+            format!("{} against {}", label(labels, *class), list(against))
         }
-    }
-
-    fn text(&self, setting: &Setting) -> String {
-        let composite = setting.composite.as_deref().unwrap_or_default();
-        let head = format!("{}: {} on {}, {composite}", self.image, setting.model, setting.device);
-        let mut table =
-            Table::new(["method", ">class", "label", ">score", ">sum", ">leak", "file"])
-                .indented(2);
-        for explanation in &self.explanations {
-            table.row([
-                explanation.method.to_owned(),
-                explanation.target.to_string(),
-                explanation.label.clone(),
-                number(explanation.score.into()),
-                number(explanation.sum),
-                explanation.leak.map_or_else(|| "-".to_owned(), number),
-                explanation.files.map.clone(),
-            ]);
+        (None, Goal::Mixture(parts)) => {
+            list(&parts.iter().map(|(class, _)| *class).collect::<Vec<_>>())
         }
-        let sheet = self.sheet.as_ref().map(|sheet| format!("  {sheet}\n")).unwrap_or_default();
-        format!("{head}\n{}\n{table}{sheet}\n", prediction_table(&self.predictions))
+        (None, goal @ (Goal::Channel(_) | Goal::Neuron { .. })) => goal.to_string(),
     }
 }
 

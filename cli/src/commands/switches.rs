@@ -136,6 +136,7 @@ impl Switches {
             preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch.min(images.len()),
             seed: 0,
+            methods: None,
         };
         // A network without max pools.
         runner.explainer()?.switches(&[])?;

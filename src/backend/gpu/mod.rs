@@ -12,6 +12,7 @@
 mod adapter;
 mod binding;
 mod device;
+mod kept;
 mod pipelines;
 mod session;
 mod watchdog;
@@ -21,6 +22,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use adapter::{AdapterInfo, Choice, Kind};
+pub use kept::KeptMap;
+pub(crate) use kept::{Form, Keep, Kept};
 pub use session::GpuSession;
 
 use crate::error::Result;

@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use super::binding::{Params, Resources, buffers};
 use super::pipelines::{Pipeline, Variant};
 use super::weights::Resident;
-use super::{Gpu, bytes, watchdog};
-use crate::backend::{Input, Output, Session};
+use super::{Gpu, Keep, Kept, bytes, kept, watchdog};
+use crate::backend::{Input, Output, Session, Watch};
 use crate::error::{Error, Result};
 use crate::kernels::Call;
 use crate::program::{Element, Program, Slot, Value};
@@ -112,7 +112,12 @@ impl GpuSession {
     }
 
     /// Sends the inputs and the steps; the outputs are copied after the last one.
-    fn submit(&self, inputs: &[Input<'_>]) -> Option<wgpu::SubmissionIndex> {
+    fn submit(
+        &self,
+        inputs: &[Input<'_>],
+        watch: &mut Watch<'_>,
+        copy_outputs: &dyn Fn(&mut wgpu::CommandEncoder),
+    ) -> Result<Option<wgpu::SubmissionIndex>> {
         let device = &self.gpu.shared.device;
         for (port, input) in self.inputs.iter().zip(inputs) {
             let bytes = port.bytes_of(input);
@@ -122,6 +127,7 @@ impl GpuSession {
         }
         let mut last = None;
         for (i, steps) in self.submissions.iter().enumerate() {
+            watch(i, self.submissions.len())?;
             let mut encoder = device.handle.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for dispatch in &self.dispatches[steps.clone()] {
@@ -132,30 +138,34 @@ impl GpuSession {
             }
             drop(pass);
             if i + 1 == self.submissions.len() {
-                self.copy_outputs(&mut encoder);
+                copy_outputs(&mut encoder);
             }
             last = Some(device.queue.submit([encoder.finish()]));
         }
-        last
+        Ok(last)
     }
 
-    fn copy_outputs(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// Copies the outputs to where they are read, except those that stay.
+    fn copy_outputs(&self, encoder: &mut wgpu::CommandEncoder, stays: &dyn Fn(usize) -> bool) {
         let mut offset = 0;
-        for port in self.outputs.iter().filter(|port| port.len > 0) {
+        let read = self.outputs.iter().enumerate().filter(|(i, port)| port.len > 0 && !stays(*i));
+        for (_, port) in read {
             let size = port.len as u64 * 4;
             encoder.copy_buffer_to_buffer(&port.buffer, 0, &self.readback, offset, size);
             offset += size;
         }
     }
 
-    fn read_outputs(&self) -> Result<Vec<Output>> {
+    /// The outputs; empty ones in place of those that stay.
+    fn read_outputs(&self, stays: &dyn Fn(usize) -> bool) -> Result<Vec<Output>> {
         let device = &self.gpu.shared.device;
         let view = self.readback.get_mapped_range(..);
         let view = view.map_err(|error| device.error(&error.to_string()))?;
         let mut offset = 0;
-        let outputs = self.outputs.iter().map(|port| {
-            let bytes = &view[offset..offset + port.len * 4];
-            offset += port.len * 4;
+        let outputs = self.outputs.iter().enumerate().map(|(i, port)| {
+            let len = if stays(i) { 0 } else { port.len * 4 };
+            let bytes = &view[offset..offset + len];
+            offset += len;
             match port.element {
                 Element::Float => Output::F32(bytemuck::pod_collect_to_vec(bytes)),
                 Element::Index => Output::Index(bytemuck::pod_collect_to_vec(bytes)),
@@ -165,24 +175,39 @@ impl GpuSession {
     }
 }
 
-impl Session for GpuSession {
-    fn run(&mut self, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
+impl GpuSession {
+    /// Runs the program once; parts of outputs stay on the GPU, and nothing of those outputs is
+    /// read.
+    pub(crate) fn run_keeping(
+        &mut self,
+        inputs: &[Input<'_>],
+        watch: &mut Watch<'_>,
+        keep: &[Keep],
+    ) -> Result<(Vec<Output>, Vec<Kept>)> {
         assert_eq!(inputs.len(), self.inputs.len(), "inputs of the program");
         let device = &self.gpu.shared.device;
         device.alive()?;
+        let room = kept::room(device, keep)?;
+        let stays = |output| keep.iter().any(|keep| keep.output == output);
+        let copy_outputs = |encoder: &mut wgpu::CommandEncoder| {
+            self.copy_outputs(encoder, &stays);
+            for (keep, room) in keep.iter().zip(&room) {
+                kept::copy(encoder, &self.outputs[keep.output].buffer, keep, room);
+            }
+        };
         let (mapped, mapping) = mpsc::sync_channel(1);
         let last = device.attempt(|| {
-            let last = self.submit(inputs);
+            let last = self.submit(inputs, watch, &copy_outputs)?;
             self.readback.map_async(wgpu::MapMode::Read, .., move |done| {
                 // Nobody listens after a failure.
                 let _ = mapped.send(done);
             });
-            last
+            Ok(last)
         });
-        let outputs = last.and_then(|last| {
-            device.wait(last.expect("there is a submission even for no steps"))?;
+        let outputs = last.and_then(|submitted| {
+            device.wait(submitted?.expect("there is a submission even for no steps"))?;
             match mapping.recv() {
-                Ok(Ok(())) => self.read_outputs(),
+                Ok(Ok(())) => self.read_outputs(&stays),
                 Ok(Err(_)) | Err(_) => Err(device.error("the outputs could not be read")),
             }
         });
@@ -190,7 +215,17 @@ impl Session for GpuSession {
         let unmapped = device.watch(|| self.readback.unmap());
         let outputs = outputs?;
         unmapped.map_err(|error| device.failure(&error))?;
-        Ok(outputs)
+        Ok((outputs, room))
+    }
+}
+
+impl Session for GpuSession {
+    fn run_watched(&mut self, inputs: &[Input<'_>], watch: &mut Watch<'_>) -> Result<Vec<Output>> {
+        Ok(self.run_keeping(inputs, watch, &[])?.0)
+    }
+
+    fn as_gpu(&mut self) -> Option<&mut GpuSession> {
+        Some(self)
     }
 }
 

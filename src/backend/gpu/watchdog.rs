@@ -48,19 +48,28 @@ fn work(call: &Call) -> u64 {
         | Call::AvgPool2dBackward(_)
         | Call::ChannelAffine(_)
         | Call::ChannelConstant(_)
+        | Call::ChannelDot(_)
         | Call::Clamp(_)
         | Call::CopyChannels(_)
+        | Call::DotRows(_)
         | Call::Gate(_)
+        | Call::Heatmap(_)
+        | Call::Leaks(_)
         | Call::LocalResponseNorm(_)
         | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2d(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
+        | Call::MultiplyPlanes(_)
+        | Call::OneHot(_)
         | Call::Permute(_)
         | Call::Seed(_)
+        | Call::Softmax(_)
         | Call::StabilizedRatio(_)
         | Call::SumRows(_)
-        | Call::TopK(_) => 0,
+        | Call::Tally(_)
+        | Call::TopK(_)
+        | Call::Upsample2d(_) => 0,
     }
 }
 

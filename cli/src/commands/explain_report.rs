@@ -1,0 +1,337 @@
+//! What `clrp explain` says of a picture, as JSON and as text.
+
+use clrp::explainer::{Border, LedgerRow};
+use clrp::similarity::Similarity;
+use clrp::{Explanation, Ledger, Warning};
+use serde::Serialize;
+
+use crate::console::say;
+use crate::maps::Files;
+use crate::report::{Input, Prediction, Setting, prediction_table};
+use crate::table::{Table, number};
+
+/// What is said of a picture.
+#[derive(Serialize)]
+pub(crate) struct PictureReport {
+    pub(crate) image: String,
+    pub(crate) input: Input,
+    pub(crate) predictions: Vec<Prediction>,
+    pub(crate) explanations: Vec<ExplanationReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) compare: Vec<ComparisonReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sheet: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ExplanationReport {
+    pub(crate) method: &'static str,
+    pub(crate) target: TargetReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layer: Option<String>,
+    pub(crate) label: String,
+    pub(crate) score: f32,
+    /// None for what is no class.
+    pub(crate) probability: Option<f64>,
+    pub(crate) sum: f64,
+    pub(crate) leak: Option<f64>,
+    pub(crate) seconds: f64,
+    pub(crate) files: Files,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) layers: Vec<LayerReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ledger: Option<LedgerReport>,
+    pub(crate) warnings: Vec<WarningReport>,
+}
+
+/// A class by its number, anything else as text.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum TargetReport {
+    Class(usize),
+    Other(String),
+}
+
+impl TargetReport {
+    pub(crate) fn of(explanation: &Explanation) -> Self {
+        match explanation.class() {
+            Some(class) => TargetReport::Class(class),
+            None => TargetReport::Other(explanation.goal.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for TargetReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TargetReport::Class(class) => write!(f, "{class}"),
+            TargetReport::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The map at a layer.
+#[derive(Serialize)]
+pub(crate) struct LayerReport {
+    pub(crate) layer: String,
+    pub(crate) shape: [usize; 3],
+    pub(crate) sum: f64,
+    pub(crate) files: Files,
+}
+
+/// How alike the maps of two targets are.
+#[derive(Serialize)]
+pub(crate) struct ComparisonReport {
+    pub(crate) method: &'static str,
+    pub(crate) targets: [TargetReport; 2],
+    pub(crate) cosine: f64,
+    pub(crate) spearman: f64,
+    pub(crate) ssim: f64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct LedgerReport {
+    start: f64,
+    arrived: f64,
+    bias: f64,
+    padding: f64,
+    dead: f64,
+    stabilizer: f64,
+    unexplained: f64,
+    rows: Vec<LedgerRowReport>,
+}
+
+#[derive(Serialize)]
+struct LedgerRowReport {
+    layer: String,
+    kind: &'static str,
+    rule: String,
+    got: f64,
+    sent: f64,
+    bias: f64,
+    padding: f64,
+    dead: f64,
+    stabilizer: f64,
+    unexplained: f64,
+    magnitude: f64,
+    min: f64,
+    max: f64,
+}
+
+impl From<&LedgerRow> for LedgerRowReport {
+    fn from(row: &LedgerRow) -> Self {
+        Self {
+            layer: row.layer.clone(),
+            kind: row.kind,
+            rule: row.rule.clone(),
+            got: row.got,
+            sent: row.sent,
+            bias: row.leaks.bias,
+            padding: row.leaks.padding,
+            dead: row.leaks.dead,
+            stabilizer: row.leaks.stabilizer,
+            unexplained: row.unexplained(),
+            magnitude: row.magnitude,
+            min: row.least,
+            max: row.greatest,
+        }
+    }
+}
+
+impl From<&Ledger> for LedgerReport {
+    fn from(ledger: &Ledger) -> Self {
+        let leaks = ledger.leaks();
+        Self {
+            start: ledger.start,
+            arrived: ledger.arrived,
+            bias: leaks.bias,
+            padding: leaks.padding,
+            dead: leaks.dead,
+            stabilizer: leaks.stabilizer,
+            unexplained: ledger.unexplained(),
+            rows: ledger.rows.iter().map(LedgerRowReport::from).collect(),
+        }
+    }
+}
+
+impl LedgerReport {
+    fn table(&self) -> Table {
+        let headings = [
+            "layer",
+            "kind",
+            "rule",
+            ">got",
+            ">sent",
+            ">bias",
+            ">padding",
+            ">dead",
+            ">stabilizer",
+            ">rest",
+            ">min",
+            ">max",
+        ];
+        let mut table = Table::new(headings).indented(4);
+        for row in &self.rows {
+            table.row([
+                row.layer.clone(),
+                row.kind.to_owned(),
+                row.rule.clone(),
+                number(row.got),
+                number(row.sent),
+                number(row.bias),
+                number(row.padding),
+                number(row.dead),
+                number(row.stabilizer),
+                number(row.unexplained),
+                number(row.min),
+                number(row.max),
+            ]);
+        }
+        table.row([
+            "all".to_owned(),
+            String::new(),
+            String::new(),
+            number(self.start),
+            number(self.arrived),
+            number(self.bias),
+            number(self.padding),
+            number(self.dead),
+            number(self.stabilizer),
+            number(self.unexplained),
+            String::new(),
+            String::new(),
+        ]);
+        table
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct WarningReport {
+    kind: &'static str,
+    message: String,
+    #[serde(flatten)]
+    border: Option<BorderReport>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct BorderReport {
+    ring: usize,
+    share: f64,
+    area: f64,
+}
+
+impl From<Warning> for WarningReport {
+    fn from(warning: Warning) -> Self {
+        let mut border = None;
+        if let Warning::OnBorder(Border { ring, share, area }) = warning {
+            border = Some(BorderReport { ring, share, area });
+        }
+        Self { kind: warning.name(), message: warning.to_string(), border }
+    }
+}
+
+/// How alike the maps of each two targets are, method by method.
+pub(crate) fn comparisons(explanations: &[Explanation]) -> clrp::Result<Vec<ComparisonReport>> {
+    let mut reports = Vec::new();
+    let mut methods = Vec::new();
+    for explanation in explanations {
+        if !methods.contains(&explanation.method) {
+            methods.push(explanation.method);
+        }
+    }
+    for method in methods {
+        let of_method: Vec<&Explanation> =
+            explanations.iter().filter(|explanation| explanation.method == method).collect();
+        for (i, one) in of_method.iter().enumerate() {
+            for other in &of_method[i + 1..] {
+                let alike = Similarity::of(&one.plane()?, &other.plane()?)?;
+                reports.push(ComparisonReport {
+                    method: method.name(),
+                    targets: [TargetReport::of(one), TargetReport::of(other)],
+                    cosine: alike.cosine,
+                    spearman: alike.spearman,
+                    ssim: alike.ssim,
+                });
+            }
+        }
+    }
+    Ok(reports)
+}
+
+/// The mean of each method's comparisons.
+fn comparison_table(comparisons: &[ComparisonReport]) -> Table {
+    let mut table = Table::new(["method", ">pairs", ">cosine", ">Spearman", ">SSIM"]).indented(2);
+    for of_method in comparisons.chunk_by(|a, b| a.method == b.method) {
+        let mean = |of: fn(&ComparisonReport) -> f64| {
+            let sum: f64 = of_method.iter().map(of).sum();
+            format!("{:.3}", sum / of_method.len() as f64)
+        };
+        table.row([
+            of_method[0].method.to_owned(),
+            of_method.len().to_string(),
+            mean(|c| c.cosine),
+            mean(|c| c.spearman),
+            mean(|c| c.ssim),
+        ]);
+    }
+    table
+}
+
+impl PictureReport {
+    /// Says which maps say little.
+    pub(crate) fn warn(&self, has_max_pools: bool) {
+        for explanation in &self.explanations {
+            let (method, target) = (explanation.method, &explanation.target);
+            for WarningReport { message, border, .. } in &explanation.warnings {
+                let cause = match border {
+                    Some(_) if has_max_pools => "; `clrp switches` shows what max pools add to it",
+                    _ => "",
+                };
+                let of = match (&explanation.layer, target) {
+                    (Some(layer), target) => format!("`{layer}:{target}`"),
+                    (None, target) => format!("class {target}"),
+                };
+                let map = format!("`{}`: {method} of {of}", self.image);
+                say("warning", &format!("{map} {message}{cause}"));
+            }
+        }
+    }
+
+    pub(crate) fn text(&self, setting: &Setting) -> String {
+        let composite = setting.composite.as_deref().unwrap_or_default();
+        let head = format!("{}: {} on {}, {composite}", self.image, setting.model, setting.device);
+        let mut table =
+            Table::new(["method", ">target", "label", ">score", ">sum", ">leak", "file"])
+                .indented(2);
+        for explanation in &self.explanations {
+            table.row([
+                explanation.method.to_owned(),
+                explanation.target.to_string(),
+                explanation.label.clone(),
+                number(explanation.score.into()),
+                number(explanation.sum),
+                explanation.leak.map_or_else(|| "-".to_owned(), number),
+                explanation.files.map.clone(),
+            ]);
+        }
+        let mut text = format!("{head}\n{}\n{table}", prediction_table(&self.predictions));
+        for explanation in &self.explanations {
+            let name = format!("{} of {}", explanation.method, explanation.target);
+            if let Some(ledger) = &explanation.ledger {
+                text += &format!("\n  ledger of {name}\n{}", ledger.table());
+            }
+            for LayerReport { layer, files, .. } in &explanation.layers {
+                text += &format!("  {name} at {layer}: {}\n", files.map);
+            }
+        }
+        if !self.compare.is_empty() {
+            let table = comparison_table(&self.compare);
+            text +=
+                &format!("\n  how alike the maps of different targets are (1: the same)\n{table}");
+        }
+        if let Some(sheet) = &self.sheet {
+            text += &format!("  {sheet}\n");
+        }
+        text + "\n"
+    }
+}

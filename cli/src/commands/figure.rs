@@ -1,0 +1,321 @@
+//! `clrp figure`: the paper's figures from any network and pictures.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use clrp::explainer::probabilities;
+use clrp::graph::{Graph, Op};
+use clrp::image::{Colormap, Picture, Sheet, SheetRow, render};
+use clrp::labels::Labels;
+use clrp::{Error, Explained, Explainer, Explanation, Goal, Method, Request, Target};
+
+use super::explain::{named, unique_methods};
+use crate::console::{print, progress};
+use crate::failure::{Failure, Result};
+use crate::folder::{Results, stem};
+use crate::known::Known;
+use crate::maps::palette;
+use crate::options::{
+    DeviceOptions, MethodOptions, NetworkOptions, PictureOptions, Precision, RuleOptions,
+};
+use crate::pictures::{self, Loaded};
+use crate::runner::Runner;
+use crate::targets;
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp figure 1 *.jpg --model vgg16
+  clrp figure 3 both.png elephants.jpg --model vgg16 --target top2
+  clrp figure 5 toyshop.jpg --model vgg16 --neurons classifier.0:top8";
+
+const DETAILS: &str = "\
+Figures of Gu, Yang & Tresp (2018):
+  1  For each picture the maps of its three best classes and one of ten classes at once, drawn from
+     the hundred best (--seed): LRP shows the same for all. One page, clrp-figure1.png.
+  3  For each picture and its two best classes (or --target) LRP, CLRP1 and CLRP2. One page,
+     clrp-figure3.png.
+  5  For each picture the maps of eight neurons around it, a page for each method (LRP and CLRP2
+     unless --method is given), {stem}-figure5-{method}.png. The strongest neurons of the first
+     fully connected layer but the last, unless --neurons names others.";
+
+/// Arguments of `clrp figure`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{DETAILS}"))]
+pub(crate) struct Figure {
+    /// Which figure of the paper
+    #[arg(value_name = "NUMBER")]
+    number: Number,
+
+    #[command(flatten)]
+    pictures: PictureOptions,
+
+    #[command(flatten)]
+    network: NetworkOptions,
+
+    /// Ways to explain, with commas between; those of the figure unless given
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::METHODS)]
+    method: Vec<String>,
+
+    /// Figure 3: what to explain, as `clrp explain --target`
+    #[arg(long, value_name = "TARGET", default_value = "top2")]
+    target: String,
+
+    /// Figure 5: up to eight neurons of a layer, as classifier.0:top8 or
+    /// classifier.0:12,classifier.0:2431
+    #[arg(long, value_name = "NEURONS")]
+    neurons: Option<String>,
+
+    #[command(flatten)]
+    rules: RuleOptions,
+
+    #[command(flatten)]
+    device: DeviceOptions,
+
+    /// Width of numbers on the CPU
+    #[arg(long, value_name = "WIDTH", default_value = "f32")]
+    precision: Precision,
+
+    /// The folder for all files; made if it is not there
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+
+    /// The palette; hot or bwr, whatever suits the map, unless given
+    #[arg(long, value_name = "NAME", value_parser = Known::PALETTES)]
+    cmap: Option<String>,
+
+    /// The seed of what is drawn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    #[command(flatten)]
+    methods: MethodOptions,
+}
+
+/// A figure of the paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Number {
+    /// LRP of several classes
+    #[value(name = "1")]
+    One,
+    /// LRP beside CLRP
+    #[value(name = "3")]
+    Three,
+    /// Neurons
+    #[value(name = "5")]
+    Five,
+}
+
+/// Around the picture there is room for so many.
+const NEURONS: usize = 8;
+
+impl Figure {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
+        let composite = self.rules.composite()?;
+        let images = &self.pictures.images;
+        pictures::check(images)?;
+        let chosen = self.network.choose()?;
+        let runner = Runner {
+            network: chosen.network,
+            device: self.device.open(self.precision)?,
+            composite,
+            preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
+            batch: self.pictures.batch.min(images.len()),
+            seed: self.seed,
+            methods: Some(&self.methods),
+        };
+        let work = Work { figure: self, labels: chosen.labels, model: chosen.name, palette };
+        let targets = work.targets(runner.explainer()?.network().graph())?;
+        let mut results = Results::open(&self.output, images, chosen.weights.as_ref())?;
+
+        let bar = progress(images.len());
+        let (mut rows, mut written) = (Vec::new(), Vec::new());
+        runner.process(images, &bar, |explainer, pictures| {
+            for (picture, explained) in
+                pictures.iter().zip(work.explain(explainer, pictures, &targets)?)
+            {
+                match self.number {
+                    Number::One => rows.push(work.row_of_classes(picture, &explained)?),
+                    Number::Three => rows.extend(work.rows_of_methods(picture, &explained[0])?),
+                    Number::Five => {
+                        for (method, sheet) in work.neurons(picture, &explained[0])? {
+                            let page = sheet.render();
+                            let page =
+                                page.map_err(|error| Failure::about(&picture.path, error))?;
+                            let name = format!("{}-figure5-{method}.png", stem(&picture.path));
+                            written.push(results.write(&name, &page.encode_png())?);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if !rows.is_empty() {
+            let name = if self.number == Number::One { "1" } else { "3" };
+            let page = Sheet { captions: work.captions()?, rows }.render()?;
+            let name = format!("clrp-figure{name}.png");
+            written.push(results.write(&name, &page.encode_png())?);
+        }
+        results.commit()?;
+        print(written.join("\n") + "\n")
+    }
+
+    fn chosen_methods(&self) -> Result<Vec<Method>> {
+        if !self.method.is_empty() {
+            return unique_methods(&self.method);
+        }
+        Ok(match self.number {
+            Number::One => vec![Method::Lrp],
+            Number::Three => vec![Method::Lrp, Method::Clrp1, Method::Clrp2],
+            Number::Five => vec![Method::Lrp, Method::Clrp2],
+        })
+    }
+}
+
+/// A figure in the making.
+struct Work<'a> {
+    figure: &'a Figure,
+    labels: Labels,
+    model: String,
+    palette: Option<Colormap>,
+}
+
+impl Work<'_> {
+    /// What is explained of each picture.
+    fn targets(&self, graph: &Graph) -> Result<Vec<Target>> {
+        let classes = self.labels.len();
+        let (seed, labels) = (self.figure.seed, &self.labels);
+        match self.figure.number {
+            Number::One => {
+                let of = classes.min(100);
+                let drawn = Target::random_of_top(of.min(10), of, seed);
+                Ok(vec![Target::top(classes.min(3)), drawn])
+            }
+            Number::Three => {
+                let text = &self.figure.target;
+                Ok(vec![targets::parse(text, None, labels, &self.model, seed)?])
+            }
+            Number::Five => {
+                let target = match &self.figure.neurons {
+                    Some(text) => targets::parse(text, None, labels, &self.model, seed)?,
+                    None => Target::top(NEURONS).at(first_linear(graph)?),
+                };
+                if target.layer().is_none() || target.count() > NEURONS {
+                    let expected = format!("1 to {NEURONS} neurons of a layer");
+                    let found = self.figure.neurons.clone().unwrap_or_default();
+                    return Err(Error::Setting { what: "--neurons", found, expected }.into());
+                }
+                Ok(vec![target])
+            }
+        }
+    }
+
+    /// For each picture, what each target gave.
+    fn explain(
+        &self,
+        explainer: &Explainer,
+        pictures: &[Loaded],
+        targets: &[Target],
+    ) -> Result<Vec<Vec<Explained>>> {
+        let inputs: Vec<_> = pictures.iter().map(|picture| &picture.input).collect();
+        let methods = self.figure.chosen_methods()?;
+        let mut all = vec![Vec::new(); pictures.len()];
+        for target in targets {
+            let request = Request::new(methods.clone(), target.clone());
+            let explained = explainer.explain_all(&inputs, &request)?;
+            all.iter_mut().zip(explained).for_each(|(all, explained)| all.push(explained));
+        }
+        Ok(all)
+    }
+
+    fn drawn(&self, explanation: &Explanation) -> Result<Picture> {
+        let plane = explanation.plane()?;
+        Ok(render(&plane, self.palette.unwrap_or_else(|| palette(&plane))))
+    }
+
+    /// The class and its probability.
+    fn note(&self, explanation: &Explanation, explained: &Explained) -> String {
+        match (explanation.class(), &explanation.goal) {
+            (Some(class), _) => {
+                let share = probabilities(&explained.scores)[class];
+                format!("{} {share:.3}", named(explanation, &self.labels))
+            }
+            (None, Goal::Mixture(parts)) => format!("{} classes at random", parts.len()),
+            (None, goal) => format!("{goal}: {:.3}", explanation.score),
+        }
+    }
+
+    fn captions(&self) -> Result<Vec<String>> {
+        let methods = self.figure.chosen_methods()?;
+        let titles = methods.iter().map(|method| method.title().to_owned());
+        let input = std::iter::once("Input".to_owned());
+        Ok(match self.figure.number {
+            Number::One => Vec::new(),
+            Number::Three | Number::Five => input.chain(titles).collect(),
+        })
+    }
+
+    /// The picture, then the map of each class.
+    fn row_of_classes(&self, picture: &Loaded, explained: &[Explained]) -> Result<SheetRow> {
+        let (mut pictures, mut notes) = (vec![picture.seen.clone()], vec![String::new()]);
+        for explained in explained {
+            for explanation in &explained.explanations {
+                pictures.push(self.drawn(explanation)?);
+                notes.push(self.note(explanation, explained));
+            }
+        }
+        Ok(SheetRow { pictures, notes, ..SheetRow::default() })
+    }
+
+    /// For each class the picture, then the map of each method.
+    fn rows_of_methods(&self, picture: &Loaded, explained: &Explained) -> Result<Vec<SheetRow>> {
+        let methods = self.figure.chosen_methods()?.len();
+        let row = |explanations: &[Explanation]| {
+            let mut pictures = vec![picture.seen.clone()];
+            for explanation in explanations {
+                pictures.push(self.drawn(explanation)?);
+            }
+            let label = named(&explanations[0], &self.labels);
+            let detail = match explanations[0].class() {
+                Some(class) => format!("p {:.3}", probabilities(&explained.scores)[class]),
+                None => String::new(),
+            };
+            Ok(SheetRow { label, detail, pictures, notes: Vec::new() })
+        };
+        explained.explanations.chunks(methods).map(row).collect()
+    }
+
+    /// For each method a page with the picture in the middle and the neurons' maps around it.
+    fn neurons(&self, picture: &Loaded, explained: &Explained) -> Result<Vec<(Method, Sheet)>> {
+        let mut sheets = Vec::new();
+        for method in self.figure.chosen_methods()? {
+            let of_method = explained.explanations.iter().filter(|one| one.method == method);
+            let mut cells = Vec::new();
+            for explanation in of_method {
+                cells.push((self.drawn(explanation)?, self.note(explanation, explained)));
+            }
+            cells.insert(cells.len().min(4), (picture.seen.clone(), method.title().to_owned()));
+            let row = |cells: &[(Picture, String)]| {
+                let (pictures, notes) = cells.iter().cloned().unzip();
+                SheetRow { pictures, notes, ..SheetRow::default() }
+            };
+            let rows = cells.chunks(3).map(row).collect();
+            sheets.push((method, Sheet { captions: Vec::new(), rows }));
+        }
+        Ok(sheets)
+    }
+}
+
+/// The first fully connected layer that is not the last.
+fn first_linear(graph: &Graph) -> Result<String> {
+    let linear = graph.nodes().iter().filter(|node| matches!(node.op, Op::Linear(_)));
+    let linear: Vec<&str> = linear.map(|node| node.name.as_str()).collect();
+    match linear[..] {
+        [first, _, ..] => Ok(first.to_owned()),
+        _ => Err(Failure::Said(format!(
+            "`{}` has no fully connected layer below its last: give --neurons LAYER:top{NEURONS}",
+            graph.name()
+        ))),
+    }
+}

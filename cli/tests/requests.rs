@@ -1,0 +1,196 @@
+//! `clrp explain` and `figure` beyond classes and the usual methods: targets, rules, ledgers, maps
+//! of layers, comparisons and the paper's figures.
+
+use clrp::image::Picture;
+use serde_json::Value;
+
+use crate::support::{Place, words};
+
+const EXPLAIN: &str = "explain --model digits --device cpu scene-00000.png";
+
+fn explain(place: &Place, rest: &str) -> Value {
+    place.json(words(&format!("{EXPLAIN} --json {rest}")))
+}
+
+fn list(json: &Value) -> &[Value] {
+    json["explanations"].as_array().expect("a list")
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+#[test]
+fn targets_are_what_they_say() {
+    let place = Place::with_scenes(1);
+    let neuron = explain(&place, "--target features.3:2@5,6,features.3:2");
+    let found = list(&neuron).iter().map(|one| (&one["layer"], &one["target"], &one["method"]));
+    let methods = [("2@5,6", "lrp"), ("2@5,6", "clrp2"), ("2", "lrp"), ("2", "clrp2")];
+    for ((layer, target, method), expected) in found.zip(methods) {
+        assert_eq!(layer, "features.3");
+        assert_eq!((target.as_str(), method.as_str()), (Some(expected.0), Some(expected.1)));
+    }
+    assert!(place.path("scene-00000_clrp2_features.3-2-5-6.png").is_file());
+    assert_eq!(list(&neuron)[0]["probability"], Value::Null);
+
+    let strongest = explain(&place, "--target classifier.0:top3 --method lrp");
+    let values: Vec<f64> = list(&strongest).iter().map(|one| number(&one["score"])).collect();
+    assert!(values.len() == 3 && values.is_sorted_by(|a, b| a >= b), "{values:?}");
+
+    let classes = explain(&place, "--target 3,8 --method gradient");
+    let scores: Vec<f64> = list(&classes).iter().map(|one| number(&one["score"])).collect();
+    let mixed = explain(&place, "--target 3*3+8*1 --method gradient");
+    let expected = 0.75 * scores[0] + 0.25 * scores[1];
+    assert!((number(&list(&mixed)[0]["score"]) - expected).abs() < 1e-5);
+
+    let against = explain(&place, "--target 3 --against 8");
+    assert_eq!(list(&against)[0]["method"], "clrp1");
+    assert_eq!(list(&against)[0]["label"], "3 against 8");
+
+    let drawn = |seed| explain(&place, &format!("--target 3-of-top8 --method lrp --seed {seed}"));
+    let classes = |json: &Value| list(json)[0]["target"].as_str().expect("text").to_owned();
+    assert_eq!(classes(&drawn(1)), classes(&drawn(1)));
+    assert_ne!(classes(&drawn(1)), classes(&drawn(2)));
+}
+
+#[test]
+fn rules_come_from_options_and_files() {
+    let place = Place::with_scenes(1);
+    place.write(
+        "mine.toml",
+        b"base = \"epsilon_plus\"\nstabilizer = 1e-7\n\n[rules]\n\"features.0\" = \"flat\"\n",
+    );
+    let rest = "--method lrp --target 3 --ledger";
+    let file = explain(&place, &format!("--composite mine.toml {rest}"));
+    let options = "--composite epsilon_plus --stabilizer 1e-7 --rule features.0=flat";
+    let options = explain(&place, &format!("{options} {rest}"));
+    assert_eq!(
+        (&file["composite"], &options["composite"]),
+        (&"mine.toml".into(), &"epsilon_plus with --rule".into(),)
+    );
+    let rules = |json: &Value| -> Vec<String> {
+        let rows = list(json)[0]["ledger"]["rows"].as_array().expect("a list").clone();
+        rows.iter().map(|row| format!("{} {}", row["layer"], row["rule"])).collect()
+    };
+    assert_eq!(rules(&file), rules(&options));
+    assert_eq!(rules(&file).last().map(String::as_str), Some("\"features.0\" \"flat\""));
+    assert_eq!(list(&file)[0]["sum"], list(&options)[0]["sum"]);
+    let kept = explain(&place, &format!("--composite epsilon_plus --bias false {rest}"));
+    assert!(number(&list(&kept)[0]["ledger"]["bias"]).abs() < 1e-6);
+}
+
+#[test]
+fn a_ledger_adds_up_and_is_a_table_too() {
+    let place = Place::with_scenes(1);
+    let rest = "--method lrp,clrp1,gradient --composite epsilon_plus --target 3 --ledger";
+    let json = explain(&place, rest);
+    for one in &list(&json)[..2] {
+        let ledger = &one["ledger"];
+        let lost = ["arrived", "bias", "padding", "dead", "stabilizer", "unexplained"];
+        let sum: f64 = lost.iter().map(|key| number(&ledger[key])).sum();
+        assert!((number(&ledger["start"]) - sum).abs() < 1e-9, "{ledger}");
+        assert!(number(&ledger["unexplained"]).abs() < 1e-4, "{ledger}");
+        assert!(number(&ledger["bias"]).abs() > 1e-3, "epsilon_plus keeps biases");
+    }
+    // Gradients have none.
+    assert_eq!(list(&json)[2]["ledger"], Value::Null);
+    let run = place.good(words(&format!("{EXPLAIN} {rest}")));
+    assert_eq!(run.out.matches("  ledger of ").count(), 2, "{}", run.out);
+    assert!(run.out.contains("classifier.0  Linear     epsilon:"), "{}", run.out);
+}
+
+#[test]
+fn maps_of_layers_have_the_sum_of_the_walk() {
+    let place = Place::with_scenes(1);
+    let json = explain(&place, "--method lrp --target 3 --layers features.3,classifier.0 --npy");
+    let layers = list(&json)[0]["layers"].as_array().expect("a list");
+    let score = number(&list(&json)[0]["score"]).abs();
+    let found: Vec<_> = layers.iter().map(|one| one["layer"].as_str().expect("text")).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    for layer in layers {
+        assert!((number(&layer["sum"]) - score).abs() < 1e-4 * score, "{layer}");
+        let npy = place.npy(layer["files"]["npy"].as_str().expect("a path"));
+        let shape: Vec<usize> = layer["shape"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|size| size.as_u64().expect("a number") as usize)
+            .collect();
+        assert_eq!(npy.shape(), shape);
+    }
+}
+
+#[test]
+fn contrastive_maps_of_different_targets_differ_more_than_others() {
+    let place = Place::with_scenes(1);
+    let json = explain(&place, "--target top2 --method lrp,clrp2 --compare");
+    let compare = json["compare"].as_array().expect("a list");
+    let cosine = |method: &str| {
+        let of = compare.iter().find(|one| one["method"] == method).expect(method);
+        number(&of["cosine"])
+    };
+    assert_eq!(compare.len(), 2);
+    assert!(cosine("lrp") > 0.95 && cosine("clrp2") < 0.8, "{compare:?}");
+}
+
+#[test]
+fn figures_are_pages() {
+    let place = Place::with_scenes(2);
+    let scenes = "scene-00000.png scene-00001.png --model digits --device cpu";
+    for number in [1, 3] {
+        let run = place.good(words(&format!("figure {number} {scenes} -o out")));
+        assert_eq!(run.out, format!("out/clrp-figure{number}.png\n"));
+        let page = place.path(&format!("out/clrp-figure{number}.png"));
+        Picture::open(page).expect("it is a picture");
+    }
+    place.good(words(&format!("figure 5 {scenes} -o five --method clrp2")));
+    let neurons = "--neurons features.3:0,features.3:5@1,2";
+    place.good(words(&format!("figure 5 {scenes} {neurons} -o named --method lrp")));
+    for name in ["five/scene-00001-figure5-clrp2.png", "named/scene-00000-figure5-lrp.png"] {
+        Picture::open(place.path(name)).expect("it is a picture");
+    }
+}
+
+#[test]
+fn what_does_not_apply_is_told() {
+    let place = Place::with_scenes(1);
+    place.write("wrong.toml", b"base = \"contrastive\"\n[rules]\nconv = \"gama:1\"\n");
+    place.write("cut.toml", b"base = \"contr\n");
+    for (rest, expected) in [
+        ("--target featres.0:3", "unknown layer `featres.0`; nearest: `features.0`"),
+        ("--target features.0:99", "channel is 99, expected 0 to 11 in layer `features.0`"),
+        ("--target features.0:3@99,0", "row is 99, expected 0 to 63 in layer `features.0`"),
+        ("--target features.0:3@0,64", "column is 64, expected 0 to 63 in layer `features.0`"),
+        ("--target features.0:3@0", "expected a layer, a channel and perhaps a row and a column"),
+        ("--target classifier.0:64", "channel is 64, expected 0 to 63 in layer `classifier.0`"),
+        ("--target 3*0+5*0", "mixture is `3*0+5*0`, expected finite weights of 0 or more"),
+        ("--target 3*x", "part of a mixture is `3*x`, expected a class, `*` and a number"),
+        ("--target 3 --against 3", "expected other classes than the target"),
+        ("--target top2 --against 3", "--against needs a class as --target, found `top2`"),
+        ("--target 9-of-top5", "target is 9-of-top5, expected as `10-of-top100`"),
+        ("--target 3,features.0:2", "are of several layers, expected one"),
+        ("--target features.0:1 --method sglrp", "it explains probabilities, which only classes"),
+        ("--target 3 --against 5 --method guided-backprop --compare", "--compare needs at least"),
+        ("--rule features.1=flat", "rule `flat` does not apply to layer `features.1`, a ReLU"),
+        ("--rule add=flat", "rule `flat` does not apply to layer `add`, a Add"),
+        ("--rule linear=z-box", "rule `z-box` does not apply to layer `classifier.2`"),
+        ("--rule nosuch=flat", "unknown layer `nosuch`"),
+        ("--rule conv=gama:1", "unknown rule `gama`; nearest: `gamma`"),
+        ("--rule conv", "expected a layer, `=` and a rule, as conv=gamma:0.25"),
+        ("--composite wrong.toml", "`wrong.toml`, line 3, column 8: unknown rule `gama`"),
+        ("--composite cut.toml", "`cut.toml`, line 1, column "),
+        ("--composite none.toml", "cannot read `none.toml`"),
+        ("--stabilizer -1", "stabilizer is -1, expected a finite number, 0 or more"),
+        ("--layers nosuch", "unknown layer `nosuch`"),
+        ("--layers input", "layer is `input`, the picture itself"),
+        ("--method grad-cam --cam-layer nosuch", "unknown layer `nosuch`"),
+        ("--method smoothgrad --noise nan", "noise is NaN, expected a finite number of 0 or more"),
+        ("--method rise --cells 1", "number of cells is 1, expected at least 2"),
+    ] {
+        let line = place.bad(words(&format!("{EXPLAIN} -o out {rest}")));
+        assert!(line.contains(expected), "{rest}\n  {line}\n  {expected}");
+    }
+    let figure = "figure 5 scene-00000.png --model digits --device cpu";
+    let line = place.bad(words(&format!("{figure} --neurons features.0:top9")));
+    assert!(line.contains("--neurons is features.0:top9, expected 1 to 8"), "{line}");
+}

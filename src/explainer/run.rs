@@ -1,0 +1,364 @@
+//! Runs programs and takes their results apart.
+
+use std::time::Instant;
+
+use super::Explainer;
+use super::ledger::Ledger;
+use super::request::Request;
+use super::target::{Group, Rows, goal_of, grouped};
+use super::{Explained, Explanation, Goal, LayerMap};
+use crate::backend::{Input, Output, Session};
+use crate::error::{Error, Result};
+use crate::graph::NodeId;
+use crate::methods::Method;
+use crate::program::{Extras, LayerOutput, Lowered, MapOutput, Plan, Targets, lower};
+use crate::tensor::{Shape, Tensor};
+
+/// What a program is made for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Job {
+    pub(super) methods: Vec<Method>,
+    pub(super) at: NodeId,
+    pub(super) targets: Targets,
+    pub(super) batch: usize,
+    pub(super) layers: Vec<NodeId>,
+    pub(super) ledger: bool,
+    pub(super) heatmaps: bool,
+}
+
+/// A program on the device, and where its results are.
+pub(super) struct Ready {
+    pub(super) job: Job,
+    pub(super) lowered: Lowered,
+    pub(super) session: Box<dyn Session>,
+}
+
+/// How far the work is, and whether it goes on.
+pub(super) struct Progress<'a> {
+    request: &'a Request<'a>,
+    done: f64,
+    runs: f64,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing of so many runs is done.
+    pub(super) fn new(request: &'a Request<'a>, runs: usize) -> Self {
+        Self { request, done: 0.0, runs: runs.max(1) as f64 }
+    }
+
+    /// Part of the present run is done.
+    fn step(&self, done: usize, of: usize) -> Result<()> {
+        if self.request.cancel.as_ref().is_some_and(super::Cancel::is_cancelled) {
+            return Err(Error::Cancelled);
+        }
+        if let Some(progress) = &self.request.progress {
+            progress(((self.done + done as f64 / of.max(1) as f64) / self.runs).min(1.0));
+        }
+        Ok(())
+    }
+
+    /// So many runs are done.
+    pub(super) fn advance(&mut self, runs: usize) -> Result<()> {
+        self.done += runs as f64;
+        self.step(0, 1)
+    }
+}
+
+/// The numbers of one run.
+pub(super) struct Results {
+    lowered: Places,
+    outputs: Vec<Output>,
+    pub(super) seconds: f64,
+}
+
+/// Where a run's results are among its outputs.
+#[derive(Clone, Debug)]
+struct Places {
+    scores: usize,
+    targets: Option<usize>,
+    values: usize,
+    maps: Vec<MapOutput>,
+    layers: Vec<LayerOutput>,
+    ledger: Vec<crate::program::Entry>,
+}
+
+impl Results {
+    /// The scores of all pictures.
+    pub(super) fn scores(&self) -> Vec<f64> {
+        self.outputs[self.lowered.scores].to_f64()
+    }
+
+    /// The value of each target of each picture.
+    pub(super) fn values(&self) -> Vec<f64> {
+        self.outputs[self.lowered.values].to_f64()
+    }
+
+    /// The number of each target's output, where it is a single one.
+    pub(super) fn units(&self) -> Option<&[u32]> {
+        self.lowered.targets.map(|place| self.outputs[place].indices())
+    }
+
+    /// All maps of a method, and how many planes each has.
+    pub(super) fn maps(&self, method: Method) -> Option<(Vec<f64>, usize)> {
+        let place = self.lowered.maps.iter().find(|map| map.method == method)?;
+        Some((self.outputs[place.maps].to_f64(), place.channels))
+    }
+}
+
+impl Explainer {
+    pub(super) fn lowered(&self, job: &Job) -> Result<Lowered> {
+        lower(&Plan {
+            network: &self.network,
+            composite: &self.composite,
+            methods: &job.methods,
+            at: job.at,
+            targets: job.targets,
+            batch: job.batch,
+            bounds: &self.bounds,
+            limits: self.device.limits(),
+            extras: Extras {
+                layers: &job.layers,
+                ledger: job.ledger,
+                cam_layer: self.cam_layer,
+                upsampling: self.upsampling,
+                heatmaps: job.heatmaps,
+            },
+        })
+    }
+
+    /// Runs a job's program once.
+    pub(super) fn execute(
+        &self,
+        job: &Job,
+        pictures: &[f32],
+        rows: Option<&Rows>,
+        progress: &Progress<'_>,
+    ) -> Result<Results> {
+        let run = |ready: &mut Ready, inputs: &[Input<'_>]| {
+            let mut watch = |done, of| progress.step(done, of);
+            Ok((ready.session.run_watched(inputs, &mut watch)?, ()))
+        };
+        Ok(self.execute_by(job, pictures, rows, run)?.0)
+    }
+
+    /// Runs a job's program once, by `run`, which may bring more than the outputs.
+    pub(super) fn execute_by<T>(
+        &self,
+        job: &Job,
+        pictures: &[f32],
+        rows: Option<&Rows>,
+        run: impl FnOnce(&mut Ready, &[Input<'_>]) -> Result<(Vec<Output>, T)>,
+    ) -> Result<(Results, T)> {
+        // Taken out while it runs: a thread that waits for this one may run it too, and a run
+        // that ends in a panic leaves nothing behind.
+        let lock = || self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = lock().take();
+        let mut ready = match last {
+            Some(ready) if ready.job == *job => ready,
+            last => self.prepare(job, last)?,
+        };
+        let mut inputs = vec![Input::Float(pictures)];
+        match rows {
+            None => {}
+            Some(Rows::Units(units)) => inputs.push(Input::Index(units)),
+            Some(Rows::Weighted { weights, duals, .. }) => {
+                inputs.extend([Input::Float(weights), Input::Float(duals)]);
+            }
+        }
+        let start = Instant::now();
+        let done = run(&mut ready, &inputs);
+        let seconds = start.elapsed().as_secs_f64();
+        let Lowered { scores, targets, values, maps, layers, ledger, .. } = ready.lowered.clone();
+        *lock() = Some(ready);
+        let lowered = Places { scores, targets, values, maps, layers, ledger };
+        let (outputs, more) = done?;
+        let results = Results { lowered, outputs, seconds };
+        check_scores(self.network.graph().name(), &results.scores())?;
+        Ok((results, more))
+    }
+
+    /// Makes a program ready. The last one goes as late as memory allows: while it is there, its
+    /// weights need not be brought to the device again.
+    fn prepare(&self, job: &Job, last: Option<Ready>) -> Result<Ready> {
+        let lowered = self.lowered(job)?;
+        let session = match self.device.prepare(&lowered.program) {
+            Err(Error::DeviceMemory { .. }) if last.is_some() => {
+                drop(last);
+                self.device.prepare(&lowered.program)?
+            }
+            other => other?,
+        };
+        Ok(Ready { job: job.clone(), lowered, session })
+    }
+
+    /// Goals in groups that run together.
+    pub(super) fn groups_of(&self, goals: &[Goal], at: NodeId) -> Vec<Group> {
+        grouped(goals, self.network.graph().node(at).shape)
+    }
+
+    /// Takes the results of a run apart: for each picture its explanations, all methods of the
+    /// first target, then the next.
+    pub(super) fn collect(
+        &self,
+        job: &Job,
+        pictures: &[&Tensor],
+        groups: &[&Group],
+        results: &Results,
+    ) -> Result<Vec<Vec<Explanation>>> {
+        let count = job.targets.count();
+        let share = results.seconds / (pictures.len() * job.methods.len().max(1) * count) as f64;
+        let values = results.values();
+        let layer = self.layer_name(job.at);
+        let made: Vec<(MapOutput, Maps)> = results
+            .lowered
+            .maps
+            .iter()
+            .map(|place| (*place, Maps::of(*place, &results.outputs)))
+            .collect();
+        let mut explained = Vec::new();
+        for (image, picture) in pictures.iter().enumerate() {
+            let mut explanations = Vec::new();
+            for j in 0..count {
+                let score = values[image * count + j];
+                for method in &job.methods {
+                    let Some((_, maps)) = made.iter().find(|(place, _)| place.method == *method)
+                    else {
+                        continue;
+                    };
+                    let (map, sum, leak) =
+                        maps.take(image, j, count, picture.shape(), score, *method)?;
+                    explanations.push(Explanation {
+                        method: *method,
+                        goal: groups[image].goals[j].clone(),
+                        layer: layer.clone(),
+                        score: score as f32,
+                        map,
+                        sum,
+                        leak,
+                        seconds: share,
+                        layers: self.layer_maps(*method, image * count + j, results)?,
+                        ledger: (job.ledger && is_relevance(*method))
+                            .then(|| self.ledger(*method, image, j, score, results)),
+                    });
+                }
+            }
+            explained.push(explanations);
+        }
+        Ok(explained)
+    }
+
+    fn layer_maps(
+        &self,
+        method: Method,
+        target: usize,
+        results: &Results,
+    ) -> Result<Vec<LayerMap>> {
+        let graph = self.network.graph();
+        let of_method = results.lowered.layers.iter().filter(|layer| layer.method == method);
+        of_method
+            .map(|place| {
+                let node = graph.node(place.node);
+                let all = results.outputs[place.maps].to_f64();
+                let map = &all[target * node.shape.len()..][..node.shape.len()];
+                Ok(LayerMap { layer: node.name.clone(), map: tensor(node.shape, map)? })
+            })
+            .collect()
+    }
+
+    fn ledger(
+        &self,
+        method: Method,
+        image: usize,
+        j: usize,
+        score: f64,
+        results: &Results,
+    ) -> Ledger {
+        let graph = self.network.graph();
+        let start = method.recipe().and_then(|recipe| recipe.start.total(score));
+        let mut ledger = Ledger::new(start.unwrap_or(0.0));
+        for entry in &results.lowered.ledger {
+            for rows in entry.methods.iter().filter(|rows| rows.method == method) {
+                let row = image * entry.rows + rows.first + j;
+                let node = graph.node(entry.node);
+                let is_own = rows.sign > 0.0;
+                ledger.add(node, entry, &results.outputs, row, rows.sign, is_own);
+            }
+        }
+        if let Some(place) = results.lowered.maps.iter().find(|map| map.method == method)
+            && let Some(sums) = place.sums
+        {
+            let sums_of = results.outputs[sums.sums].to_f64();
+            ledger.arrived = sums_of[image * sums.rows + sums.first + j];
+        }
+        ledger
+    }
+
+    /// The goals that a run found by itself.
+    pub(super) fn goals_of(&self, at: NodeId, units: &[u32]) -> Vec<Goal> {
+        let graph = self.network.graph();
+        let (shape, is_scores) = (graph.node(at).shape, at == graph.output());
+        units.iter().map(|unit| goal_of(*unit, shape, is_scores)).collect()
+    }
+
+    /// Scores of a run, with explanations still to come.
+    pub(super) fn with_scores(&self, pictures: usize, scores: &[f64]) -> Vec<Explained> {
+        let each = scores.chunks_exact(scores.len() / pictures);
+        let rounded = each.map(|scores| scores.iter().map(|&score| score as f32).collect());
+        rounded.map(|scores| Explained { scores, explanations: Vec::new() }).collect()
+    }
+}
+
+/// Whether there is an account of what the method hands down.
+fn is_relevance(method: Method) -> bool {
+    method.recipe().is_some_and(|recipe| recipe.walk.is_relevance())
+}
+
+/// Finite weights can still be so large that scores are not.
+fn check_scores(model: &str, scores: &[f64]) -> Result<()> {
+    match scores.iter().position(|score| !score.is_finite()) {
+        None => Ok(()),
+        Some(index) => {
+            let name = format!("scores of {model}");
+            Err(Error::InputValue { name, index, found: scores[index] as f32 })
+        }
+    }
+}
+
+/// Numbers of either width as a tensor.
+pub(super) fn tensor(shape: Shape, values: &[f64]) -> Result<Tensor> {
+    Tensor::new(shape, values.iter().map(|&value| value as f32).collect())
+}
+
+/// A method's results of one run.
+struct Maps {
+    place: MapOutput,
+    maps: Vec<f64>,
+    sums: Option<Vec<f64>>,
+}
+
+impl Maps {
+    fn of(place: MapOutput, outputs: &[Output]) -> Self {
+        let sums = place.sums.map(|sums| outputs[sums.sums].to_f64());
+        Self { place, maps: outputs[place.maps].to_f64(), sums }
+    }
+
+    /// The map of a picture's target, its sum, and what leaked.
+    fn take(
+        &self,
+        image: usize,
+        j: usize,
+        count: usize,
+        picture: Shape,
+        score: f64,
+        method: Method,
+    ) -> Result<(Tensor, f64, Option<f64>)> {
+        let shape = Shape::new(self.place.channels, picture.height, picture.width);
+        let map = &self.maps[(image * count + j) * shape.len()..][..shape.len()];
+        let recipe = method.recipe().filter(|recipe| recipe.walk.is_relevance());
+        let start = recipe.and_then(|recipe| recipe.start.total(score));
+        let arrived = self.sums.as_ref().zip(self.place.sums);
+        let arrived = arrived.map(|(sums, place)| sums[image * place.rows + place.first + j]);
+        let leak = start.zip(arrived).map(|(start, arrived)| start - arrived);
+        Ok((tensor(shape, map)?, map.iter().sum(), leak))
+    }
+}

@@ -1,0 +1,152 @@
+//! Rules and selectors as text: `gamma:0.25`, `first-conv`, `features.*`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{LayerKind, Rule, Selector};
+use crate::error::{Error, Result};
+
+/// A rule's name, and the numbers that it takes unless others are given after a colon.
+const RULES: &[(&str, &[f32])] = &[
+    ("epsilon", &[1e-6]),
+    ("gamma", &[0.25]),
+    ("z-plus", &[]),
+    ("alpha-beta", &[2.0, 1.0]),
+    ("z-box", &[]),
+    ("w-square", &[]),
+    ("flat", &[]),
+    ("norm", &[]),
+    ("even", &[]),
+    ("pass", &[]),
+];
+
+impl FromStr for Rule {
+    type Err = Error;
+
+    /// Reads a rule as `Display` writes it; numbers may be left out.
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, given) = match text.trim().split_once(':') {
+            Some((name, numbers)) => (name.trim(), Some(numbers)),
+            None => (text.trim(), None),
+        };
+        let known = || RULES.iter().map(|(name, _)| *name);
+        let rule = RULES.iter().find(|(known, _)| *known == name);
+        let (name, usual) = rule.ok_or_else(|| Error::unknown("rule", name, known()))?;
+        let numbers = match given {
+            None => usual.to_vec(),
+            Some(given) => numbers(given, usual.len()).ok_or_else(|| {
+                let expected = match usual {
+                    [] => format!("`{name}` without numbers"),
+                    [usual] => format!("`{name}:` and a number, as `{name}:{usual:?}`"),
+                    usual => format!("`{name}:` and {} numbers, as `{name}:2,1`", usual.len()),
+                };
+                Error::Setting { what: "rule", found: format!("`{}`", text.trim()), expected }
+            })?,
+        };
+        let rule = match (*name, &numbers[..]) {
+            ("epsilon", &[epsilon]) => Rule::Epsilon { epsilon },
+            ("gamma", &[gamma]) => Rule::Gamma { gamma },
+            ("z-plus", []) => Rule::ZPlus,
+            ("alpha-beta", &[alpha, beta]) => Rule::AlphaBeta { alpha, beta },
+            ("z-box", []) => Rule::ZBox,
+            ("w-square", []) => Rule::WSquare,
+            ("flat", []) => Rule::Flat,
+            ("norm", []) => Rule::Norm,
+            ("even", []) => Rule::Even,
+            ("pass", []) => Rule::Pass,
+            _ => unreachable!("the list above has every rule with as many numbers"),
+        };
+        rule.check()?;
+        Ok(rule)
+    }
+}
+
+/// So many numbers with commas between.
+fn numbers(text: &str, count: usize) -> Option<Vec<f32>> {
+    let numbers: Option<Vec<f32>> =
+        text.split(',').map(|number| number.trim().parse().ok()).collect();
+    numbers.filter(|numbers| numbers.len() == count)
+}
+
+/// Kinds of layers by their names in text.
+const KINDS: &[(&str, LayerKind)] = &[
+    ("conv", LayerKind::Conv2d),
+    ("linear", LayerKind::Linear),
+    ("avg-pool", LayerKind::AvgPool2d),
+    ("add", LayerKind::Add),
+    ("batch-norm", LayerKind::BatchNorm2d),
+];
+
+impl From<&str> for Selector {
+    /// `conv`, `linear`, `avg-pool`, `add` or `batch-norm`; the same after `first-` for those that
+    /// see the picture; else the name of a layer, in which `*` stands for any characters.
+    fn from(text: &str) -> Self {
+        let text = text.trim();
+        let kind = |name: &str| KINDS.iter().find(|(known, _)| *known == name).map(|(_, k)| *k);
+        if let Some(kind) = kind(text) {
+            return Selector::Kind(kind);
+        }
+        match text.strip_prefix("first-").and_then(kind) {
+            Some(kind) => Selector::First(kind),
+            None => Selector::Name(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name =
+            |kind: &LayerKind| KINDS.iter().find(|(_, k)| k == kind).map_or("", |(name, _)| name);
+        match self {
+            Selector::First(kind) => write!(f, "first-{}", name(kind)),
+            Selector::Kind(kind) => f.write_str(name(kind)),
+            Selector::Name(pattern) => f.write_str(pattern),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_as_they_are_written() {
+        for rule in [
+            Rule::Epsilon { epsilon: 1e-6 },
+            Rule::Gamma { gamma: 0.25 },
+            Rule::ZPlus,
+            Rule::AlphaBeta { alpha: 2.0, beta: 1.0 },
+            Rule::ZBox,
+            Rule::WSquare,
+            Rule::Flat,
+            Rule::Norm,
+            Rule::Even,
+            Rule::Pass,
+        ] {
+            assert_eq!(rule.to_string().parse::<Rule>().expect("its own text"), rule);
+            let name = rule.to_string();
+            let name = name.split(':').next().expect("a name");
+            assert_eq!(name.parse::<Rule>().expect("the usual numbers"), rule);
+        }
+    }
+
+    #[test]
+    fn wrong_rules_are_named() {
+        let message = |text: &str| text.parse::<Rule>().expect_err(text).to_string();
+        assert_eq!(message("gama:1"), "unknown rule `gama`; nearest: `gamma`");
+        assert_eq!(
+            message("gamma:x"),
+            "rule is `gamma:x`, expected `gamma:` and a number, as `gamma:0.25`"
+        );
+        assert_eq!(message("flat:1"), "rule is `flat:1`, expected `flat` without numbers");
+        assert!(message("alpha-beta:2,2").starts_with("rule is alpha-beta:2,2, expected"));
+    }
+
+    #[test]
+    fn selectors_are_kinds_first_layers_or_names() {
+        assert_eq!(Selector::from("conv"), Selector::Kind(LayerKind::Conv2d));
+        assert_eq!(Selector::from("first-linear"), Selector::First(LayerKind::Linear));
+        assert_eq!(Selector::from("first-block"), Selector::Name("first-block".to_owned()));
+        assert_eq!(Selector::from("features.*").to_string(), "features.*");
+    }
+}
