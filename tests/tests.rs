@@ -12,6 +12,7 @@ mod models;
 mod on_gpu;
 mod program;
 mod properties;
+mod requests;
 mod rules;
 mod shaders;
 mod support;

@@ -110,7 +110,11 @@ fn number(value: &Spanned<DeValue<'_>>) -> std::result::Result<f32, String> {
         | DeValue::Array(_)
         | DeValue::Table(_) => "",
     };
-    text.parse().map_err(|_| mismatch("stabilizer", "a number", value))
+    let number: f32 = text.parse().map_err(|_| mismatch("stabilizer", "a number", value))?;
+    match number.is_finite() && number >= 0.0 {
+        true => Ok(number),
+        false => Err(format!("stabilizer is {number}, expected a finite number, 0 or more")),
+    }
 }
 
 /// Line and column of a byte, from 1.
@@ -167,6 +171,7 @@ mod tests {
         assert!(message("rule = 3\n").contains("line 1, column 1: unknown key `rule`"));
         assert!(message("batch-norm = \"x\"\n").contains("expected `bypass` or `fold`"));
         assert!(message("stabilizer = \"x\"\n").contains("expected a number"));
+        assert!(message("stabilizer = -1\n").contains("line 1, column 14: stabilizer is -1, "));
     }
 
     #[test]

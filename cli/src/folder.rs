@@ -137,6 +137,15 @@ impl Results {
                 )));
             }
         }
+        Self::of_pages(folder, pictures, weights)
+    }
+
+    /// The same where pictures share files, or have none.
+    pub(crate) fn of_pages(
+        folder: &Path,
+        pictures: &[PathBuf],
+        weights: Option<&PathBuf>,
+    ) -> Result<Self> {
         let folder = OutputFolder::open(folder)?;
         Ok(Self { folder, inputs: pictures.iter().chain(weights).cloned().collect() })
     }

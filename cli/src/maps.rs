@@ -103,7 +103,21 @@ fn start(picture: &Loaded, explanation: &Explanation) -> String {
         Some(layer) => in_a_name(&format!("{layer}-{goal}")),
         None => in_a_name(&goal),
     };
+    let target = shortened(&target);
     format!("{}_{}_{target}", stem(&picture.path), explanation.method)
+}
+
+/// A target's name; long ones (mixtures of many classes) end in a number that tells them apart, as
+/// file systems take 255 bytes.
+fn shortened(name: &str) -> String {
+    const MOST: usize = 80;
+    if name.len() <= MOST {
+        return name.to_owned();
+    }
+    // FNV-1a.
+    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let hash = name.bytes().fold(0x811C_9DC5, step);
+    format!("{}-{hash:08x}", &name[..MOST - 9])
 }
 
 /// Text whose letters every file system takes.

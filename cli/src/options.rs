@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use clrp::backend::{Device, DeviceChoice};
+use clrp::graph::Graph;
 use clrp::image::{Mode, Preprocess};
 use clrp::models::BuildOptions;
 use clrp::program::Upsampling;
-use clrp::rules::{BatchNorm, Composite, Rule, Selector};
+use clrp::rules::{BatchNorm, Composite, LayerKind, Rule, Selector};
 use clrp::{ExplainerBuilder, Sampling};
 
 use crate::composites;
@@ -190,6 +191,24 @@ enum BatchNormOption {
 }
 
 impl RuleOptions {
+    /// Refuses rules for kinds of layers that the network has none of.
+    pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
+        let has = |wanted: LayerKind| {
+            graph.nodes().iter().any(|node| LayerKind::of(&node.op) == Some(wanted))
+        };
+        for (selector, rule) in &self.rule {
+            if let Selector::Kind(kind) | Selector::First(kind) = selector
+                && !has(*kind)
+            {
+                let (network, kind) = (graph.name(), kind.name());
+                return Err(Failure::Said(format!(
+                    "--rule {selector}={rule}: `{network}` has no {kind} layer"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The composite that was asked for.
     pub(crate) fn composite(&self) -> Result<Composite> {
         let mut composite = composites::named(&self.composite)?;

@@ -106,7 +106,9 @@ fn choice(part: &str, classes: usize, seed: u64) -> Result<Option<Target>> {
             (Ok(count), Ok(of)) if (1..=of).contains(&count) && of <= classes => {
                 Ok(Some(Target::random_of_top(count, of, seed)))
             }
-            _ => setting(format!("as `10-of-top100`, of at most {classes} classes")),
+            _ => setting(format!(
+                "as `10-of-top100`: at least 1, of no fewer, which are at most {classes}"
+            )),
         };
     }
     let Some(count) = top(part) else { return Ok(None) };

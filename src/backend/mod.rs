@@ -7,6 +7,8 @@ pub mod gpu;
 
 pub use device::{Device, DeviceChoice};
 
+use std::ops::Range;
+
 use crate::error::Result;
 
 /// Numbers for one of a program's inputs.
@@ -44,6 +46,18 @@ impl Output {
         match self {
             Output::F32(values) => values.iter().map(|&v| f64::from(v)).collect(),
             Output::F64(values) => values.clone(),
+            Output::Index(_) => Vec::new(),
+        }
+    }
+
+    /// Some of the floats; none for indices.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn part(&self, range: Range<usize>) -> Vec<f64> {
+        match self {
+            Output::F32(values) => values[range].iter().map(|&v| f64::from(v)).collect(),
+            Output::F64(values) => values[range].to_vec(),
             Output::Index(_) => Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::split::VALUE_BYTES;
 use super::target::find_layer;
 use super::{Explainer, Sampling};
 use crate::backend::Device;
@@ -26,6 +27,7 @@ pub struct ExplainerBuilder {
     sampling: Sampling,
     cam_layer: Option<String>,
     upsampling: Upsampling,
+    value_bytes: usize,
 }
 
 impl ExplainerBuilder {
@@ -43,17 +45,36 @@ impl ExplainerBuilder {
 
     /// Runs on a device that the app has opened by [`crate::wgpu`], within the limits it was opened
     /// with: `required_limits: adapter.limits()` suits large networks.
+    ///
+    /// ```
+    /// use clrp::{Explainer, ExplainerBuilder, wgpu};
+    ///
+    /// # fn example(
+    /// #     builder: ExplainerBuilder,
+    /// #     (device, queue): (wgpu::Device, wgpu::Queue),
+    /// # ) -> clrp::Result<Explainer> {
+    /// // wgpu's handles are cheap to clone; the app keeps its own.
+    /// builder.with_device(device.clone(), queue.clone()).build()
+    /// # }
+    /// ```
     #[cfg(feature = "gpu")]
     #[must_use]
     pub fn with_device(self, device: wgpu::Device, queue: wgpu::Queue) -> Self {
         self.device(Gpu::from_parts(device, queue))
     }
 
-    /// Takes at most this many pictures at once (8 by default); fewer where a run's values would
-    /// take more than a few hundred MiB.
+    /// Takes at most this many pictures, or samples of a picture, at once (8 by default); fewer
+    /// where a run's values would take more than [`value_bytes`](Self::value_bytes).
     #[must_use]
     pub fn max_batch(self, max_batch: usize) -> Self {
         Self { max_batch: max_batch.max(1), ..self }
+    }
+
+    /// Lets a run's values take about so many bytes (320 MiB by default): pictures, targets and
+    /// samples that would need more go one after the other.
+    #[must_use]
+    pub fn value_bytes(self, value_bytes: usize) -> Self {
+        Self { value_bytes, ..self }
     }
 
     /// Seeds [`Method::Random`](crate::Method::Random), SmoothGrad's noise and RISE's masks.
@@ -114,6 +135,7 @@ impl ExplainerBuilder {
             seed: self.seed,
             sampling: self.sampling,
             upsampling: self.upsampling,
+            value_bytes: self.value_bytes,
             ready: Mutex::new(None),
         })
     }
@@ -133,6 +155,7 @@ impl Explainer {
             sampling: Sampling::default(),
             cam_layer: None,
             upsampling: Upsampling::default(),
+            value_bytes: VALUE_BYTES,
         }
     }
 }

@@ -100,14 +100,13 @@ impl Ledger {
         sign: f64,
         is_own: bool,
     ) {
-        let tally_of =
-            |place: usize| -> Vec<f64> { outputs[place].to_f64()[row * TALLY..][..TALLY].to_vec() };
+        let tally_of = |place: usize| outputs[place].part(row * TALLY..(row + 1) * TALLY);
         let got = tally_of(entry.arrived);
         let sent: f64 = entry.sent.iter().map(|place| tally_of(*place)[0]).sum();
         let mut lost = Leaks::default();
         for loss in &entry.losses {
             let scale = f64::from(loss.scale);
-            let causes = &outputs[loss.causes].to_f64()[row * CAUSES..][..CAUSES];
+            let causes = outputs[loss.causes].part(row * CAUSES..(row + 1) * CAUSES);
             lost.bias += scale * causes[0];
             lost.stabilizer += scale * causes[1];
             lost.dead += scale * causes[2];

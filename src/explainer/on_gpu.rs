@@ -38,6 +38,21 @@ pub struct ExplanationOnGpu {
 impl Explainer {
     /// As [`explain`](Self::explain), but maps stay on the GPU; only scores and targets are read.
     ///
+    /// ```
+    /// use clrp::image::Picture;
+    /// use clrp::{Explainer, Method, Target, wgpu};
+    ///
+    /// # fn example(explainer: &Explainer, picture: &Picture) -> clrp::Result<()> {
+    /// let explained = explainer.explain_on_gpu(picture, Method::Clrp1, Target::top(3))?;
+    /// for explanation in &explained.explanations {
+    ///     let numbers: &wgpu::Buffer = explanation.kept.map();
+    ///     let drawn: &wgpu::Texture = explanation.kept.heatmap();
+    ///     # let _ = (numbers, drawn);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`explain`](Self::explain); [`Error::Unsupported`] if the explainer does not run on a
     /// GPU, and for methods that are put together from many runs (SmoothGrad, integrated
@@ -65,12 +80,13 @@ impl Explainer {
         request.target.check(graph)?;
         let at = request.target.node(graph)?;
         let work = Work { at, layers: Vec::new(), request: &request };
-        let (_, at_once) = self.split(&work, &request.methods, 1)?;
+        self.check_methods(&work)?;
+        let at_once = self.split(&work, 1)?.targets;
         let mut kept = Keeping { explainer: self, work: &work, input: &input, explained: None };
         match request.target.choice() {
             Choice::Top(count) if *count <= at_once => kept.run(Targets::Top(*count), None)?,
             Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) => {
-                let goals = self.find_goals(&[&input], &work, &Progress::new(&request, 1))?;
+                let goals = self.find_goals(&[&input], &work, &mut Progress::new(&request, 1))?;
                 for group in self.groups_of(&goals[0], at) {
                     for first in (0..group.goals.len()).step_by(at_once) {
                         kept.run_group(&group.slice(first, at_once))?;

@@ -69,9 +69,14 @@ impl Explainer {
                 let explained = explainer.explain_all(&[input], &request)?;
                 Ok(explained.into_iter().next().expect("there is one for each picture"))
             }));
-            let mut shared = lock(&shared);
-            shared.done = Some(done);
-            if let Some(waker) = shared.waker.take() {
+            // Whoever is woken may be the last to hold the explainer, and may poll at once.
+            drop(explainer);
+            let waker = {
+                let mut shared = lock(&shared);
+                shared.done = Some(done);
+                shared.waker.take()
+            };
+            if let Some(waker) = waker {
                 waker.wake();
             }
         });

@@ -26,7 +26,7 @@ pub struct Request<'a> {
     pub(super) target: Target,
     pub(super) layers: Vec<String>,
     pub(super) ledger: bool,
-    pub(super) progress: Option<Arc<dyn Fn(f64) + 'a>>,
+    pub(super) progress: Option<Arc<dyn Fn(f64) + Send + Sync + 'a>>,
     pub(super) cancel: Option<Cancel>,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Request<'a> {
 
     /// Is told from time to time which part of the work is done, 0 to 1.
     #[must_use]
-    pub fn progress(self, progress: impl Fn(f64) + 'a) -> Self {
+    pub fn progress(self, progress: impl Fn(f64) + Send + Sync + 'a) -> Self {
         Self { progress: Some(Arc::new(progress)), ..self }
     }
 

@@ -26,6 +26,19 @@ pub(super) struct Job {
     pub(super) heatmaps: bool,
 }
 
+impl Job {
+    /// One sample of a picture each, and what is asked of it.
+    pub(super) fn of_samples(
+        inner: Option<Method>,
+        at: NodeId,
+        targets: Targets,
+        batch: usize,
+    ) -> Self {
+        let methods = inner.into_iter().collect();
+        Self { methods, at, targets, batch, layers: Vec::new(), ledger: false, heatmaps: false }
+    }
+}
+
 /// A program on the device, and where its results are.
 pub(super) struct Ready {
     pub(super) job: Job,
@@ -161,7 +174,7 @@ impl Explainer {
         match rows {
             None => {}
             Some(Rows::Units(units)) => inputs.push(Input::Index(units)),
-            Some(Rows::Weighted { weights, duals, .. }) => {
+            Some(Rows::Weighted { weights, duals }) => {
                 inputs.extend([Input::Float(weights), Input::Float(duals)]);
             }
         }
@@ -225,8 +238,10 @@ impl Explainer {
                     else {
                         continue;
                     };
-                    let (map, sum, leak) =
-                        maps.take(image, j, count, picture.shape(), score, *method)?;
+                    let recipe = method.recipe().filter(|recipe| recipe.walk.is_relevance());
+                    let start =
+                        recipe.and_then(|recipe| recipe.start.total(score, groups[image].sums(j)));
+                    let (map, sum, leak) = maps.take(image, j, count, picture.shape(), start)?;
                     explanations.push(Explanation {
                         method: *method,
                         goal: groups[image].goals[j].clone(),
@@ -237,8 +252,8 @@ impl Explainer {
                         leak,
                         seconds: share,
                         layers: self.layer_maps(*method, image * count + j, results)?,
-                        ledger: (job.ledger && is_relevance(*method))
-                            .then(|| self.ledger(*method, image, j, score, results)),
+                        ledger: (job.ledger && recipe.is_some())
+                            .then(|| self.ledger(*method, image, j, start, results)),
                     });
                 }
             }
@@ -258,9 +273,9 @@ impl Explainer {
         of_method
             .map(|place| {
                 let node = graph.node(place.node);
-                let all = results.outputs[place.maps].to_f64();
-                let map = &all[target * node.shape.len()..][..node.shape.len()];
-                Ok(LayerMap { layer: node.name.clone(), map: tensor(node.shape, map)? })
+                let len = node.shape.len();
+                let map = results.outputs[place.maps].part(target * len..(target + 1) * len);
+                Ok(LayerMap { layer: node.name.clone(), map: tensor(node.shape, &map)? })
             })
             .collect()
     }
@@ -270,11 +285,10 @@ impl Explainer {
         method: Method,
         image: usize,
         j: usize,
-        score: f64,
+        start: Option<f64>,
         results: &Results,
     ) -> Ledger {
         let graph = self.network.graph();
-        let start = method.recipe().and_then(|recipe| recipe.start.total(score));
         let mut ledger = Ledger::new(start.unwrap_or(0.0));
         for entry in &results.lowered.ledger {
             for rows in entry.methods.iter().filter(|rows| rows.method == method) {
@@ -287,8 +301,8 @@ impl Explainer {
         if let Some(place) = results.lowered.maps.iter().find(|map| map.method == method)
             && let Some(sums) = place.sums
         {
-            let sums_of = results.outputs[sums.sums].to_f64();
-            ledger.arrived = sums_of[image * sums.rows + sums.first + j];
+            let row = image * sums.rows + sums.first + j;
+            ledger.arrived = results.outputs[sums.sums].part(row..row + 1)[0];
         }
         ledger
     }
@@ -306,11 +320,6 @@ impl Explainer {
         let rounded = each.map(|scores| scores.iter().map(|&score| score as f32).collect());
         rounded.map(|scores| Explained { scores, explanations: Vec::new() }).collect()
     }
-}
-
-/// Whether there is an account of what the method hands down.
-fn is_relevance(method: Method) -> bool {
-    method.recipe().is_some_and(|recipe| recipe.walk.is_relevance())
 }
 
 /// Finite weights can still be so large that scores are not.
@@ -349,13 +358,10 @@ impl Maps {
         j: usize,
         count: usize,
         picture: Shape,
-        score: f64,
-        method: Method,
+        start: Option<f64>,
     ) -> Result<(Tensor, f64, Option<f64>)> {
         let shape = Shape::new(self.place.channels, picture.height, picture.width);
         let map = &self.maps[(image * count + j) * shape.len()..][..shape.len()];
-        let recipe = method.recipe().filter(|recipe| recipe.walk.is_relevance());
-        let start = recipe.and_then(|recipe| recipe.start.total(score));
         let arrived = self.sums.as_ref().zip(self.place.sums);
         let arrived = arrived.map(|(sums, place)| sums[image * place.rows + place.first + j]);
         let leak = start.zip(arrived).map(|(start, arrived)| start - arrived);

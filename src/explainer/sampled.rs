@@ -3,12 +3,11 @@
 
 use super::run::{Job, Progress, tensor};
 use super::samples::Sample;
-use super::target::{Group, Rows};
+use super::target::Group;
 use super::{Explainer, Explanation, Goal};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::methods::{Method, Samples};
-use crate::program::Targets;
 use crate::tensor::{Shape, Tensor};
 
 /// A picture whose targets are explained.
@@ -30,18 +29,16 @@ impl Explainer {
     ) -> Result<Vec<Explanation>> {
         let start = std::time::Instant::now();
         let shape = of.picture.shape();
-        let (inner, planes) = match kind {
-            Samples::Noise(slope) => (Some(slope.method()), shape.channels),
-            Samples::Path(_) => (Some(Method::Gradient), shape.channels),
-            Samples::Windows | Samples::Masks => (None, 1),
-        };
+        let inner = kind.inner();
+        let planes = if inner.is_some() { shape.channels } else { 1 };
+        let at_once = self.samples_at_once(inner, of.at, of.group.targets(of.group.goals.len()))?;
         let count = of.group.goals.len();
         let len = planes * shape.height * shape.width;
         let mut sums = vec![vec![0.0; len]; count];
         let mut weights = vec![0.0; shape.height * shape.width];
         let mut samples = self.sampling.samples(kind, of.picture, self.seed).peekable();
         while samples.peek().is_some() {
-            let batch: Vec<Sample> = samples.by_ref().take(self.max_batch).collect();
+            let batch: Vec<Sample> = samples.by_ref().take(at_once).collect();
             let results = self.of_samples(inner, of, &batch, progress)?;
             for (i, sample) in batch.iter().enumerate() {
                 for (j, sum) in sums.iter_mut().enumerate() {
@@ -84,29 +81,8 @@ impl Explainer {
         progress: &Progress<'_>,
     ) -> Result<Vec<Vec<f64>>> {
         let count = of.group.goals.len();
-        let repeated = |values: &[f32]| -> Vec<f32> {
-            std::iter::repeat_n(values, samples.len()).flatten().copied().collect()
-        };
-        let (rows, targets) = match &of.group.rows {
-            Rows::Units(units) => {
-                let units = std::iter::repeat_n(units, samples.len()).flatten().copied().collect();
-                (Rows::Units(units), Targets::Given(count))
-            }
-            Rows::Weighted { weights, duals, against } => {
-                let (weights, duals, against) = (repeated(weights), repeated(duals), *against);
-                let rows = Rows::Weighted { weights, duals, against };
-                (rows, Targets::Weighted { count, against })
-            }
-        };
-        let job = Job {
-            methods: inner.into_iter().collect(),
-            at: of.at,
-            targets,
-            batch: samples.len(),
-            layers: Vec::new(),
-            ledger: false,
-            heatmaps: false,
-        };
+        let (targets, rows) = Group::joined(&vec![of.group; samples.len()]);
+        let job = Job::of_samples(inner, of.at, targets, samples.len());
         let pictures: Vec<f32> = samples.iter().flat_map(|s| s.picture.iter().copied()).collect();
         let results = self.execute(&job, &pictures, Some(&rows), progress)?;
         if let Some((maps, _)) = inner.and_then(|method| results.maps(method)) {

@@ -92,8 +92,9 @@ impl Sampling {
     /// Captum's do.
     fn windows(&self, shape: Shape) -> Vec<[Range<usize>; 2]> {
         let along = |size: usize, window: usize, stride: usize| {
-            let last = size.saturating_sub(window).div_ceil(stride);
-            (0..=last).map(move |i| i * stride..(i * stride + window).min(size))
+            // A stride wider than the window can lead past the border at once.
+            let last = size.saturating_sub(window).div_ceil(stride).min((size - 1) / stride);
+            (0..=last).map(move |i| i * stride..(i * stride).saturating_add(window).min(size))
         };
         let rows = along(shape.height, self.window[0], self.stride[0]);
         let cut = |rows: Range<usize>| {
@@ -276,5 +277,8 @@ mod tests {
         let sampling = Sampling { window: [4, 3], stride: [3, 2], ..Sampling::default() };
         let windows = sampling.windows(Shape::new(3, 6, 4));
         assert_eq!(windows, [[0..4, 0..3], [0..4, 2..4], [3..6, 0..3], [3..6, 2..4]]);
+        let sampling = Sampling { window: [2, 9], stride: [5, usize::MAX], ..sampling };
+        let windows = sampling.windows(Shape::new(3, 9, 4));
+        assert_eq!(windows, [[0..2, 0..4], [5..7, 0..4]]);
     }
 }

@@ -42,7 +42,7 @@ impl Explainer {
         self.check_pictures(&pictures.iter().collect::<Vec<_>>())?;
         let program = |batch| self.lowered_switches(batch).map(|lowered| lowered.program);
         let mut batch = self.max_batch.min(pictures.len().max(1));
-        while !self.fits(program(batch))? && batch > 1 {
+        while !self.program_fits(program(batch))? && batch > 1 {
             batch = batch.div_ceil(2);
         }
         let mut all = Vec::with_capacity(pictures.len());

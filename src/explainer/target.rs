@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
+use crate::methods::RowSums;
 use crate::program::Targets;
 use crate::tensor::Shape;
 
@@ -285,53 +286,86 @@ pub(super) enum Rows {
     /// Numbers of outputs.
     Units(Vec<u32>),
     /// Weights and duals of all outputs, one row after the other.
-    Weighted { weights: Vec<f32>, duals: Vec<f32>, against: bool },
+    Weighted { weights: Vec<f32>, duals: Vec<f32> },
 }
 
-/// Goals that run together, and their rows.
+/// The rows that a goal takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The number of an output.
+    Unit,
+    /// Weights and duals.
+    Weighted,
+    /// The same, against chosen outputs.
+    Against,
+}
+
+impl Kind {
+    fn of(goal: &Goal, shape: Shape) -> Self {
+        match goal {
+            Goal::Against { .. } => Kind::Against,
+            goal if unit_of(goal, shape).is_some() => Kind::Unit,
+            Goal::Class(_) | Goal::Channel(_) | Goal::Neuron { .. } | Goal::Mixture(_) => {
+                Kind::Weighted
+            }
+        }
+    }
+}
+
+/// Goals that run together. Their rows, which may be large, are made for each run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group {
     pub(super) goals: Vec<Goal>,
-    pub(super) rows: Rows,
+    kind: Kind,
+    shape: Shape,
 }
 
 impl Group {
     /// Some of the goals.
     pub(super) fn slice(&self, first: usize, most: usize) -> Self {
-        let count = most.min(self.goals.len() - first);
-        let cut = |rows: &[f32]| {
-            let len = rows.len() / self.goals.len();
-            rows[first * len..(first + count) * len].to_vec()
-        };
-        let rows = match &self.rows {
-            Rows::Units(units) => Rows::Units(units[first..first + count].to_vec()),
-            Rows::Weighted { weights, duals, against } => {
-                Rows::Weighted { weights: cut(weights), duals: cut(duals), against: *against }
-            }
-        };
-        Self { goals: self.goals[first..first + count].to_vec(), rows }
+        let last = self.goals.len().min(first + most);
+        Self { goals: self.goals[first..last].to_vec(), ..*self }
+    }
+
+    /// How a program takes as many of such goals for each picture.
+    pub(super) fn targets(&self, count: usize) -> Targets {
+        match self.kind {
+            Kind::Unit => Targets::Given(count),
+            Kind::Weighted => Targets::Weighted { count, against: false },
+            Kind::Against => Targets::Weighted { count, against: true },
+        }
     }
 
     /// The rows of several pictures, whose groups are alike, one after the other.
     pub(super) fn joined(groups: &[&Self]) -> (Targets, Rows) {
-        let count = groups[0].goals.len();
-        let (mut units, mut all, mut all_duals, mut is_against) =
-            (Vec::new(), Vec::new(), Vec::new(), None);
-        for group in groups {
-            match &group.rows {
-                Rows::Units(more) => units.extend(more),
-                Rows::Weighted { weights, duals, against } => {
-                    all.extend(weights);
-                    all_duals.extend(duals);
-                    is_against = Some(*against);
-                }
-            }
+        let (first, goals) = (groups[0], groups.iter().flat_map(|group| &group.goals));
+        let targets = first.targets(first.goals.len());
+        if first.kind == Kind::Unit {
+            let units = goals.filter_map(|goal| unit_of(goal, first.shape));
+            return (targets, Rows::Units(units.collect()));
         }
-        match is_against {
-            None => (Targets::Given(count), Rows::Units(units)),
-            Some(against) => {
-                let rows = Rows::Weighted { weights: all, duals: all_duals, against };
-                (Targets::Weighted { count, against }, rows)
+        let (mut weights, mut duals) = (Vec::new(), Vec::new());
+        goals.for_each(|goal| add_rows(goal, first.shape, &mut weights, &mut duals));
+        (targets, Rows::Weighted { weights, duals })
+    }
+
+    /// What a goal's rows sum to, and whether it is set against anything.
+    pub(super) fn sums(&self, j: usize) -> RowSums {
+        let others = |with: usize| self.shape.len() > with;
+        match &self.goals[j] {
+            Goal::Channel(_) if self.kind == Kind::Weighted => RowSums {
+                weights: (self.shape.height * self.shape.width) as f64,
+                has_dual: self.shape.channels > 1,
+            },
+            Goal::Mixture(parts) => {
+                let mut with: Vec<usize> =
+                    parts.iter().filter(|(_, w)| *w > 0.0).map(|(class, _)| *class).collect();
+                with.sort_unstable();
+                with.dedup();
+                RowSums { weights: 1.0, has_dual: others(with.len()) }
+            }
+            Goal::Class(_) | Goal::Channel(_) | Goal::Neuron { .. } | Goal::Against { .. } => {
+                RowSums { weights: 1.0, has_dual: others(1) }
             }
         }
     }
@@ -365,34 +399,18 @@ pub(super) fn goal_of(unit: u32, shape: Shape, is_scores: bool) -> Goal {
 
 /// Goals in runs that one program takes, in order.
 pub(super) fn grouped(goals: &[Goal], shape: Shape) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for goal in goals {
-        let rows = rows_of(goal, shape);
-        match (groups.last_mut(), rows) {
-            (Some(Group { goals, rows: Rows::Units(units) }), Rows::Units(more)) => {
-                units.extend(more);
-                goals.push(goal.clone());
-            }
-            (
-                Some(Group { goals, rows: Rows::Weighted { weights, duals, against } }),
-                Rows::Weighted { weights: more, duals: more_duals, against: as_well },
-            ) if *against == as_well => {
-                weights.extend(more);
-                duals.extend(more_duals);
-                goals.push(goal.clone());
-            }
-            (_, rows) => groups.push(Group { goals: vec![goal.clone()], rows }),
-        }
-    }
-    groups
+    let alike = goals.chunk_by(|a, b| Kind::of(a, shape) == Kind::of(b, shape));
+    let group =
+        |goals: &[Goal]| Group { goals: goals.to_vec(), kind: Kind::of(&goals[0], shape), shape };
+    alike.map(group).collect()
 }
 
-fn rows_of(goal: &Goal, shape: Shape) -> Rows {
-    if let Some(unit) = unit_of(goal, shape) {
-        return Rows::Units(vec![unit]);
-    }
-    let mut weights = vec![0.0; shape.len()];
-    let mut others: Option<Vec<usize>> = None;
+/// Appends the weights and the duals of a goal that is no single output, or is set against some.
+fn add_rows(goal: &Goal, shape: Shape, weights: &mut Vec<f32>, duals: &mut Vec<f32>) {
+    let first = weights.len();
+    weights.resize(first + shape.len(), 0.0);
+    duals.resize(first + shape.len(), 0.0);
+    let (weights, duals) = (&mut weights[first..], &mut duals[first..]);
     match goal {
         Goal::Channel(channel) => {
             weights.iter_mut().skip(*channel).step_by(shape.channels).for_each(|w| *w = 1.0);
@@ -405,14 +423,12 @@ fn rows_of(goal: &Goal, shape: Shape) -> Rows {
         }
         Goal::Against { class, against } => {
             weights[*class] = 1.0;
-            others = Some(against.clone());
+            against.iter().for_each(|other| duals[*other] = 1.0);
+            return;
         }
         Goal::Class(_) | Goal::Neuron { .. } => unreachable!("single outputs have numbers"),
     }
-    let against = others.is_some();
-    let others =
-        others.unwrap_or_else(|| (0..shape.len()).filter(|&i| weights[i] == 0.0).collect());
-    let mut duals = vec![0.0; shape.len()];
-    others.into_iter().for_each(|other| duals[other] = 1.0);
-    Rows::Weighted { weights, duals, against }
+    for (dual, weight) in duals.iter_mut().zip(weights) {
+        *dual = if *weight == 0.0 { 1.0 } else { 0.0 };
+    }
 }

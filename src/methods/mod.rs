@@ -5,7 +5,7 @@ mod recipe;
 use std::fmt;
 use std::str::FromStr;
 
-pub use recipe::{Finish, Recipe, Start, Walk};
+pub use recipe::{Finish, Recipe, RowSums, Start, Walk};
 
 use crate::error::Error;
 
@@ -91,6 +91,18 @@ pub enum Samples {
     Windows,
     /// It is seen through random masks.
     Masks,
+}
+
+impl Samples {
+    /// The method whose maps of all samples are put together; none where the target's value is
+    /// enough.
+    pub const fn inner(self) -> Option<Method> {
+        match self {
+            Samples::Noise(slope) => Some(slope.method()),
+            Samples::Path(_) => Some(Method::Gradient),
+            Samples::Windows | Samples::Masks => None,
+        }
+    }
 }
 
 /// How an integral over the way to the picture becomes a sum.
@@ -212,19 +224,6 @@ impl Method {
                 MapKind::Slope
             }
         }
-    }
-
-    /// Whether the method's maps are 0 or more everywhere.
-    pub const fn is_clamped(self) -> bool {
-        matches!(
-            self,
-            Method::Clrp1
-                | Method::Clrp2
-                | Method::Clrp1Logits
-                | Method::GradCam
-                | Method::Rise
-                | Method::Random
-        )
     }
 
     /// What the method changes about the picture, if it runs the network many times.

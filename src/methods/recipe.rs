@@ -46,15 +46,25 @@ pub enum Start {
     MirrorDifference(seed::Mode),
 }
 
+/// What is known of a target's rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowSums {
+    /// The sum of the weights.
+    pub weights: f64,
+    /// Whether there is anything that it is set against.
+    pub has_dual: bool,
+}
+
 impl Start {
     /// The sum of what starts, for a target of this score, if it is known.
-    pub fn total(self, score: f64) -> Option<f64> {
+    pub fn total(self, score: f64, sums: RowSums) -> Option<f64> {
         match self {
             Start::Seed(seed::Mode::Score) => Some(score.abs()),
+            Start::Seed(seed::Mode::Contrast) if !sums.has_dual => Some(score.abs()),
             // As much against as for.
             Start::Seed(seed::Mode::Contrast | seed::Mode::Probability)
             | Start::MirrorDifference(_) => Some(0.0),
-            Start::Seed(seed::Mode::One) => Some(1.0),
+            Start::Seed(seed::Mode::One) => Some(sums.weights),
             Start::Seed(seed::Mode::OtherScores | seed::Mode::OneAgainst) => None,
         }
     }

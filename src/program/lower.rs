@@ -9,7 +9,7 @@ use super::readout::Readout;
 use super::walks::Lowering;
 use super::{Builder, Element, Entry, Program};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Network, NodeId, Op};
+use crate::graph::{Graph, Network, NodeId};
 use crate::kernels::Encoding;
 use crate::methods::{Method, Walk};
 use crate::rules::{Composite, Rule};
@@ -220,8 +220,8 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
 }
 
 /// Whether rounding in the forward pass costs the maps far more than itself: where gradients jump,
-/// and where pools share evenly above residual additions. Those send relevance to outputs that are
-/// nearly 0, and it is divided by that.
+/// and where pools share evenly. Those send relevance to outputs that are nearly 0, and below it is
+/// divided by that.
 fn needs_exact_sums(plan: &Plan<'_>) -> Result<bool> {
     if plan.methods.iter().any(|method| method.jumps()) {
         return Ok(true);
@@ -230,13 +230,7 @@ fn needs_exact_sums(plan: &Plan<'_>) -> Result<bool> {
     if !plan.methods.iter().any(walks) {
         return Ok(false);
     }
-    let graph = plan.network.graph();
-    let rules = plan.composite.assign(graph)?;
-    let has = |rule: Rule, of: fn(&Op) -> bool| {
-        graph.nodes().iter().zip(&rules).any(|(node, r)| *r == Some(rule) && of(&node.op))
-    };
-    let is_pool = |op: &Op| matches!(op, Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_));
-    Ok(has(Rule::Even, is_pool) && has(Rule::Norm, |op| *op == Op::Add))
+    Ok(plan.composite.assign(plan.network.graph())?.contains(&Some(Rule::Even)))
 }
 
 fn check(plan: &Plan<'_>) -> Result<()> {

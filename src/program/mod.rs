@@ -4,10 +4,10 @@
 //! execute it. `Display` prints it as a listing.
 
 mod builder;
-mod contrast;
 mod display;
 mod finish;
 mod forward;
+mod layers;
 mod ledger;
 mod lower;
 mod memory;

@@ -1,8 +1,8 @@
 //! The walks of a plan: one for each way of walking, with rows for all methods that walk alike.
 
-use super::contrast::contrast_layer;
 use super::finish::{Rows, Tap};
 use super::forward::Forward;
+use super::layers::contrast_layer;
 use super::ledger::{Entry, Records};
 use super::lower::{LayerOutput, MapOutput, Plan};
 use super::operator::word;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
+use crate::rules::text::KINDS;
 use crate::rules::{BatchNorm, Rule};
 
 /// Kinds of layers that a rule can be chosen for. All others have one way to hand relevance on:
@@ -230,8 +231,9 @@ fn check_entry(graph: &Graph, selector: &Selector, rule: Rule) -> Result<()> {
     let mut named = graph.nodes().iter().filter(|node| matches(pattern, &node.name)).peekable();
     match named.peek().copied() {
         None => {
-            let names = graph.nodes().iter().map(|node| node.name.as_str());
-            Err(Error::unknown("layer", pattern, names))
+            let names = graph.nodes().iter().skip(1).map(|node| node.name.as_str());
+            let kinds = KINDS.iter().map(|(name, _)| *name);
+            Err(Error::unknown("layer", pattern, kinds.chain(names)))
         }
         Some(_) if named.any(|node| LayerKind::of(&node.op).is_some()) => Ok(()),
         Some(node) => Err(Error::RuleMismatch {

@@ -105,24 +105,27 @@ impl Rule {
     /// # Errors
     /// [`Error::Setting`] naming the rule.
     pub fn check(self) -> Result<()> {
-        let is_fine = match self {
-            Rule::Epsilon { epsilon: x } | Rule::Gamma { gamma: x } => x.is_finite() && x >= 0.0,
-            Rule::AlphaBeta { alpha, beta } => {
-                alpha.is_finite() && beta >= 0.0 && (alpha - beta - 1.0).abs() <= 1e-6
+        let (is_fine, expected) = match self {
+            Rule::Epsilon { epsilon: x } | Rule::Gamma { gamma: x } => {
+                (x.is_finite() && x >= 0.0, "a finite number, 0 or more")
             }
+            Rule::AlphaBeta { alpha, beta } => (
+                alpha.is_finite() && beta >= 0.0 && (alpha - beta - 1.0).abs() <= 1e-6,
+                "finite numbers, none below 0, with alpha - beta = 1",
+            ),
             Rule::ZPlus
             | Rule::ZBox
             | Rule::WSquare
             | Rule::Flat
             | Rule::Norm
             | Rule::Even
-            | Rule::Pass => true,
+            | Rule::Pass => (true, ""),
         };
         if is_fine {
             return Ok(());
         }
-        let expected = "finite numbers, none below 0, with alpha - beta = 1".to_owned();
-        Err(Error::Setting { what: "rule", found: self.to_string(), expected })
+        let (found, expected) = (format!("`{self}`"), expected.to_owned());
+        Err(Error::Setting { what: "rule", found, expected })
     }
 
     /// The stabilizer of the rule's denominators, if it has one of its own.

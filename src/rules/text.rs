@@ -69,7 +69,7 @@ fn numbers(text: &str, count: usize) -> Option<Vec<f32>> {
 }
 
 /// Kinds of layers by their names in text.
-const KINDS: &[(&str, LayerKind)] = &[
+pub(super) const KINDS: &[(&str, LayerKind)] = &[
     ("conv", LayerKind::Conv2d),
     ("linear", LayerKind::Linear),
     ("avg-pool", LayerKind::AvgPool2d),
@@ -139,7 +139,7 @@ mod tests {
             "rule is `gamma:x`, expected `gamma:` and a number, as `gamma:0.25`"
         );
         assert_eq!(message("flat:1"), "rule is `flat:1`, expected `flat` without numbers");
-        assert!(message("alpha-beta:2,2").starts_with("rule is alpha-beta:2,2, expected"));
+        assert!(message("alpha-beta:2,2").starts_with("rule is `alpha-beta:2,2`, expected"));
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub(crate) fn hold_ledgers(network: &Network, picture: &Tensor, backend: &Backen
             let ledger = explanation.ledger.as_ref().expect("it was asked for");
             let largest = ledger.rows.iter().map(|row| row.magnitude);
             let scale = largest.fold(f64::from(explanation.score.abs()), f64::max);
+            if explanation.method == Method::Lrp {
+                let score = f64::from(explanation.score.abs());
+                assert!((ledger.start - score).abs() <= 1e-6 * score, "{name}: {ledger:#?}");
+                // The map is what arrived.
+                let apart = (ledger.arrived - explanation.sum).abs();
+                assert!(apart <= allowed.max(1e-6) * scale, "{name}: {apart:.1e} of {scale:.1e}");
+            }
             let missing = ledger.unexplained().abs();
             assert!(
                 missing <= allowed * scale,

@@ -42,7 +42,8 @@ Files, which appear together at the end of the run:
                                        its clamp, before channels are joined (--npy)
   {stem}_{method}_{class}_{layer}.png  the map at a layer, and as .npy (--layers)
   {stem}_sheet.png                     a row for each target, a column for each method (--sheet)
-  For {class} other targets stand as layer-channel-row-column or as they were given.
+  For {class} other targets stand as layer-channel-row-column or as their classes and weights;
+  long ones are cut and end in a number that tells them apart.
 
 Targets:
   top3              the best classes of each picture
@@ -71,7 +72,8 @@ JSON (--json), one object:
                 x = (column + offset[0] + .5) * size[0] / scaled[0]; null for .npy
   predictions   the best 5: class, label, logit, probability
   explanations  all methods of the first target, then the next: method, target (class number, or
-                text), layer (of a neuron), label, score (logit), probability (null for neurons),
+                text), layer (of a neuron), label, score (logit), probability (null for neurons and
+                mixtures),
                 sum (of the map), leak (what relevance methods lost on the way; null for others),
                 seconds (share of the run), files {map, overlay, npy}, layers (--layers: layer,
                 shape, sum, files), ledger (--ledger: start, arrived, bias, padding, dead,
@@ -173,12 +175,13 @@ impl Explain {
             device: self.device.open(self.precision)?,
             composite,
             preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
-            batch: self.pictures.batch.min(images.len()),
+            batch: self.pictures.batch,
             seed: self.seed,
             methods: Some(&self.methods),
         };
         // Rules that do not suit the network.
         runner.explainer()?;
+        self.rules.check(runner.network.graph())?;
         let labels = chosen.labels;
         let against = self.against.as_deref();
         let target = targets::parse(&self.target, against, &labels, &chosen.name, self.seed)?;
@@ -192,6 +195,11 @@ impl Explain {
             ([], None, None) => vec![Method::Lrp, Method::Clrp1, Method::Clrp2],
             (names, _, _) => unique_methods(names)?,
         };
+        let accounts = |method: &Method| method.recipe().is_some_and(|r| r.walk.is_relevance());
+        if self.ledger && !methods.iter().any(accounts) {
+            let message = "--ledger needs a method of relevance, as lrp or clrp1";
+            return Err(Failure::Said(message.to_owned()));
+        }
         let request = Request::new(methods.clone(), target)
             .layers(self.layers.iter().cloned())
             .ledger(self.ledger);

@@ -289,7 +289,8 @@ impl PictureReport {
                 };
                 let of = match (&explanation.layer, target) {
                     (Some(layer), target) => format!("`{layer}:{target}`"),
-                    (None, target) => format!("class {target}"),
+                    (None, TargetReport::Class(class)) => format!("class {class}"),
+                    (None, target) => format!("`{target}`"),
                 };
                 let map = format!("`{}`: {method} of {of}", self.image);
                 say("warning", &format!("{map} {message}{cause}"));

@@ -121,13 +121,17 @@ impl Figure {
             device: self.device.open(self.precision)?,
             composite,
             preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
-            batch: self.pictures.batch.min(images.len()),
+            batch: self.pictures.batch,
             seed: self.seed,
             methods: Some(&self.methods),
         };
         let work = Work { figure: self, labels: chosen.labels, model: chosen.name, palette };
         let targets = work.targets(runner.explainer()?.network().graph())?;
-        let mut results = Results::open(&self.output, images, chosen.weights.as_ref())?;
+        let weights = chosen.weights.as_ref();
+        let mut results = match self.number {
+            Number::One | Number::Three => Results::of_pages(&self.output, images, weights)?,
+            Number::Five => Results::open(&self.output, images, weights)?,
+        };
 
         let bar = progress(images.len());
         let (mut rows, mut written) = (Vec::new(), Vec::new());
@@ -199,7 +203,7 @@ impl Work<'_> {
             Number::Five => {
                 let target = match &self.figure.neurons {
                     Some(text) => targets::parse(text, None, labels, &self.model, seed)?,
-                    None => Target::top(NEURONS).at(first_linear(graph)?),
+                    None => first_linear(graph)?,
                 };
                 if target.layer().is_none() || target.count() > NEURONS {
                     let expected = format!("1 to {NEURONS} neurons of a layer");
@@ -258,11 +262,17 @@ impl Work<'_> {
 
     /// The picture, then the map of each class.
     fn row_of_classes(&self, picture: &Loaded, explained: &[Explained]) -> Result<SheetRow> {
-        let (mut pictures, mut notes) = (vec![picture.seen.clone()], vec![String::new()]);
+        let methods = self.figure.chosen_methods()?;
+        let title = if let [method] = methods[..] { method.title() } else { "" };
+        let (mut pictures, mut notes) = (vec![picture.seen.clone()], vec![title.to_owned()]);
         for explained in explained {
             for explanation in &explained.explanations {
                 pictures.push(self.drawn(explanation)?);
-                notes.push(self.note(explanation, explained));
+                let note = self.note(explanation, explained);
+                notes.push(match methods[..] {
+                    [_] => note,
+                    _ => format!("{}: {note}", explanation.method.title()),
+                });
             }
         }
         Ok(SheetRow { pictures, notes, ..SheetRow::default() })
@@ -295,7 +305,9 @@ impl Work<'_> {
             for explanation in of_method {
                 cells.push((self.drawn(explanation)?, self.note(explanation, explained)));
             }
-            cells.insert(cells.len().min(4), (picture.seen.clone(), method.title().to_owned()));
+            let layer = explained.explanations.first().and_then(|one| one.layer.as_deref());
+            let title = format!("{} of {}", method.title(), layer.unwrap_or("classes"));
+            cells.insert(cells.len().min(4), (picture.seen.clone(), title));
             let row = |cells: &[(Picture, String)]| {
                 let (pictures, notes) = cells.iter().cloned().unzip();
                 SheetRow { pictures, notes, ..SheetRow::default() }
@@ -307,12 +319,12 @@ impl Work<'_> {
     }
 }
 
-/// The first fully connected layer that is not the last.
-fn first_linear(graph: &Graph) -> Result<String> {
+/// The strongest neurons of the first fully connected layer that is not the last.
+fn first_linear(graph: &Graph) -> Result<Target> {
     let linear = graph.nodes().iter().filter(|node| matches!(node.op, Op::Linear(_)));
-    let linear: Vec<&str> = linear.map(|node| node.name.as_str()).collect();
+    let linear: Vec<_> = linear.collect();
     match linear[..] {
-        [first, _, ..] => Ok(first.to_owned()),
+        [first, _, ..] => Ok(Target::top(first.shape.len().min(NEURONS)).at(&first.name)),
         _ => Err(Failure::Said(format!(
             "`{}` has no fully connected layer below its last: give --neurons LAYER:top{NEURONS}",
             graph.name()

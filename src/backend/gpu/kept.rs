@@ -61,8 +61,8 @@ impl KeptMap {
         &self.map
     }
 
-    /// One number between -1 and 1 for each pixel: the map's channels joined as its method's are,
-    /// divided by the largest magnitude. `R32Float`, which shaders read by `textureLoad`.
+    /// One number between -1 and 1 for each pixel of a finite map: its channels joined as its method's
+    /// are, divided by the largest magnitude. `R32Float`, which shaders read by `textureLoad`.
     pub fn heatmap(&self) -> &wgpu::Texture {
         &self.heatmap
     }

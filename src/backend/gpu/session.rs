@@ -111,7 +111,8 @@ impl GpuSession {
         })
     }
 
-    /// Sends the inputs and the steps; the outputs are copied after the last one.
+    /// Sends the inputs and the steps; the outputs are copied after the last one. Two pieces are in
+    /// flight at most, so that `watch` tells of what is done, and can end the run.
     fn submit(
         &self,
         inputs: &[Input<'_>],
@@ -119,30 +120,46 @@ impl GpuSession {
         copy_outputs: &dyn Fn(&mut wgpu::CommandEncoder),
     ) -> Result<Option<wgpu::SubmissionIndex>> {
         let device = &self.gpu.shared.device;
-        for (port, input) in self.inputs.iter().zip(inputs) {
-            let bytes = port.bytes_of(input);
-            if !bytes.is_empty() {
-                device.queue.write_buffer(&port.buffer, 0, bytes);
+        device.attempt(|| {
+            for (port, input) in self.inputs.iter().zip(inputs) {
+                let bytes = port.bytes_of(input);
+                if !bytes.is_empty() {
+                    device.queue.write_buffer(&port.buffer, 0, bytes);
+                }
             }
-        }
-        let mut last = None;
-        for (i, steps) in self.submissions.iter().enumerate() {
-            watch(i, self.submissions.len())?;
-            let mut encoder = device.handle.create_command_encoder(&Default::default());
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in &self.dispatches[steps.clone()] {
-                let [x, y, z] = dispatch.workgroups;
-                pass.set_pipeline(&dispatch.pipeline.pipeline);
-                pass.set_bind_group(0, &dispatch.bindings, &[]);
-                pass.dispatch_workgroups(x, y, z);
+        })?;
+        let (mut before, mut last) = (None, None);
+        for i in 0..self.submissions.len() {
+            if let Some(before) = before.take() {
+                device.wait(before)?;
             }
-            drop(pass);
-            if i + 1 == self.submissions.len() {
-                copy_outputs(&mut encoder);
-            }
-            last = Some(device.queue.submit([encoder.finish()]));
+            watch(i.saturating_sub(1), self.submissions.len())?;
+            before = last.take();
+            last = Some(device.attempt(|| self.submit_piece(i, copy_outputs))?);
         }
         Ok(last)
+    }
+
+    fn submit_piece(
+        &self,
+        i: usize,
+        copy_outputs: &dyn Fn(&mut wgpu::CommandEncoder),
+    ) -> wgpu::SubmissionIndex {
+        let device = &self.gpu.shared.device;
+        let steps = &self.submissions[i];
+        let mut encoder = device.handle.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for dispatch in &self.dispatches[steps.clone()] {
+            let [x, y, z] = dispatch.workgroups;
+            pass.set_pipeline(&dispatch.pipeline.pipeline);
+            pass.set_bind_group(0, &dispatch.bindings, &[]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+        drop(pass);
+        if i + 1 == self.submissions.len() {
+            copy_outputs(&mut encoder);
+        }
+        device.queue.submit([encoder.finish()])
     }
 
     /// Copies the outputs to where they are read, except those that stay.
@@ -196,16 +213,15 @@ impl GpuSession {
             }
         };
         let (mapped, mapping) = mpsc::sync_channel(1);
-        let last = device.attempt(|| {
-            let last = self.submit(inputs, watch, &copy_outputs)?;
+        let last = self.submit(inputs, watch, &copy_outputs)?;
+        let mapping_begins = device.attempt(|| {
             self.readback.map_async(wgpu::MapMode::Read, .., move |done| {
                 // Nobody listens after a failure.
                 let _ = mapped.send(done);
             });
-            Ok(last)
         });
-        let outputs = last.and_then(|submitted| {
-            device.wait(submitted?.expect("there is a submission even for no steps"))?;
+        let outputs = mapping_begins.and_then(|()| {
+            device.wait(last.expect("there is a submission even for no steps"))?;
             match mapping.recv() {
                 Ok(Ok(())) => self.read_outputs(&stays),
                 Ok(Err(_)) | Err(_) => Err(device.error("the outputs could not be read")),

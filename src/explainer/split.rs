@@ -1,0 +1,126 @@
+//! How much goes at once, and whether it suits.
+
+use super::target::{Choice, Group};
+use super::{Explainer, Job, Work};
+use crate::error::{Error, Result};
+use crate::graph::NodeId;
+use crate::methods::{Method, Samples};
+use crate::program::{Program, Targets};
+
+/// How much goes at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    /// Pictures.
+    pub(super) pictures: usize,
+    /// Targets of each picture.
+    pub(super) targets: usize,
+}
+
+/// Bytes that a run's values should not exceed; a run on more is split.
+pub(super) const VALUE_BYTES: usize = 320 << 20;
+
+impl Explainer {
+    /// Whether the methods that a run does not check suit the target.
+    pub(super) fn check_methods(&self, work: &Work<'_>) -> Result<()> {
+        let is_against = self.groups(work).iter().any(|group| group.targets(1).against());
+        let unsuited = |method: &&Method| is_against && !method.takes_against();
+        match work.request.methods.iter().find(unsuited) {
+            None => Ok(()),
+            Some(method) => Err(Error::Unsupported {
+                what: format!("method `{method}` on `{}`", self.network.graph().name()),
+                why: "it cannot set a target against chosen classes".to_owned(),
+            }),
+        }
+    }
+
+    /// How many pictures and how many targets go at once.
+    pub(super) fn split(&self, work: &Work<'_>, pictures: usize) -> Result<Split> {
+        let count = work.request.target.count();
+        let groups = self.groups(work);
+        let is_weighted = match work.request.target.choice() {
+            Choice::RandomOfTop { .. } => true,
+            Choice::Top(_) | Choice::Goals(_) => {
+                groups.iter().any(|group| matches!(group.targets(1), Targets::Weighted { .. }))
+            }
+        };
+        let targets = |count| match is_weighted {
+            true => Targets::Weighted { count, against: false },
+            false => Targets::Given(count),
+        };
+        let direct = work.direct();
+        let fits = |count, batch| self.fits(&work.job(&direct, targets(count), batch));
+        let mut pictures = self.max_batch.min(pictures.max(1));
+        while pictures > 1 && !fits(count, pictures)? {
+            pictures = pictures.div_ceil(2);
+        }
+        let sampled = work.request.methods.iter().filter_map(|method| method.samples());
+        let inner: Vec<Option<Method>> = sampled.map(Samples::inner).collect();
+        let fits = |count: usize| -> Result<bool> {
+            for inner in &inner {
+                if !self.fits(&Job::of_samples(*inner, work.at, targets(count), 1))? {
+                    return Ok(false);
+                }
+            }
+            fits(count, pictures)
+        };
+        let mut at_once = count;
+        while at_once > 1 && !fits(at_once)? {
+            at_once = at_once.div_ceil(2);
+        }
+        Ok(Split { pictures, targets: at_once })
+    }
+
+    /// How many samples of a picture go at once.
+    pub(super) fn samples_at_once(
+        &self,
+        inner: Option<Method>,
+        at: NodeId,
+        targets: Targets,
+    ) -> Result<usize> {
+        let mut samples = self.max_batch;
+        while samples > 1 && !self.fits(&Job::of_samples(inner, at, targets, samples))? {
+            samples = samples.div_ceil(2);
+        }
+        Ok(samples)
+    }
+
+    /// The goals that do not depend on the picture, in groups.
+    fn groups(&self, work: &Work<'_>) -> Vec<Group> {
+        match work.request.target.choice() {
+            Choice::Goals(goals) => self.groups_of(goals, work.at),
+            Choice::Top(_) | Choice::RandomOfTop { .. } => Vec::new(),
+        }
+    }
+
+    fn fits(&self, job: &Job) -> Result<bool> {
+        self.program_fits(self.lowered(job).map(|lowered| lowered.program))
+    }
+
+    /// Whether a run's values take no more than they should; too many to count do not.
+    pub(super) fn program_fits(&self, program: Result<Program>) -> Result<bool> {
+        let program = match program {
+            Ok(program) => program,
+            Err(Error::TooLarge { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let largest = program.largest_buffer().saturating_mul(4);
+        let all = program.buffer_bytes(4);
+        Ok(largest <= self.device.limits().binding_bytes && all <= self.value_bytes)
+    }
+
+    /// About how often the network runs.
+    pub(super) fn runs(&self, work: &Work<'_>, pictures: usize, split: Split) -> usize {
+        let rounds = work.request.target.count().div_ceil(split.targets);
+        let batches = pictures.div_ceil(split.pictures);
+        let finding = match work.request.target.choice() {
+            Choice::Top(count) if *count <= split.targets => 0,
+            Choice::Top(_) | Choice::RandomOfTop { .. } => batches,
+            // Each group goes by itself.
+            Choice::Goals(_) => batches * self.groups(work).len().saturating_sub(1),
+        };
+        let shape = self.network.graph().input_shape();
+        let samples = work.request.methods.iter().filter_map(|method| method.samples());
+        let each: usize = samples.map(|samples| self.sampling.count(samples, shape)).sum();
+        finding + batches * rounds + pictures * each * rounds
+    }
+}
