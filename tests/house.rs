@@ -233,3 +233,17 @@ fn every_todo_has_its_issue() {
         }
     }
 }
+
+#[test]
+fn no_placeholder_is_left_in_documents() {
+    // In two halves, so that this file has none.
+    let mark = ["@", "@"].concat();
+    let mut texts = files("docs", &["md"]);
+    for name in ["README.md", "CHANGELOG.md"] {
+        let text = fs::read_to_string(root().join(name)).expect("it is there");
+        texts.push((name.into(), text));
+    }
+    for (path, text) in texts {
+        assert!(!text.contains(&mark), "{} has a placeholder", path.display());
+    }
+}
