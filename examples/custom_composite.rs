@@ -1,6 +1,6 @@
 //! Rules of one's own: by kind of layer, by name, or on top of a preset.
 //!
-//! `cargo run --release --example custom_composite`
+//! `cargo run --release -p clrp --example custom_composite`
 
 #![expect(clippy::print_stdout, reason = "it shows what it finds")]
 

@@ -1,6 +1,6 @@
 //! A network that no list has, built in code: a residual block, with weights from anywhere.
 //!
-//! `cargo run --release --example custom_network`
+//! `cargo run --release -p clrp --example custom_network`
 
 #![expect(clippy::print_stdout, reason = "it shows what it finds")]
 

@@ -1,7 +1,7 @@
 //! Neurons inside the network: what the strongest channels of a layer look for, and where the
 //! relevance of a class sits in that layer (Gu et al. 2018, section 5.3).
 //!
-//! `cargo run --release --example neuron`
+//! `cargo run --release -p clrp --example neuron`
 
 #![expect(clippy::print_stdout, reason = "it shows what it finds")]
 

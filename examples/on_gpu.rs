@@ -1,7 +1,7 @@
 //! Results that stay on the GPU: an app's own device explains, and the maps are buffers and
 //! textures that its shaders read.
 //!
-//! `cargo run --release --example on_gpu`
+//! `cargo run --release -p clrp --example on_gpu`
 
 #![expect(clippy::print_stdout, reason = "it shows what it finds")]
 

@@ -1,6 +1,6 @@
 //! A picture in, heatmaps out: what speaks for each of the two best classes.
 //!
-//! `cargo run --release --example quick_start -- [FOLDER]`
+//! `cargo run --release -p clrp --example quick_start -- [FOLDER]`
 
 #![expect(clippy::print_stdout, reason = "it shows what it finds")]
 

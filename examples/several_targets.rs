@@ -1,6 +1,6 @@
 //! Many targets in one run: classes, a mixture, and one class against another.
 //!
-//! `cargo run --release --example several_targets`
+//! `cargo run --release -p clrp --example several_targets`
 
 #![expect(clippy::print_stdout, reason = "it shows what it finds")]
 
