@@ -79,6 +79,27 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// A map by itself: no leak, ledger or layers, no time.
+    fn of_map(
+        (method, goal, layer): (Method, &Goal, Option<String>),
+        score: f64,
+        map: Tensor,
+        sum: f64,
+    ) -> Self {
+        Self {
+            method,
+            goal: goal.clone(),
+            layer,
+            score: score as f32,
+            map,
+            sum,
+            leak: None,
+            seconds: 0.0,
+            layers: Vec::new(),
+            ledger: None,
+        }
+    }
+
     /// The class, if one is explained.
     pub fn class(&self) -> Option<usize> {
         match self.goal {
@@ -268,7 +289,7 @@ impl Explainer {
         at_once: usize,
         progress: &mut Progress<'_>,
     ) -> Result<Vec<Explained>> {
-        let values: Vec<f32> = pictures.iter().flat_map(|p| p.values().iter().copied()).collect();
+        let values = joined(pictures);
         let direct = work.direct();
         let run = |targets: Targets, methods: &[Method], rows: Option<&Rows>, progress: &_| {
             let job = work.job(methods, targets, pictures.len());
@@ -326,7 +347,7 @@ impl Explainer {
             Choice::Goals(goals) => return Ok(vec![goals.clone(); pictures.len()]),
             Choice::Top(count) | Choice::RandomOfTop { of: count, .. } => *count,
         };
-        let values: Vec<f32> = pictures.iter().flat_map(|p| p.values().iter().copied()).collect();
+        let values = joined(pictures);
         let job = work.job(&[], Targets::Top(count), pictures.len());
         let results = self.execute(&job, &values, None, progress)?;
         progress.advance(1)?;
@@ -379,18 +400,9 @@ impl Explainer {
     fn random(&self, of: &Sampled<'_>) -> Result<Vec<Explanation>> {
         let noise = |(goal, value): (&Goal, &f64)| {
             let map = random(self.seed, of.picture, &goal.to_string())?;
-            Ok(Explanation {
-                method: Method::Random,
-                goal: goal.clone(),
-                layer: self.layer_name(of.at),
-                score: *value as f32,
-                sum: map.values().iter().map(|&v| f64::from(v)).sum(),
-                map,
-                leak: None,
-                seconds: 0.0,
-                layers: Vec::new(),
-                ledger: None,
-            })
+            let sum = map.values().iter().map(|&v| f64::from(v)).sum();
+            let of_what = (Method::Random, goal, self.layer_name(of.at));
+            Ok(Explanation::of_map(of_what, *value, map, sum))
         };
         of.group.goals.iter().zip(of.values).map(noise).collect()
     }
@@ -429,6 +441,11 @@ impl Work<'_> {
     }
 }
 
+/// The numbers of all pictures, one after the other.
+fn joined(pictures: &[&Tensor]) -> Vec<f32> {
+    pictures.iter().flat_map(|picture| picture.values().iter().copied()).collect()
+}
+
 /// The goals that a choice takes of the best ones.
 fn chosen(choice: &Choice, best: &[Goal]) -> Vec<Goal> {
     let Choice::RandomOfTop { count, seed, .. } = choice else { return best.to_vec() };
@@ -458,8 +475,12 @@ fn random(seed: u64, picture: &Tensor, target: &str) -> Result<Tensor> {
 
 /// The share of each class by softmax.
 pub fn probabilities(scores: &[f32]) -> Vec<f64> {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exps: Vec<f64> = scores.iter().map(|&s| (f64::from(s) - f64::from(top)).exp()).collect();
+    softmax(&scores.iter().map(|&score| f64::from(score)).collect::<Vec<_>>())
+}
+
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let exps: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
     let sum: f64 = exps.iter().sum();
     exps.into_iter().map(|e| e / sum).collect()
 }

@@ -3,6 +3,7 @@
 use clrp::Explanation;
 use clrp::explainer::LayerMap;
 use clrp::image::{Colormap, Npy, Picture, Plane, Sheet, SheetRow, overlay, reduce, render};
+use clrp::num::mix;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
@@ -114,10 +115,8 @@ fn shortened(name: &str) -> String {
     if name.len() <= MOST {
         return name.to_owned();
     }
-    // FNV-1a.
-    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    let hash = name.bytes().fold(0x811C_9DC5, step);
-    format!("{}-{hash:08x}", &name[..MOST - 9])
+    let hash = name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+    format!("{}-{hash:016x}", &name[..MOST - 17])
 }
 
 /// Text whose letters every file system takes.

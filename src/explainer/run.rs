@@ -1,5 +1,6 @@
 //! Runs programs and takes their results apart.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Explainer;
@@ -11,7 +12,7 @@ use crate::backend::{Input, Output, Session};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::methods::Method;
-use crate::program::{Extras, LayerOutput, Lowered, MapOutput, Plan, Targets, lower};
+use crate::program::{Extras, Lowered, MapOutput, Plan, Targets, lower};
 use crate::tensor::{Shape, Tensor};
 
 /// What a program is made for.
@@ -42,7 +43,7 @@ impl Job {
 /// A program on the device, and where its results are.
 pub(super) struct Ready {
     pub(super) job: Job,
-    pub(super) lowered: Lowered,
+    pub(super) lowered: Arc<Lowered>,
     pub(super) session: Box<dyn Session>,
 }
 
@@ -79,20 +80,9 @@ impl<'a> Progress<'a> {
 
 /// The numbers of one run.
 pub(super) struct Results {
-    lowered: Places,
+    lowered: Arc<Lowered>,
     outputs: Vec<Output>,
     pub(super) seconds: f64,
-}
-
-/// Where a run's results are among its outputs.
-#[derive(Clone, Debug)]
-struct Places {
-    scores: usize,
-    targets: Option<usize>,
-    values: usize,
-    maps: Vec<MapOutput>,
-    layers: Vec<LayerOutput>,
-    ledger: Vec<crate::program::Entry>,
 }
 
 impl Results {
@@ -181,9 +171,8 @@ impl Explainer {
         let start = Instant::now();
         let done = run(&mut ready, &inputs);
         let seconds = start.elapsed().as_secs_f64();
-        let Lowered { scores, targets, values, maps, layers, ledger, .. } = ready.lowered.clone();
+        let lowered = ready.lowered.clone();
         *lock() = Some(ready);
-        let lowered = Places { scores, targets, values, maps, layers, ledger };
         let (outputs, more) = done?;
         let results = Results { lowered, outputs, seconds };
         check_scores(self.network.graph().name(), &results.scores())?;
@@ -193,7 +182,7 @@ impl Explainer {
     /// Makes a program ready. The last one goes as late as memory allows: while it is there, its
     /// weights need not be brought to the device again.
     fn prepare(&self, job: &Job, last: Option<Ready>) -> Result<Ready> {
-        let lowered = self.lowered(job)?;
+        let lowered = Arc::new(self.lowered(job)?);
         let session = match self.device.prepare(&lowered.program) {
             Err(Error::DeviceMemory { .. }) if last.is_some() => {
                 drop(last);

@@ -4,7 +4,7 @@
 use super::run::{Job, Progress, tensor};
 use super::samples::Sample;
 use super::target::Group;
-use super::{Explainer, Explanation, Goal};
+use super::{Explainer, Explanation, Goal, softmax};
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::methods::{Method, Samples};
@@ -56,18 +56,10 @@ impl Explainer {
         let explanation = |(j, mut sum): (usize, Vec<f64>)| {
             finish(kind, &mut sum, of.picture, &weights);
             let shape = Shape::new(planes, shape.height, shape.width);
-            Ok(Explanation {
-                method,
-                goal: of.group.goals[j].clone(),
-                layer: layer.clone(),
-                score: of.values[j] as f32,
-                sum: sum.iter().sum(),
-                map: tensor(shape, &sum)?,
-                leak: None,
-                seconds,
-                layers: Vec::new(),
-                ledger: None,
-            })
+            let of_what = (method, &of.group.goals[j], layer.clone());
+            let map = tensor(shape, &sum)?;
+            let made = Explanation::of_map(of_what, of.values[j], map, sum.iter().sum());
+            Ok(Explanation { seconds, ..made })
         };
         sums.into_iter().enumerate().map(explanation).collect()
     }
@@ -92,11 +84,14 @@ impl Explainer {
         let scores = results.scores();
         let values = results.values();
         let classes = scores.len() / samples.len();
+        // Only classes have probabilities.
+        let shares: Vec<Vec<f64>> = match of.at == self.network.graph().output() {
+            true => scores.chunks_exact(classes).map(softmax).collect(),
+            false => Vec::new(),
+        };
         let value = |(i, value): (usize, &f64)| {
-            let scores = &scores[i / count * classes..][..classes];
-            let of_classes = of.at == self.network.graph().output();
-            let probability =
-                probability(&of.group.goals[i % count], scores).filter(|_| of_classes);
+            let shares = shares.get(i / count).map(|shares| (shares, &of.group.goals[i % count]));
+            let probability = shares.and_then(|(shares, goal)| probability(goal, shares));
             vec![*value, probability.unwrap_or(*value)]
         };
         Ok(values.iter().enumerate().map(value).collect())
@@ -133,15 +128,12 @@ fn add(kind: Samples, sum: &mut [f64], sample: &Sample, result: &[f64], value: f
 }
 
 /// The probability of what is explained, if that are classes.
-fn probability(goal: &Goal, scores: &[f64]) -> Option<f64> {
-    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let all: f64 = scores.iter().map(|score| (score - top).exp()).sum();
-    let share = |class: usize| (scores[class] - top).exp() / all;
+fn probability(goal: &Goal, shares: &[f64]) -> Option<f64> {
     Some(match goal {
-        Goal::Class(class) | Goal::Against { class, .. } => share(*class),
+        Goal::Class(class) | Goal::Against { class, .. } => shares[*class],
         Goal::Mixture(parts) => {
             let sum: f64 = parts.iter().map(|(_, weight)| f64::from(*weight)).sum();
-            parts.iter().map(|(class, weight)| share(*class) * f64::from(*weight) / sum).sum()
+            parts.iter().map(|(class, weight)| shares[*class] * f64::from(*weight) / sum).sum()
         }
         Goal::Channel(_) | Goal::Neuron { .. } => return None,
     })

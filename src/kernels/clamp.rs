@@ -33,7 +33,7 @@ impl Params {
 
     /// `-a`.
     pub fn negate(total: u32) -> Self {
-        Self { total, low: f32::MIN, high: f32::MAX, scale: -1.0 }
+        Self::scale(total, -1.0)
     }
 
     /// `a * scale`.

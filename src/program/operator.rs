@@ -139,19 +139,13 @@ impl Operator {
         self
     }
 
-    /// The bias, the part of it that takes part, and its channels (1 where none takes part).
+    /// The bias as [`bias_operand`] gives it; none where no part of it takes part.
     pub(super) fn bias(&self, b: &mut Builder, part: Part) -> (Operand, Part, usize) {
-        match self {
-            Operator::Conv2d { bias: Some(bias), .. }
-            | Operator::Linear { bias: Some(bias), .. }
-                if part != Part::Nothing =>
-            {
-                (vector(b, Source::Stored(bias.clone())), part, bias.len())
-            }
-            Operator::Conv2d { .. } | Operator::Linear { .. } | Operator::AvgPool2d(_) => {
-                no_bias(b)
-            }
-        }
+        let bias = match self {
+            Operator::Conv2d { bias, .. } | Operator::Linear { bias, .. } => bias.as_ref(),
+            Operator::AvgPool2d(_) => None,
+        };
+        bias_operand(b, bias.filter(|_| part != Part::Nothing), part)
     }
 
     /// `M(W) a + M(b)` for `batch` pictures; added to `into` if that is given.
@@ -169,12 +163,12 @@ impl Operator {
         let out = into.unwrap_or_else(|| b.value(super::Element::Float, len));
         match self {
             Operator::Conv2d { geometry, packing, weight, bias } => {
-                let (bias, bias_part) = bias_operand(b, bias.as_ref(), parts.bias);
+                let (bias, bias_part, _) = bias_operand(b, bias.as_ref(), parts.bias);
                 let w = filters(b, weight, *packing, parts);
                 let call = Call::Conv2d(conv2d::Params {
                     batch: word(batch),
                     part: parts.weight.code(),
-                    bias_part,
+                    bias_part: bias_part.code(),
                     gamma: parts.gamma,
                     accumulate,
                     ..*geometry
@@ -182,11 +176,15 @@ impl Operator {
                 b.emit_into(call, &[a, w, bias], &[out]);
             }
             Operator::Linear { shards, weight, bias } => {
-                let (bias, bias_part) = bias_operand(b, bias.as_ref(), parts.bias);
+                let (bias, bias_part, _) = bias_operand(b, bias.as_ref(), parts.bias);
                 for shard in shards {
                     let w = rows(b, weight, shard);
                     let params = linear_geometry(weight, shard, batch, parts);
-                    let call = Call::Linear(linear::Params { bias_part, accumulate, ..params });
+                    let call = Call::Linear(linear::Params {
+                        bias_part: bias_part.code(),
+                        accumulate,
+                        ..params
+                    });
                     b.emit_into(call, &[a, w, bias], &[out]);
                 }
             }
@@ -252,16 +250,15 @@ fn rows(b: &mut Builder, weight: &Weight, shard: &Range<usize>) -> Operand {
     })
 }
 
-/// What stands for a bias where none takes part, its part, and its channels.
-pub(super) fn no_bias(b: &mut Builder) -> (Operand, Part, usize) {
-    (vector(b, Source::Made(vec![0.0])), Part::Nothing, 1)
-}
-
-/// The bias and the code of its part; a layer without one reads a single zero.
-fn bias_operand(b: &mut Builder, bias: Option<&Weight>, part: Part) -> (Operand, u32) {
+/// The bias, the part of it that takes part, and its channels; where there is none, a single zero.
+pub(super) fn bias_operand(
+    b: &mut Builder,
+    bias: Option<&Weight>,
+    part: Part,
+) -> (Operand, Part, usize) {
     match bias {
-        Some(bias) => (vector(b, Source::Stored(bias.clone())), part.code()),
-        None => (vector(b, Source::Made(vec![0.0])), Part::Nothing.code()),
+        Some(bias) => (vector(b, Source::Stored(bias.clone())), part, bias.len()),
+        None => (vector(b, Source::Made(vec![0.0])), Part::Nothing, 1),
     }
 }
 

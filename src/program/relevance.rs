@@ -7,7 +7,7 @@ use super::forward::{Forward, affine};
 use super::ledger::{Loss, Record, tallied};
 use super::lower::Plan;
 use super::moves;
-use super::operator::{Operator, Parts, no_bias, vector, word};
+use super::operator::{Operator, Parts, bias_operand, vector, word};
 use super::{Builder, Operand, Slot, Source};
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op};
@@ -209,7 +209,7 @@ impl Layer<'_> {
         }
         let z = (self.forward.value(self.id), count);
         if shared.is_watched {
-            let bias = no_bias(b);
+            let bias = bias_operand(b, None, Part::Nothing);
             let causes = self.causes(b, r, z, bias, 0.0);
             shared.losses.push(Loss { scale: 1.0, causes, served: None });
         }

@@ -125,6 +125,7 @@ impl Figure {
             seed: self.seed,
             methods: Some(&self.methods),
         };
+        self.rules.check(runner.network.graph())?;
         let work = Work { figure: self, labels: chosen.labels, model: chosen.name, palette };
         let targets = work.targets(runner.explainer()?.network().graph())?;
         let weights = chosen.weights.as_ref();

@@ -49,6 +49,7 @@ impl Inspect {
         let methods = unique_methods(&self.method)?;
         let composite = self.rules.composite()?;
         let chosen = self.network.choose_layers()?;
+        self.rules.check(chosen.network.graph())?;
         let device = self.device.open(Precision::F32)?;
         let name = device.name();
         let explainer = Explainer::builder(chosen.network, chosen.preprocess)
