@@ -9,12 +9,13 @@
 //! The floors, from the bottom; a folder uses only those below it:
 //! [`error`], [`num`] | [`mod@file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
 //! [`image`] | [`similarity`] | [`models`], [`rules`], [`switches`] | [`methods`] | [`program`] | [`backend`] |
-//! [`explainer`].
+//! [`explainer`]; beside it [`evaluation`], which needs none of them but [`image`].
 //!
 //! Start with [`Explainer`].
 
 pub mod backend;
 pub mod error;
+pub mod evaluation;
 pub mod explainer;
 pub mod file;
 pub mod graph;

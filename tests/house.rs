@@ -25,6 +25,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("methods", &["error", "kernels"]),
     ("program", &["error", "graph", "kernels", "methods", "rules", "tensor", "weight"]),
     ("backend", &["error", "kernels", "num", "program", "tensor", "weight"]),
+    ("evaluation", &["error", "image", "scene", "tensor"]),
     (
         "explainer",
         &[

@@ -142,6 +142,17 @@ impl Preprocess {
 }
 
 impl Geometry {
+    /// Where a point of a picture of `size` (width, height) comes to lie: column and row, the
+    /// outer edge of the first pixel is 0. It may lie outside the input.
+    #[must_use]
+    pub fn place(&self, size: (u32, u32), point: (f64, f64)) -> (f64, f64) {
+        let axis = |at: f64, scaled: u32, length: u32, offset: i64| {
+            at * f64::from(scaled) / f64::from(length.max(1)) - offset as f64
+        };
+        let x = axis(point.0, self.scaled.0, size.0, self.offset.0);
+        (x, axis(point.1, self.scaled.1, size.1, self.offset.1))
+    }
+
     fn apply(&self, picture: &Picture) -> Result<Picture> {
         let axis = |scaled: u32, offset: i64, size: u32| {
             let part = offset.max(0)..(offset + i64::from(size)).min(i64::from(scaled));

@@ -3,7 +3,7 @@
 use super::lower::Plan;
 use super::walks::Lowering;
 use crate::error::{Error, Result};
-use crate::graph::{NodeId, Op};
+use crate::graph::{Graph, NodeId, Op};
 use crate::methods::Walk;
 
 /// The layer whose outputs are the targets: the last convolution or fully connected layer, if
@@ -24,14 +24,27 @@ pub(super) fn contrast_layer(plan: &Plan<'_>, kind: Walk) -> Result<NodeId> {
             return Err(Error::Unsupported {
                 what: format!("method `{method}` on `{}`", graph.name()),
                 why: format!(
-                    "the scores do not come from one linear layer, but from `{}`, a {}",
+                    "the target does not come from one linear layer, but from `{}`, a {} of {}",
                     node.name,
-                    node.op.kind()
+                    node.op.kind(),
+                    sources(graph, id),
                 ),
             });
         }
         id = node.inputs[0];
     }
+}
+
+/// What a node's inputs come from, past layers that keep channels: targets to name instead.
+fn sources(graph: &Graph, id: NodeId) -> String {
+    let name = |input: &NodeId| {
+        let mut below = *input;
+        while graph.node(below).op.traits().keeps_channels {
+            below = graph.node(below).inputs[0];
+        }
+        format!("`{}`", graph.node(below).name)
+    };
+    graph.node(id).inputs.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 impl Lowering<'_> {
