@@ -1,4 +1,6 @@
-//! Layers that methods look for: the one that makes the target, and the one that Grad-CAM sees.
+//! Layers that methods look for: those that make the target, and the one that Grad-CAM sees.
+
+use std::collections::BTreeSet;
 
 use super::lower::Plan;
 use super::walks::Lowering;
@@ -6,45 +8,81 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
 use crate::methods::Walk;
 
-/// The layer whose outputs are the targets: the last convolution or fully connected layer, if
-/// above it every output stays in its own channel.
-pub(super) fn contrast_layer(plan: &Plan<'_>, kind: Walk) -> Result<NodeId> {
-    let graph = plan.network.graph();
-    let mut id = plan.at;
-    loop {
-        let node = graph.node(id);
-        if matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) {
-            return Ok(id);
+/// Where CLRP2 sets a target against its opposite.
+pub(super) struct Contrast {
+    /// The layers whose outputs are the targets, first layer first: the last convolutions or fully
+    /// connected layers. There are several where their outputs are concatenated.
+    pub(super) layers: Vec<NodeId>,
+    /// What lies above them up to the target, first layer first.
+    pub(super) above: Vec<NodeId>,
+    /// The nearest node below them through which everything goes.
+    pub(super) below: NodeId,
+}
+
+impl Contrast {
+    /// Looks for them below the plan's target. Above them every output must stay in a channel of
+    /// its own.
+    pub(super) fn find(plan: &Plan<'_>, kind: Walk) -> Result<Self> {
+        let graph = plan.network.graph();
+        let (mut layers, mut above) = (Vec::new(), Vec::new());
+        let mut next = BTreeSet::from([plan.at]);
+        while let Some(id) = next.pop_last() {
+            let node = graph.node(id);
+            if matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) {
+                layers.push(id);
+            } else if node.op.traits().keeps_channels || node.op == Op::Concat {
+                above.push(id);
+                next.extend(&node.inputs);
+            } else {
+                return Err(no_contrast(graph, kind, id));
+            }
         }
-        if !node.op.traits().keeps_channels {
-            let method = match kind {
-                Walk::Excitation => "contrastive-excitation-backprop",
-                Walk::Relevance | Walk::Gradient(_) => "clrp2",
-            };
-            return Err(Error::Unsupported {
-                what: format!("method `{method}` on `{}`", graph.name()),
-                why: format!(
-                    "the target does not come from one linear layer, but from `{}`, a {} of {}",
-                    node.name,
-                    node.op.kind(),
-                    sources(graph, id),
-                ),
-            });
+        let mut below: BTreeSet<NodeId> = inputs(graph, &layers).collect();
+        loop {
+            let last = *below.last().expect("linear layers have an input");
+            // It would have to be as it is and negated at once.
+            if layers.contains(&last) || above.contains(&last) {
+                let joins = |id: &&NodeId| graph.node(**id).op == Op::Concat;
+                return Err(no_contrast(graph, kind, *above.iter().find(joins).unwrap_or(&last)));
+            }
+            if below.len() == 1 {
+                layers.reverse();
+                above.reverse();
+                return Ok(Self { layers, above, below: last });
+            }
+            below.remove(&last);
+            below.extend(&graph.node(last).inputs);
         }
-        id = node.inputs[0];
     }
 }
 
-/// What a node's inputs come from, past layers that keep channels: targets to name instead.
-fn sources(graph: &Graph, id: NodeId) -> String {
-    let name = |input: &NodeId| {
-        let mut below = *input;
-        while graph.node(below).op.traits().keeps_channels {
-            below = graph.node(below).inputs[0];
-        }
-        format!("`{}`", graph.node(below).name)
+fn inputs<'a>(graph: &'a Graph, nodes: &'a [NodeId]) -> impl Iterator<Item = NodeId> + 'a {
+    nodes.iter().flat_map(|id| graph.node(*id).inputs.iter().copied())
+}
+
+fn no_contrast(graph: &Graph, kind: Walk, at: NodeId) -> Error {
+    let method = match kind {
+        Walk::Excitation => "contrastive-excitation-backprop",
+        Walk::Relevance | Walk::Gradient(_) => "clrp2",
     };
-    graph.node(id).inputs.iter().map(name).collect::<Vec<_>>().join(", ")
+    let node = graph.node(at);
+    let sources: Vec<String> = inputs(graph, &[at])
+        .map(|mut id| {
+            while graph.node(id).op.traits().keeps_channels {
+                id = graph.node(id).inputs[0];
+            }
+            format!("`{}`", graph.node(id).name)
+        })
+        .collect();
+    Error::Unsupported {
+        what: format!("method `{method}` on `{}`", graph.name()),
+        why: format!(
+            "the target does not come from linear layers side by side, but from `{}`, a {} of {}",
+            node.name,
+            node.op.kind(),
+            sources.join(", "),
+        ),
+    }
 }
 
 impl Lowering<'_> {

@@ -58,12 +58,13 @@ pub(super) struct Walker<'a> {
 
 impl Walker<'_> {
     /// Takes the signals through all nodes after `end`, which is left alone; what came to those
-    /// that are `wanted`.
-    pub(super) fn descend(
+    /// that are `wanted`. `seen` is what a node sees of the forward pass, and whether its rule is
+    /// mirrored.
+    pub(super) fn descend<'f>(
         &self,
         b: &mut Builder,
         shared: &mut Shared,
-        forward: &Forward,
+        seen: impl Fn(NodeId) -> (&'f Forward, bool),
         signals: &mut Signals,
         end: NodeId,
         wanted: &[NodeId],
@@ -74,7 +75,8 @@ impl Walker<'_> {
             if wanted.contains(&id) {
                 came.push((id, r));
             }
-            for (input, signal) in self.through(b, shared, forward, id, r, false)? {
+            let (forward, mirrored) = seen(id);
+            for (input, signal) in self.through(b, shared, forward, id, r, mirrored)? {
                 signals.arrive(b, input, signal);
             }
         }
@@ -82,7 +84,7 @@ impl Walker<'_> {
     }
 
     /// What one node sends to its inputs. It is put on record where somebody watches.
-    pub(super) fn through(
+    fn through(
         &self,
         b: &mut Builder,
         shared: &mut Shared,

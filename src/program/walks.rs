@@ -2,7 +2,7 @@
 
 use super::finish::{Rows, Tap};
 use super::forward::Forward;
-use super::layers::contrast_layer;
+use super::layers::Contrast;
 use super::ledger::{Entry, Records};
 use super::lower::{LayerOutput, MapOutput, Plan};
 use super::operator::word;
@@ -199,14 +199,14 @@ impl<'a> Lowering<'a> {
             from.2 = rows;
         }
         for mode in mirrored {
-            let contrast = contrast_layer(self.plan, kind)?;
-            let input = graph.node(contrast).inputs[0];
-            let difference = self.mirror_difference(kind, mode, contrast)?;
+            let contrast = Contrast::find(self.plan, kind)?;
+            let input = contrast.below;
+            let difference = self.mirror_difference(kind, mode, &contrast)?;
             from = match from {
                 (_, None, _) => (input, Some(difference), targets),
                 (top, Some(seeded), rows) => {
                     let above = self.arrive(kind, top, (seeded, rows), input, wanted, &mut taps)?;
-                    self.b.at(&graph.node(contrast).name, "contrast");
+                    self.b.at(&graph.node(contrast.layers[0]).name, "contrast");
                     let joined = self.join([(above, rows), (difference, targets)]);
                     (input, Some(joined), rows + targets)
                 }
@@ -235,8 +235,9 @@ impl<'a> Lowering<'a> {
         let nodes = self.plan.network.graph().nodes().len();
         let mut signals = Signals::at(nodes, from, signal);
         let (mut b, mut shared) = (std::mem::take(&mut self.b), std::mem::take(&mut self.shared));
+        let seen = |_| (self.forward, false);
         let walker = self.walker(kind, rows);
-        let done = walker.descend(&mut b, &mut shared, self.forward, &mut signals, to, wanted);
+        let done = walker.descend(&mut b, &mut shared, seen, &mut signals, to, wanted);
         (self.b, self.shared) = (b, shared);
         for (node, slot) in done? {
             taps.push(Tap { node, rows: Rows { slot, rows } });
@@ -248,59 +249,54 @@ impl<'a> Lowering<'a> {
         Ok(signals.take(to).unwrap_or_else(|| constant(&mut self.b, len, &[0.0])))
     }
 
-    /// A contrast at the input of the target's layer: relevance less what the network with that
-    /// layer negated hands down.
+    /// A contrast below the layers of the target: relevance less what the network with those
+    /// layers negated hands down.
     fn mirror_difference(
         &mut self,
         kind: Walk,
         mode: seed::Mode,
-        contrast: NodeId,
+        contrast: &Contrast,
     ) -> Result<Slot> {
-        let graph = self.plan.network.graph();
+        let nodes = self.plan.network.graph().nodes().len();
         let targets = self.plan.targets.count();
-        let input = graph.node(contrast).inputs[0];
         let start = Start::MirrorDifference(mode);
         let seeded = self.readout.seed(&mut self.b, self.plan, &[mode]);
-        let own =
-            self.arrive(kind, self.plan.at, (seeded, targets), input, &[], &mut Vec::new())?;
+        let (at, below) = (self.plan.at, contrast.below);
+        let own = self.arrive(kind, at, (seeded, targets), below, &[], &mut Vec::new())?;
         self.records.sign(start, 1.0);
         let negated = self.forward_negated(contrast);
-        let mut signals = Signals::at(graph.nodes().len(), self.plan.at, seeded);
+        let mut signals = Signals::at(nodes, at, seeded);
         let (mut b, mut shared) = (std::mem::take(&mut self.b), std::mem::take(&mut self.shared));
+        let seen = |id: NodeId| match contrast.above.contains(&id) {
+            true => (&negated, false),
+            false => (self.forward, contrast.layers.contains(&id)),
+        };
         let walker = self.walker(kind, targets);
-        let sent = walker
-            .descend(&mut b, &mut shared, &negated, &mut signals, contrast, &[])
-            .and_then(|_| {
-                let r = signals.take(contrast).expect("everything goes through that layer");
-                walker.through(&mut b, &mut shared, self.forward, contrast, r, true)
-            });
+        let done = walker.descend(&mut b, &mut shared, seen, &mut signals, below, &[]);
         (self.b, self.shared) = (b, shared);
+        done?;
         self.records.take(&mut self.shared, targets);
         self.records.sign(start, -1.0);
-        let dual = self.negate(sent?[0].1);
+        let dual = signals.take(below).expect("everything goes through that node");
+        let dual = self.negate(dual);
         let len = self.b.len(own);
         let call = Call::Add(crate::kernels::add::Params { total: word(len) });
         Ok(self.b.emit(call, &[Operand::Value(own), Operand::Value(dual)], len))
     }
 
-    /// The forward pass with that layer negated, as far as the layers above it up to the target
-    /// see it.
-    fn forward_negated(&mut self, contrast: NodeId) -> Forward {
-        let graph = self.plan.network.graph();
-        let mut above = Vec::new();
-        let mut id = self.plan.at;
-        while id != contrast {
-            above.push(id);
-            id = graph.node(id).inputs[0];
-        }
+    /// The forward pass with those layers negated, as far as what lies above them up to the target
+    /// sees it.
+    fn forward_negated(&mut self, contrast: &Contrast) -> Forward {
+        let network = self.plan.network;
         let mut negated = self.forward.clone();
-        self.b.at(&graph.node(contrast).name, "forward mirrored");
         // Where nothing lies above, nobody reads it.
-        if !above.is_empty() {
-            negated.values[contrast.0] = Some(self.negate(self.forward.value(contrast)));
+        let read = if contrast.above.is_empty() { &[] } else { &contrast.layers[..] };
+        for id in read {
+            self.b.at(&network.graph().node(*id).name, "forward mirrored");
+            negated.values[id.0] = Some(self.negate(self.forward.value(*id)));
         }
-        for id in above.into_iter().rev() {
-            negated.run(&mut self.b, self.plan.network, id, self.plan.batch, self.plan.limits);
+        for id in &contrast.above {
+            negated.run(&mut self.b, network, *id, self.plan.batch, self.plan.limits);
         }
         negated
     }

@@ -1,9 +1,10 @@
 //! CLRP in one backward pass is the difference of two.
 
-use clrp::Method;
 use clrp::graph::{AvgPool2d, Conv2d, Graph, MaxPool2d, Network, NodeId, Op};
+use clrp::image::Preprocess;
 use clrp::rules::{Composite, PRESETS, preset};
 use clrp::tensor::Shape;
+use clrp::{Explainer, Method, Target, Tensor};
 
 use super::SEEDS;
 use super::nets::random_network;
@@ -161,4 +162,61 @@ fn clrp2_lets_the_negated_activations_win_above_its_layer() {
         g.adaptive_avg_pool2d("pool", x, 1)
     };
     hold_convolutional(tail, "pools");
+}
+
+/// Classes from two convolutions that lie side by side: one reads the features, the other what a
+/// third convolution made of them.
+fn branching(seed: u64) -> Network {
+    let mut g = Graph::new("branching", Shape::new(2, 9, 8));
+    let build = |g: &mut Graph| {
+        let x = g.conv2d("features", g.input(), Conv2d::new(7, 3))?;
+        let x = g.relu("relu", x)?;
+        let direct = g.conv2d("classes.direct", x, Conv2d::new(3, 1))?;
+        let direct = g.relu("direct relu", direct)?;
+        let reduced = g.conv2d("reduce", x, Conv2d::new(4, 1))?;
+        let reduced = g.relu("reduce relu", reduced)?;
+        let wide = g.conv2d("classes.wide", reduced, Conv2d::new(2, 3).padding(1))?;
+        let x = g.concat("concat", &[direct, wide])?;
+        let x = g.relu("classes relu", x)?;
+        let x = g.adaptive_avg_pool2d("pool", x, 1)?;
+        g.flatten("flatten", x)
+    };
+    build(&mut g).expect("shapes fit");
+    weights(g, seed)
+}
+
+#[test]
+fn clrp2_negates_all_layers_whose_outputs_are_concatenated() {
+    let mut held = 0;
+    for seed in SEEDS {
+        let network = branching(seed);
+        let x = Random::new(seed).floats(network.graph().input_shape().len());
+        for rules in presets() {
+            held += hold_clrp2(&network, "classes", &rules, &x, &format!("concat, seed {seed}"));
+        }
+    }
+    assert!(held >= 40, "only {held} classes had both scores");
+}
+
+#[test]
+fn clrp2_refuses_a_concatenation_of_a_layer_and_what_it_feeds() {
+    // As in DenseNet: `first` would have to be as it is, and negated.
+    let mut g = Graph::new("dense", Shape::new(3, 4, 4));
+    let build = |g: &mut Graph| {
+        let first = g.conv2d("first", g.input(), Conv2d::new(3, 3))?;
+        let relu = g.relu("relu", first)?;
+        let second = g.conv2d("second", relu, Conv2d::new(2, 1))?;
+        let x = g.concat("concat", &[relu, second])?;
+        g.adaptive_avg_pool2d("pool", x, 1)
+    };
+    build(&mut g).expect("shapes fit");
+    let explainer = Explainer::builder(weights(g, 1), Preprocess::imagenet()).build();
+    let picture = Tensor::new(Shape::new(3, 4, 4), vec![0.5; 48]).expect("it fits");
+    let explained =
+        explainer.expect("the rules suit").explain(&picture, Method::Clrp2, Target::class(0));
+    assert_eq!(
+        explained.expect_err("there is no such contrast").to_string(),
+        "method `clrp2` on `dense` is not supported: the target does not come from linear layers \
+         side by side, but from `concat`, a Concat of `first`, `second`"
+    );
 }
