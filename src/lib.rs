@@ -9,7 +9,7 @@
 //! The floors, from the bottom; a folder uses only those below it:
 //! [`error`], [`num`] | [`mod@file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
 //! [`image`] | [`similarity`] | [`models`], [`rules`], [`switches`] | [`methods`] | [`program`] | [`backend`] |
-//! [`explainer`]; beside it [`evaluation`], which needs none of them but [`image`].
+//! [`explainer`]; beside it [`evaluation`], which needs no more than [`image`] and [`scene`].
 //!
 //! Start with [`Explainer`].
 

@@ -90,7 +90,7 @@ impl Ablation {
 
     fn side(&self, centre: usize, length: usize) -> std::ops::Range<usize> {
         let before = self.size / 2;
-        centre.saturating_sub(before)..(centre + self.size - before).min(length)
+        centre.saturating_sub(before)..centre.saturating_add(self.size - before).min(length)
     }
 }
 
@@ -136,6 +136,12 @@ mod tests {
         let one = Ablation { size: 1, count: 3 };
         assert_eq!(one.centres(&map(2, &[f32::NAN, f32::NAN])), [(0, 0), (1, 0)]);
         assert_eq!(Ablation { size: 0, count: 3 }.centres(&map(1, &[1.0])), []);
+    }
+
+    #[test]
+    fn squares_may_be_larger_than_the_input() {
+        let all = Ablation { size: usize::MAX, count: 2 };
+        assert_eq!(all.centres(&map(2, &[1.0, 2.0])), [(1, 0)]);
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn finite(value: &f32) -> f32 {
     if value.is_finite() { value.max(0.0) } else { 0.0 }
 }
 
-/// The place of the largest value, the first of equal ones; 0 where none is a number.
+/// The place of the largest value, the first of equal ones; no value is NaN.
 pub(super) fn first_maximum(values: &[f32]) -> usize {
     let mut at = 0;
     for (i, value) in values.iter().enumerate() {

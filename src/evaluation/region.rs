@@ -88,12 +88,12 @@ impl Region {
 
     /// Whether a pixel of it lies within `distance` pixels of column `x` and row `y`.
     pub fn is_near(&self, x: usize, y: usize, distance: usize) -> bool {
-        let rows = y.saturating_sub(distance)..(y + distance + 1).min(self.height());
-        rows.into_iter().any(|row| {
-            let up = row.abs_diff(y);
-            let across = (distance * distance - up * up).isqrt();
-            let columns = x.saturating_sub(across)..(x + across + 1).min(self.width);
-            columns.into_iter().any(|column| self.contains(column, row))
+        // Wide enough for every square.
+        let square = |length: usize| (length as u128).pow(2);
+        self.inside.iter().enumerate().filter(|(_, inside)| **inside).any(|(i, _)| {
+            let (column, row) = (i % self.width, i / self.width);
+            let apart = square(column.abs_diff(x)).saturating_add(square(row.abs_diff(y)));
+            apart <= square(distance)
         })
     }
 
@@ -184,6 +184,7 @@ mod tests {
         assert!(region.is_near(3, 4, 5) && region.is_near(0, 5, 5));
         assert!(!region.is_near(4, 4, 5) && !region.is_near(0, 6, 5));
         assert!(region.is_near(0, 0, 0) && !region.is_near(1, 0, 0));
+        assert!(region.is_near(usize::MAX, 0, usize::MAX) && !region.is_near(usize::MAX, 0, 9));
     }
 
     #[test]
