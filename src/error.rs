@@ -182,7 +182,7 @@ pub enum Error {
     },
 
     /// A rule that does not apply to a layer.
-    #[error("rule `{rule}` does not apply to layer `{layer}`, a {op}")]
+    #[error("rule `{rule}` does not apply to layer `{layer}` ({op})")]
     RuleMismatch {
         /// The rule.
         rule: String,
@@ -279,9 +279,11 @@ impl Error {
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let wanted = name.to_lowercase();
+        let wanted = name.trim().to_lowercase();
         let known: Vec<&str> = known.into_iter().collect();
-        let mut scored: Vec<(f64, &str)> = known
+        // Nothing is near, or in, every name.
+        let candidates = if wanted.is_empty() { &[] } else { &known[..] };
+        let mut scored: Vec<(f64, &str)> = candidates
             .iter()
             .map(|&candidate| {
                 let lower = candidate.to_lowercase();

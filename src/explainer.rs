@@ -70,6 +70,10 @@ pub struct Explanation {
     /// For relevance methods, what was lost on the way: what the walk started with (`|score|`
     /// for LRP, nothing for a contrast) less the sum of the map before clamping.
     pub leak: Option<f64>,
+    /// For contrasts that start below the target's layer (CLRP2, contrastive excitation backprop),
+    /// the relevance that was subtracted there: 0 if the negated layer hands down nothing, so that
+    /// the map is that of the method without contrast.
+    pub dual: Option<f64>,
     /// The explanation's share of the run's time, in seconds.
     pub seconds: f64,
     /// The maps at the layers that were asked for.
@@ -79,7 +83,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// A map by itself: no leak, ledger or layers, no time.
+    /// A map by itself: no leak, dual, ledger or layers, no time.
     fn of_map(
         (method, goal, layer): (Method, &Goal, Option<String>),
         score: f64,
@@ -94,6 +98,7 @@ impl Explanation {
             map,
             sum,
             leak: None,
+            dual: None,
             seconds: 0.0,
             layers: Vec::new(),
             ledger: None,

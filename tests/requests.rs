@@ -181,6 +181,19 @@ fn the_asynchronous_form_gives_the_same() {
         Target::top(1),
     ));
     assert!(matches!(error, Err(Error::InputShape { .. })));
+    let told = Arc::new(Mutex::new(0.0));
+    let request = Request::new(Method::Clrp1, Target::top(2)).progress({
+        let told = told.clone();
+        move |done| *told.lock().expect("no panic") = done
+    });
+    let pictures = vec![picture(1), picture(2)];
+    let all = pollster::block_on(explainer.explain_all_async(pictures, request)).expect("it runs");
+    assert_eq!((all.len(), &all[0].explanations[1].map), (2, &expected.explanations[1].map));
+    assert_eq!(*told.lock().expect("no panic"), 1.0);
+    let cancel = Cancel::new();
+    let request = Request::new(Method::Rise, Target::top(1)).cancel(&cancel);
+    drop(explainer.explain_all_async(vec![picture(1)], request));
+    assert!(cancel.is_cancelled());
     // Nobody waits for it.
     drop(explainer.explain_async(picture(1), Method::Rise, Target::top(1)));
 }

@@ -29,9 +29,22 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Said(error.to_string())
+        let mut list = None;
+        if let Error::UnknownName { kind, suggestions, expected, .. } = &error
+            && suggestions.is_empty()
+            && expected.is_empty()
+        {
+            list = LISTS.iter().find(|(of, _)| of == kind);
+        }
+        match list {
+            Some((_, command)) => Self::Said(format!("{error}; `{command}` lists them")),
+            None => Self::Said(error.to_string()),
+        }
     }
 }
+
+/// The commands that list names of a kind.
+const LISTS: [(&str, &str); 2] = [("layer", "clrp inspect"), ("model", "clrp models")];
 
 /// The errors of foreign files and downloads, which are one line each.
 macro_rules! said {
@@ -58,5 +71,22 @@ impl fmt::Display for Failure {
             Failure::Closed => f.write_str("standard output is closed"),
             Failure::Helped => f.write_str("nothing was asked for"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_name_is_near_a_command_lists_them() {
+        let names: Vec<String> = (0..99).map(|i| format!("layer{i}")).collect();
+        let message = |kind, name| {
+            Failure::from(Error::unknown(kind, name, names.iter().map(String::as_str))).to_string()
+        };
+        assert_eq!(message("layer", "qqq"), "unknown layer `qqq`; `clrp inspect` lists them");
+        assert_eq!(message("layer", ""), "unknown layer ``; `clrp inspect` lists them");
+        assert_eq!(message("class", "qqq"), "unknown class `qqq`");
+        assert!(message("layer", "layer100").contains("nearest: `layer10`"));
     }
 }

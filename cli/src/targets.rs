@@ -16,8 +16,9 @@ pub(crate) fn parse(
     seed: u64,
 ) -> Result<Target> {
     let classes = Classes { labels, model };
-    let against = against.map(|text| classes.list(text)).transpose()?;
+    let against = against.map(|text| classes.list("--against", text)).transpose()?;
     let parts = parts(text);
+    none_is_empty("--target", text, parts.iter().map(String::as_str))?;
     if let [part] = &parts[..] {
         // A class may have any name, that of a choice too.
         if labels.find(part, model).is_err()
@@ -36,7 +37,7 @@ pub(crate) fn parse(
     for (i, part) in parts.iter().enumerate() {
         let (of, goal) = match classes.goal(part)? {
             Some(goal) => (None, goal),
-            None => neuron(part, &parts)?,
+            None => neuron(part)?,
         };
         if i > 0 && of != layer {
             return Err(Failure::Said(format!(
@@ -65,12 +66,25 @@ pub(crate) fn parse(
     })
 }
 
+/// Names that are given with commas between: none may be missing.
+pub(crate) fn none_is_empty<'a>(
+    option: &str,
+    text: &str,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    match names.any(|name| name.trim().is_empty()) {
+        true if text.trim().is_empty() => Err(Failure::Said(format!("{option} is empty"))),
+        true => Err(Failure::Said(format!("{option} {text}: a name is missing beside a comma"))),
+        false => Ok(()),
+    }
+}
+
 /// The parts between commas; those of a neuron's place stay together.
 fn parts(text: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for part in text.split(',') {
         match parts.last_mut() {
-            Some(last) if is_half_a_place(last) => {
+            Some(last) if is_half_a_place(last) && !part.contains(':') => {
                 last.push(',');
                 last.push_str(part);
             }
@@ -80,12 +94,10 @@ fn parts(text: &str) -> Vec<String> {
     parts
 }
 
-/// Whether a part ends in `:17@3`.
+/// Whether a part ends like `:17@3`: a column must follow, whatever the row is.
 fn is_half_a_place(part: &str) -> bool {
     let place = part.rsplit_once(':').and_then(|(_, unit)| unit.split_once('@'));
-    place.is_some_and(|(channel, row)| {
-        [channel, row].iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-    })
+    place.is_some_and(|(_, row)| !row.contains(','))
 }
 
 /// The best, or some of them at random.
@@ -132,7 +144,8 @@ struct Classes<'a> {
 }
 
 impl Classes<'_> {
-    fn list(&self, text: &str) -> Result<Vec<usize>> {
+    fn list(&self, option: &str, text: &str) -> Result<Vec<usize>> {
+        none_is_empty(option, text, text.split(','))?;
         text.split(',').map(|name| self.class(name)).collect()
     }
 
@@ -150,11 +163,7 @@ impl Classes<'_> {
             Ok(class) => Ok(Some(Goal::Class(class))),
             Err(_) if part.contains('*') => self.mixture(part).map(Some),
             Err(_) if part.contains(':') => Ok(None),
-            Err(_) if top(part).is_some() || part.contains("-of-top") => {
-                let expected = format!("`{part}` alone, or classes");
-                let found = "one of several".to_owned();
-                Err(Error::Setting { what: "target", found, expected }.into())
-            }
+            Err(_) if top(part).is_some() || part.contains("-of-top") => Err(not_alone(part)),
             Err(error) => Err(error),
         }
     }
@@ -176,17 +185,20 @@ impl Classes<'_> {
     }
 }
 
+/// A choice of the best among other targets.
+fn not_alone(part: &str) -> Failure {
+    Failure::Said(format!("target `{part}` is a choice of its own and cannot stand among others"))
+}
+
 /// A channel or a neuron of a layer.
-fn neuron(part: &str, all: &[String]) -> Result<(Option<String>, Goal)> {
+fn neuron(part: &str) -> Result<(Option<String>, Goal)> {
     let wrong = |expected: &str| {
         let (found, expected) = (format!("`{part}`"), expected.to_owned());
         Err(Error::Setting { what: "target", found, expected }.into())
     };
     let Some((layer, unit)) = part.rsplit_once(':') else { return wrong("a class") };
     if top(unit).is_some() {
-        let found = format!("one of {}", all.len());
-        let expected = format!("`{part}` alone, or neurons");
-        return Err(Error::Setting { what: "target", found, expected }.into());
+        return Err(not_alone(part));
     }
     let (channel, place) = match unit.split_once('@') {
         Some((channel, place)) => (channel, Some(place)),
@@ -250,11 +262,16 @@ mod tests {
         assert_eq!(message("top1001"), "target is top1001, expected top1 to top1000");
         assert_eq!(
             message("top3,5"),
-            "target is one of several, expected `top3` alone, or classes"
+            "target `top3` is a choice of its own and cannot stand among others"
         );
         assert!(message("zebr,5").starts_with("unknown class `zebr`; nearest: `zebra`"));
         assert_eq!(message("5,1000"), "target 1000 is out of range, `alexnet` has 1000 classes");
-        assert!(message("5,,6").starts_with("unknown class ``"));
+        assert_eq!(message("5,,6"), "--target 5,,6: a name is missing beside a comma");
+        assert_eq!(message("340,"), "--target 340,: a name is missing beside a comma");
+        assert_eq!(message(" "), "--target is empty");
+        assert!(message("fc:top3,fc:2").starts_with("target `fc:top3` is a choice"));
+        assert!(message("features.28:1@-2,5").contains("`features.28:1@-2,5`"));
+        assert!(message("features.28:1@2,features.28:3").contains("`features.28:1@2`"));
         assert!(message("11-of-top10").contains("expected as `10-of-top100`"));
         assert!(message("features.28:x").contains("a layer, a channel and perhaps"));
         assert!(message("features.28:1@2").contains("a layer, a channel and perhaps"));

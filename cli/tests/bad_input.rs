@@ -27,7 +27,10 @@ fn unknown_names_get_the_nearest() {
         ("--model digits --target -1", "target is -1, expected a class from 0 to 9"),
         ("--model digits --target top0", "target is top0, expected top1 to top10"),
         ("--model digits --target top11", "target is top11, expected top1 to top10"),
-        ("--model digits --target top2,3", "target is one of several, expected `top2` alone"),
+        (
+            "--model digits --target top2,3",
+            "target `top2` is a choice of its own and cannot stand among others",
+        ),
         ("--offline", "the weights of `squeezenet1_1` are missing and must not be fetched"),
         ("--model vgg16 --offline", "the weights of `vgg16` are missing and must not be fetched"),
         ("--weights net.safetensors", "cannot read `net.safetensors`: No such file"),
@@ -161,6 +164,9 @@ fn bad_weights_are_named() {
     foreign.append(&mut header);
     foreign.extend([0; 4]);
     place.write("foreign.safetensors", &foreign);
+    let misfit = b"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}";
+    let length = (misfit.len() as u64).to_le_bytes();
+    place.write("misfit.safetensors", &[&length[..], misfit, &[0; 4]].concat());
     place.write("cut.safetensors", &foreign[..foreign.len() - 2]);
     place.write("empty.safetensors", b"");
     place.write("text.safetensors", b"this is no weight file, is it?");
@@ -171,6 +177,7 @@ fn bad_weights_are_named() {
             "`cut.safetensors` is not a usable safetensors file: the file is truncated: \
                  expected 66 bytes, found 64",
         ),
+        ("misfit", "tensor `a` does not take as many bytes as its shape and type need"),
         ("empty", "`empty.safetensors` is not a usable safetensors file"),
         ("text", "`text.safetensors` is not a usable safetensors file"),
         ("missing", "cannot read `missing.safetensors`"),

@@ -7,27 +7,26 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::{Cancel, Explained, Explainer, Methods, Request, Target};
+use super::{Cancel, Explained, Explainer, Methods, Request, Target, ToInput};
 use crate::error::Result;
-use crate::tensor::Tensor;
 
-/// An explanation in the making, for any executor. Dropping it ends the work.
+/// Explanations in the making, for any executor. Dropping it ends the work.
 #[derive(Debug)]
-pub struct Pending {
-    shared: Arc<Mutex<Shared>>,
+pub struct Pending<T = Explained> {
+    shared: Arc<Mutex<Shared<T>>>,
     cancel: Cancel,
 }
 
-#[derive(Default, Debug)]
-struct Shared {
-    done: Option<std::result::Result<Result<Explained>, Panic>>,
+#[derive(Debug)]
+struct Shared<T> {
+    done: Option<std::result::Result<Result<T>, Panic>>,
     waker: Option<Waker>,
 }
 
 /// What a panic left.
 type Panic = Box<dyn Any + Send>;
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock<T>(shared: &Mutex<Shared<T>>) -> MutexGuard<'_, Shared<T>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -38,15 +37,18 @@ impl Explainer {
     /// ```
     /// use std::sync::Arc;
     ///
+    /// use clrp::image::Picture;
     /// use clrp::models::Model;
-    /// use clrp::{Explainer, Method, Target, Tensor};
+    /// use clrp::scene::{Scene, Split};
+    /// use clrp::{Explainer, Method, Target};
     ///
     /// # async fn example() -> clrp::Result<()> {
     /// let model = Model::find("digits")?;
     /// let weights = model.bundled().expect("the digits network is bundled")?;
     /// let network = model.network(model.input_shape(), weights)?;
     /// let explainer = Arc::new(Explainer::builder(network, model.preprocess()).build()?);
-    /// let picture = Tensor::zeros(model.input_shape());
+    /// let scene = Scene::render(Split::Test, 2, 1, 0);
+    /// let picture = Picture::new(scene.side, scene.side, scene.pixels)?;
     /// let explained = explainer.explain_async(picture, Method::Clrp1, Target::top(1)).await?;
     /// # let _ = explained;
     /// # Ok(())
@@ -54,21 +56,40 @@ impl Explainer {
     /// ```
     pub fn explain_async(
         self: &Arc<Self>,
-        input: Tensor,
+        image: impl ToInput + Send + 'static,
         methods: impl Into<Methods>,
         target: impl Into<Target>,
     ) -> Pending {
-        let (methods, target) = (methods.into(), target.into());
-        let (shared, cancel) = (Arc::<Mutex<Shared>>::default(), Cancel::new());
+        let request = Request::new(methods, target);
+        self.spawn(request, move |explainer, request| {
+            let explained = explainer.explain_all(std::slice::from_ref(&image), request)?;
+            Ok(explained.into_iter().next().expect("there is one for each picture"))
+        })
+    }
+
+    /// [`explain_all`](Self::explain_all) on a thread of that pool. The request's progress is told
+    /// there; its [`Cancel`], if it has one, is cancelled when the result is dropped.
+    pub fn explain_all_async(
+        self: &Arc<Self>,
+        images: Vec<impl ToInput + Send + 'static>,
+        request: Request<'static>,
+    ) -> Pending<Vec<Explained>> {
+        self.spawn(request, move |explainer, request| explainer.explain_all(&images, request))
+    }
+
+    fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        request: Request<'static>,
+        work: impl FnOnce(&Self, &Request<'_>) -> Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        let cancel = request.cancel.clone().unwrap_or_default();
+        let request = request.cancel(&cancel);
+        let shared = Arc::new(Mutex::new(Shared { done: None, waker: None }));
         let pending = Pending { shared: shared.clone(), cancel: cancel.clone() };
         let explainer = self.clone();
         rayon::spawn(move || {
             // A panic is the caller's, not the pool's.
-            let done = catch_unwind(AssertUnwindSafe(|| {
-                let request = Request::new(methods, target).cancel(&cancel);
-                let explained = explainer.explain_all(&[input], &request)?;
-                Ok(explained.into_iter().next().expect("there is one for each picture"))
-            }));
+            let done = catch_unwind(AssertUnwindSafe(|| work(&explainer, &request)));
             // Whoever is woken may be the last to hold the explainer, and may poll at once.
             drop(explainer);
             let waker = {
@@ -84,8 +105,8 @@ impl Explainer {
     }
 }
 
-impl Future for Pending {
-    type Output = Result<Explained>;
+impl<T> Future for Pending<T> {
+    type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut shared = lock(&self.shared);
@@ -100,7 +121,7 @@ impl Future for Pending {
     }
 }
 
-impl Drop for Pending {
+impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         self.cancel.cancel();
     }

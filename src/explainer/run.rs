@@ -231,6 +231,7 @@ impl Explainer {
                     let start =
                         recipe.and_then(|recipe| recipe.start.total(score, groups[image].sums(j)));
                     let (map, sum, leak) = maps.take(image, j, count, picture.shape(), start)?;
+                    let dual = maps.dual.as_ref().map(|sums| sums[image * count + j]);
                     explanations.push(Explanation {
                         method: *method,
                         goal: groups[image].goals[j].clone(),
@@ -239,6 +240,7 @@ impl Explainer {
                         map,
                         sum,
                         leak,
+                        dual,
                         seconds: share,
                         layers: self.layer_maps(*method, image * count + j, results)?,
                         ledger: (job.ledger && recipe.is_some())
@@ -332,12 +334,14 @@ struct Maps {
     place: MapOutput,
     maps: Vec<f64>,
     sums: Option<Vec<f64>>,
+    dual: Option<Vec<f64>>,
 }
 
 impl Maps {
     fn of(place: MapOutput, outputs: &[Output]) -> Self {
         let sums = place.sums.map(|sums| outputs[sums.sums].to_f64());
-        Self { place, maps: outputs[place.maps].to_f64(), sums }
+        let dual = place.dual.map(|dual| outputs[dual].to_f64());
+        Self { place, maps: outputs[place.maps].to_f64(), sums, dual }
     }
 
     /// The map of a picture's target, its sum, and what leaked.

@@ -1,5 +1,5 @@
-//! Signs that a map says little of the picture: it is zero, holds no numbers, is nothing but
-//! rounding, or lies on the border.
+//! Signs that a map says little of the picture, or not what its method is for: it is zero, holds no
+//! numbers, is nothing but rounding, is no contrast, or lies on the border.
 
 use std::fmt;
 
@@ -80,6 +80,9 @@ pub enum Warning {
     },
     /// A contrast whose magnitude is this share of the score: a difference of equal maps.
     Rounding(f64),
+    /// A contrast of which nothing was subtracted, as the negated layer hands down nothing: the
+    /// map is that of the method without contrast.
+    NoContrast,
     /// Far more of it lies on the border than the border's area is worth. Max pools can be the
     /// reason: [`Explainer::switches`](super::Explainer::switches) tells.
     OnBorder(Border),
@@ -133,6 +136,7 @@ impl Warning {
             Warning::Zero(_) => "zero",
             Warning::NotFinite { .. } => "not-finite",
             Warning::Rounding(_) => "rounding",
+            Warning::NoContrast => "no-contrast",
             Warning::OnBorder(_) => "on-border",
         }
     }
@@ -154,6 +158,10 @@ impl fmt::Display for Warning {
                 write!(f, "has a magnitude of {share:.0e} of the score, as the target and what ")?;
                 f.write_str("it is set against hand down the same: in 32 bit that is rounding")
             }
+            Warning::NoContrast => f.write_str(
+                "has nothing subtracted, as the target's layer negated hands down no relevance: \
+                 it is the map without contrast",
+            ),
             Warning::OnBorder(Border { ring, share, area }) => {
                 let (share, area) = (share * 100.0, area * 100.0);
                 write!(f, "has {share:.0} % of its magnitude within {ring} px of the border, ")?;
@@ -207,8 +215,9 @@ impl Explanation {
         if self.sets_relevance_against() && share < NO_DIGITS {
             return Ok(vec![Warning::Rounding(share)]);
         }
+        let contrast = (self.dual == Some(0.0)).then_some(Warning::NoContrast);
         let border = Border::of(&self.plane()?).filter(Border::is_piled_up);
-        Ok(border.map(Warning::OnBorder).into_iter().collect())
+        Ok(contrast.into_iter().chain(border.map(Warning::OnBorder)).collect())
     }
 
     /// Whether it is a difference of two maps that start with the score.
@@ -259,6 +268,7 @@ mod tests {
             map,
             sum: 0.0,
             leak: None,
+            dual: None,
             seconds: 0.0,
             layers: Vec::new(),
             ledger: None,
@@ -349,6 +359,17 @@ mod tests {
         ] {
             assert_eq!(why(method, score, leak), [Warning::Zero(expected)], "{method} {score}");
         }
+    }
+
+    #[test]
+    fn a_contrast_with_nothing_against_it_is_told() {
+        let of = |dual| {
+            let map = explanation(|_, _, _| 1.0);
+            Explanation { method: Method::Clrp2, dual, ..map }.warnings().expect("ok")
+        };
+        assert_eq!(of(Some(0.0)), [Warning::NoContrast]);
+        assert_eq!(of(Some(1e-3)), []);
+        assert_eq!(of(None), []);
     }
 
     #[test]

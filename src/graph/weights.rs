@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use safetensors::tensor::{Metadata, TensorView};
+use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
 use super::{Graph, Node, Op};
@@ -84,8 +84,30 @@ fn describe(bytes: &[u8], error: &SafeTensorError) -> String {
         let what = if found < expected { "truncated" } else { "too long" };
         return format!("the file is {what}: expected {expected} bytes, found {found}");
     }
+    if matches!(error, SafeTensorError::TensorInvalidInfo)
+        && let Some(name) = header.and_then(first_misfit)
+    {
+        let name: String = name.chars().take(200).flat_map(char::escape_debug).collect();
+        return format!("tensor `{name}` does not take as many bytes as its shape and type need");
+    }
     // It may speak of a name, which is the file's: of any length, and with any characters.
     error.to_string().chars().take(200).flat_map(char::escape_debug).collect()
+}
+
+/// The name of a tensor whose place is not as large as its shape and type need.
+fn first_misfit(header: &[u8]) -> Option<String> {
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let fits = |info: &TensorInfo| {
+        let numbers = info.shape.iter().try_fold(1_usize, |n, size| n.checked_mul(*size));
+        let bits = numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize()));
+        let (start, end) = info.data_offsets;
+        let place = end.checked_sub(start).and_then(|bytes| bytes.checked_mul(8));
+        bits.is_some() && bits == place
+    };
+    let misfits = |info: serde_json::Value| {
+        serde_json::from_value(info).is_ok_and(|info: TensorInfo| !fits(&info))
+    };
+    header.into_iter().find_map(|(name, info)| misfits(info).then_some(name))
 }
 
 /// Weights by their state-dict keys, not yet tied to a network.

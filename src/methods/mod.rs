@@ -257,6 +257,11 @@ impl Method {
         self.recipe().is_some_and(|recipe| matches!(recipe.walk, Walk::Gradient(_)))
     }
 
+    /// Whether the method has maps at layers: its signal walks through them once.
+    pub fn has_layer_maps(self) -> bool {
+        self.recipe().is_some_and(|recipe| matches!(recipe.finish, Finish::Map(_)))
+    }
+
     /// Whether the method can set the target against chosen classes.
     pub const fn takes_against(self) -> bool {
         matches!(

@@ -51,7 +51,7 @@ impl Lowering<'_> {
                 let layer = cam_layer.expect("the walk was made for Grad-CAM");
                 let cams = self.cams(layer, self.first(starts, recipe.start), arrived);
                 self.cams = Some(cams);
-                return Ok(self.output(method, cams, 1, None));
+                return Ok(self.output(method, cams, 1));
             }
         };
         self.b.at("input", "attribution");
@@ -63,20 +63,17 @@ impl Lowering<'_> {
         let first = self.first(starts, recipe.start);
         if recipe.finish == Finish::GuidedCam {
             let product = self.times_cams(map);
-            return Ok(self.output(method, product, shape.channels, None));
+            return Ok(self.output(method, product, shape.channels));
         }
         let sums = SumsOutput { sums: self.b.output(sums), rows: from.rows, first };
-        Ok(self.output(method, map, shape.channels, Some(sums)))
+        let dual = arrived.duals.iter().find(|(start, _)| *start == recipe.start);
+        let dual = dual.map(|(_, sums)| self.b.output(*sums));
+        let output = self.output(method, map, shape.channels);
+        Ok(MapOutput { sums: Some(sums), dual, ..output })
     }
 
     /// Maps at the picture as an output, and their planes if they are wanted.
-    fn output(
-        &mut self,
-        method: Method,
-        map: Slot,
-        channels: usize,
-        sums: Option<SumsOutput>,
-    ) -> MapOutput {
+    fn output(&mut self, method: Method, map: Slot, channels: usize) -> MapOutput {
         let maps = self.b.output(map);
         let heatmaps = self.plan.extras.heatmaps.then(|| {
             let picture = self.plan.network.graph().input_shape();
@@ -99,7 +96,7 @@ impl Lowering<'_> {
             let planes = self.b.emit(call, &[Operand::Value(map)], len);
             HeatmapOutput { planes: self.b.output(planes), stride: stride as usize }
         });
-        MapOutput { method, maps, channels, sums, heatmaps }
+        MapOutput { method, maps, channels, sums: None, dual: None, heatmaps }
     }
 
     /// The maps of a method at the wanted layers that its signal reached.
@@ -155,7 +152,8 @@ impl Lowering<'_> {
         (self.b.emit(call, &reads, len), sums)
     }
 
-    fn sums(&mut self, from: Rows) -> Slot {
+    /// The sum of each row.
+    pub(super) fn sums(&mut self, from: Rows) -> Slot {
         let rows = self.plan.batch * from.rows;
         let count = word(self.b.len(from.slot) / rows);
         let call = Call::SumRows(sum_rows::Params { rows: word(rows), count });

@@ -77,7 +77,7 @@ fn no_contrast(graph: &Graph, kind: Walk, at: NodeId) -> Error {
     Error::Unsupported {
         what: format!("method `{method}` on `{}`", graph.name()),
         why: format!(
-            "the target does not come from linear layers side by side, but from `{}`, a {}{}{}",
+            "the target does not come from linear layers side by side, but from `{}` ({}{}{})",
             node.name,
             node.op.kind(),
             if sources.is_empty() { "" } else { " of " },

@@ -157,6 +157,9 @@ pub struct MapOutput {
     pub channels: usize,
     /// The sums of rows before clamping, where rows are what maps are made of.
     pub sums: Option<SumsOutput>,
+    /// Output: the sums of what a contrast subtracts at the input of the target's layer,
+    /// `batch * targets`.
+    pub dual: Option<usize>,
     /// The maps' planes, if they are wanted.
     pub heatmaps: Option<HeatmapOutput>,
 }

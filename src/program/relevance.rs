@@ -335,7 +335,7 @@ impl Layer<'_> {
             | Op::Flatten => Err(Error::RuleMismatch {
                 rule: self.rule.to_string(),
                 layer: graph.node(self.id).name.clone(),
-                op: "layer whose input has no known bounds",
+                op: "its input has no known bounds",
             }),
         }
     }

@@ -44,6 +44,8 @@ pub(super) struct Arrived {
     pub(super) input: Rows,
     /// At other layers that were asked for.
     pub(super) taps: Vec<Tap>,
+    /// The sums of what was subtracted of the rows that contrasts start deeper.
+    pub(super) duals: Vec<(Start, Slot)>,
 }
 
 impl<'a> Lowering<'a> {
@@ -198,10 +200,12 @@ impl<'a> Lowering<'a> {
             from.1 = Some(self.readout.seed(&mut self.b, self.plan, &seeds));
             from.2 = rows;
         }
+        let mut duals = Vec::new();
         for mode in mirrored {
             let contrast = Contrast::find(self.plan, kind)?;
             let input = contrast.below;
-            let difference = self.mirror_difference(kind, mode, &contrast)?;
+            let (difference, sums) = self.mirror_difference(kind, mode, &contrast)?;
+            duals.push((Start::MirrorDifference(mode), sums));
             from = match from {
                 (_, None, _) => (input, Some(difference), targets),
                 (top, Some(seeded), rows) => {
@@ -219,7 +223,7 @@ impl<'a> Lowering<'a> {
         if wanted.contains(&graph.input()) {
             taps.push(Tap { node: graph.input(), rows: input });
         }
-        Ok(Arrived { input, taps })
+        Ok(Arrived { input, taps, duals })
     }
 
     /// Takes a signal at node `from` down to node `to`, through which everything goes.
@@ -250,13 +254,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// A contrast below the layers of the target: relevance less what the network with those
-    /// layers negated hands down.
+    /// layers negated hands down, and the sums of the latter's rows.
     fn mirror_difference(
         &mut self,
         kind: Walk,
         mode: seed::Mode,
         contrast: &Contrast,
-    ) -> Result<Slot> {
+    ) -> Result<(Slot, Slot)> {
         let nodes = self.plan.network.graph().nodes().len();
         let targets = self.plan.targets.count();
         let start = Start::MirrorDifference(mode);
@@ -278,10 +282,11 @@ impl<'a> Lowering<'a> {
         self.records.take(&mut self.shared, targets);
         self.records.sign(start, -1.0);
         let dual = signals.take(below).expect("everything goes through that node");
+        let sums = self.sums(Rows { slot: dual, rows: targets });
         let dual = self.negate(dual);
         let len = self.b.len(own);
         let call = Call::Add(crate::kernels::add::Params { total: word(len) });
-        Ok(self.b.emit(call, &[Operand::Value(own), Operand::Value(dual)], len))
+        Ok((self.b.emit(call, &[Operand::Value(own), Operand::Value(dual)], len), sums))
     }
 
     /// The forward pass with those layers negated, as far as what lies above them up to the target

@@ -4,7 +4,7 @@ use clrp::graph::{AvgPool2d, Conv2d, Graph, MaxPool2d, Network, NodeId, Op};
 use clrp::image::Preprocess;
 use clrp::rules::{Composite, PRESETS, preset};
 use clrp::tensor::Shape;
-use clrp::{Explainer, Method, Target, Tensor};
+use clrp::{Explainer, Method, Target, Tensor, Warning};
 
 use super::SEEDS;
 use super::nets::random_network;
@@ -217,6 +217,31 @@ fn clrp2_refuses_a_concatenation_of_a_layer_and_what_it_feeds() {
     assert_eq!(
         explained.expect_err("there is no such contrast").to_string(),
         "method `clrp2` on `dense` is not supported: the target does not come from linear layers \
-         side by side, but from `concat`, a Concat of `first`, `second`"
+         side by side, but from `concat` (Concat of `first`, `second`)"
     );
+}
+
+#[test]
+fn a_dual_that_dies_whole_is_told() {
+    // Scores of 0 and more whose negation no ReLU passes: nothing is left to subtract.
+    let mut g = Graph::new("positive", Shape::new(3, 4, 4));
+    let build = |g: &mut Graph| {
+        let x = g.conv2d("classes", g.input(), Conv2d::new(4, 3))?;
+        let x = g.relu("relu", x)?;
+        let x = g.adaptive_avg_pool2d("pool", x, 1)?;
+        g.flatten("flatten", x)
+    };
+    build(&mut g).expect("shapes fit");
+    let network = filled(g, |_, _, i| 0.1 + i as f32 / 100.0);
+    let explainer = Explainer::builder(network, Preprocess::imagenet())
+        .composite(preset("epsilon_plus").expect("a preset"))
+        .build()
+        .expect("the rules suit");
+    let picture = Tensor::new(Shape::new(3, 4, 4), vec![0.5; 48]).expect("it fits");
+    let explained =
+        explainer.explain(&picture, [Method::Lrp, Method::Clrp2], Target::class(1)).expect("runs");
+    let [lrp, clrp2] = &explained.explanations[..] else { panic!("two methods") };
+    assert_eq!((clrp2.dual, &clrp2.map), (Some(0.0), &lrp.map));
+    assert_eq!(clrp2.warnings().expect("it has pixels"), [Warning::NoContrast]);
+    assert_eq!((lrp.dual, lrp.warnings().expect("it has pixels")), (None, vec![]));
 }

@@ -40,7 +40,8 @@ Files, which appear together at the end of the run:
   {stem}_{method}_{class}_overlay.png  half map, half picture (--overlay)
   {stem}_{method}_{class}.npy          float32 (3,H,W): one number for each input value, CLRP after
                                        its clamp, before channels are joined (--npy)
-  {stem}_{method}_{class}_{layer}.png  the map at a layer, and as .npy (--layers)
+  {stem}_{method}_{class}_{layer}.png  the map at a layer, and as .npy (--layers); Grad-CAM, random
+                                       and methods of many samples have none
   {stem}_sheet.png                     a row for each target, a column for each method (--sheet)
   For {class} other targets stand as layer-channel-row-column or as their classes and weights;
   long ones are cut and end in a number that tells them apart.
@@ -60,6 +61,7 @@ Ledger (--ledger), for relevance: what each layer got, what it sent to its input
   the stabilizer; the rest is rounding. start = arrived + all that was lost.
 
 Maps:
+  Relevance starts with the score's magnitude, so that evidence for a negative score is positive, too.
   Relevance is summed over channels; of slopes (gradient, guided-backprop, deconvnet) the largest
   absolute value counts. Colours are `hot` (0 to the largest value) where no pixel is negative by
   more than a thousandth of the largest, else `bwr` (symmetric about 0).
@@ -78,8 +80,8 @@ JSON (--json), one object:
                 seconds (share of the run), files {map, overlay, npy}, layers (--layers: layer,
                 shape, sum, files), ledger (--ledger: start, arrived, bias, padding, dead,
                 stabilizer, unexplained, and the same for each layer in rows), warnings (kind:
-                zero, not-finite, rounding or on-border; message; on-border: ring in pixels, and its share
-                of the map's magnitude and of its area)
+                zero, not-finite, rounding, no-contrast or on-border; message; on-border: ring in
+                pixels, and its share of the map's magnitude and of its area)
   compare       --compare: method, targets [a, b], cosine, spearman, ssim of their maps
   sheet         its path
   model, weights (null: bundled), device, composite";
@@ -198,6 +200,16 @@ impl Explain {
         let accounts = |method: &Method| method.recipe().is_some_and(|r| r.walk.is_relevance());
         if self.ledger && !methods.iter().any(accounts) {
             let message = "--ledger needs a method of relevance, as lrp or clrp1";
+            return Err(Failure::Said(message.to_owned()));
+        }
+        targets::none_is_empty(
+            "--layers",
+            &self.layers.join(","),
+            self.layers.iter().map(String::as_str),
+        )?;
+        if !self.layers.is_empty() && !methods.iter().any(|method| method.has_layer_maps()) {
+            let message = "--layers needs a method that walks through them once, as lrp or \
+                           gradient (not grad-cam, random or those of many samples)";
             return Err(Failure::Said(message.to_owned()));
         }
         let request = Request::new(methods.clone(), target)
