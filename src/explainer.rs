@@ -1,6 +1,7 @@
 //! The front door: a network, a composite and a device; pictures in, explanations out.
 
 mod builder;
+mod explanation;
 mod input;
 mod ledger;
 #[cfg(feature = "gpu")]
@@ -28,6 +29,7 @@ use crate::rules::Composite;
 use crate::tensor::Tensor;
 
 pub use builder::ExplainerBuilder;
+pub use explanation::{Explained, Explanation, LayerMap};
 pub use input::ToInput;
 pub use ledger::{Leaks, Ledger, LedgerRow};
 #[cfg(feature = "gpu")]
@@ -36,96 +38,11 @@ pub use pending::Pending;
 pub use request::{Cancel, Methods, Request};
 pub use samples::Sampling;
 pub use target::{Choice, Goal, Target};
-pub use warning::{Border, Warning};
+pub use warning::{Border, Emptiness, Warning};
 
 use run::{Job, Progress, Ready, Results};
 use sampled::Sampled;
 use target::{Group, Rows, find_layer};
-
-/// What a network says of a picture, and why.
-#[derive(Clone, Debug)]
-pub struct Explained {
-    /// The score of each class, before softmax.
-    pub scores: Vec<f32>,
-    /// One for each target and method: all methods of the first target, then the next.
-    pub explanations: Vec<Explanation>,
-}
-
-/// Why a network gave a number.
-#[derive(Clone, Debug)]
-pub struct Explanation {
-    /// How it was computed.
-    pub method: Method,
-    /// What is explained.
-    pub goal: Goal,
-    /// The layer that gave it, if that is not the scores.
-    pub layer: Option<String>,
-    /// The number that is explained: for a class its score, before softmax.
-    pub score: f32,
-    /// One number for each number of the input, or for each of its pixels (Grad-CAM, occlusion,
-    /// RISE), clamped where the method clamps.
-    pub map: Tensor,
-    /// The sum of the map.
-    pub sum: f64,
-    /// For relevance methods, what was lost on the way: what the walk started with (`|score|`
-    /// for LRP, nothing for a contrast) less the sum of the map before clamping.
-    pub leak: Option<f64>,
-    /// For contrasts that start below the target's layer (CLRP2, contrastive excitation backprop),
-    /// the relevance that was subtracted there: 0 if the negated layer hands down nothing, so that
-    /// the map is that of the method without contrast.
-    pub dual: Option<f64>,
-    /// The explanation's share of the run's time, in seconds.
-    pub seconds: f64,
-    /// The maps at the layers that were asked for.
-    pub layers: Vec<LayerMap>,
-    /// Where relevance went, if that was asked for.
-    pub ledger: Option<Ledger>,
-}
-
-impl Explanation {
-    /// A map by itself: no leak, dual, ledger or layers, no time.
-    fn of_map(
-        (method, goal, layer): (Method, &Goal, Option<String>),
-        score: f64,
-        map: Tensor,
-        sum: f64,
-    ) -> Self {
-        Self {
-            method,
-            goal: goal.clone(),
-            layer,
-            score: score as f32,
-            map,
-            sum,
-            leak: None,
-            dual: None,
-            seconds: 0.0,
-            layers: Vec::new(),
-            ledger: None,
-        }
-    }
-
-    /// The class, if one is explained.
-    pub fn class(&self) -> Option<usize> {
-        match self.goal {
-            Goal::Class(class) if self.layer.is_none() => Some(class),
-            Goal::Class(_)
-            | Goal::Channel(_)
-            | Goal::Neuron { .. }
-            | Goal::Mixture(_)
-            | Goal::Against { .. } => None,
-        }
-    }
-}
-
-/// A map at the output of a layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerMap {
-    /// The layer.
-    pub layer: String,
-    /// One number for each of its outputs.
-    pub map: Tensor,
-}
 
 /// Explains what a network says of pictures.
 ///
@@ -256,6 +173,13 @@ impl Explainer {
         self.check_pictures(&pictures)?;
         let graph = self.network.graph();
         request.target.check(graph)?;
+        if let Choice::Each(lists) = request.target.choice()
+            && lists.len() != pictures.len()
+        {
+            let (found, expected) = (lists.len().to_string(), pictures.len().to_string());
+            let what = "number of pictures with targets of their own";
+            return Err(Error::Setting { what, found, expected });
+        }
         let at = request.target.node(graph)?;
         let layers = request.layers.iter().map(|layer| find_layer(graph, layer));
         let work = Work { at, layers: layers.collect::<Result<_>>()?, request };
@@ -263,8 +187,10 @@ impl Explainer {
         let split = self.split(&work, pictures.len())?;
         let mut progress = Progress::new(request, self.runs(&work, pictures.len(), split));
         let mut explained = Vec::with_capacity(pictures.len());
-        for pictures in pictures.chunks(split.pictures) {
-            explained.extend(self.explain_batch(pictures, &work, split.targets, &mut progress)?);
+        for (i, pictures) in pictures.chunks(split.pictures).enumerate() {
+            let first = i * split.pictures;
+            let made = self.explain_batch(first, pictures, &work, split.targets, &mut progress);
+            explained.extend(made?);
         }
         Ok(explained)
     }
@@ -286,9 +212,11 @@ impl Explainer {
         Ok(())
     }
 
-    /// Explains pictures that go at once, `at_once` targets at a time.
+    /// Explains pictures that go at once, `at_once` targets at a time; `first` is the number of the
+    /// first one.
     fn explain_batch(
         &self,
+        first: usize,
         pictures: &[&Tensor],
         work: &Work<'_>,
         at_once: usize,
@@ -316,16 +244,16 @@ impl Explainer {
                 self.complete(pictures, work, &groups, &results, made, &mut explained, progress)?;
                 return Ok(explained);
             }
-            Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) => {
-                let goals = self.find_goals(pictures, work, progress)?;
+            Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) | Choice::Each(_) => {
+                let goals = self.find_goals(first, pictures, work, progress)?;
                 goals.iter().map(|goals| self.groups_of(goals, work.at)).collect()
             }
         };
         let mut all: Vec<Explained> = Vec::new();
         for number in 0..groups[0].len() {
-            for first in (0..groups[0][number].goals.len()).step_by(at_once) {
+            for from in (0..groups[0][number].goals.len()).step_by(at_once) {
                 let slices: Vec<Group> =
-                    groups.iter().map(|of| of[number].slice(first, at_once)).collect();
+                    groups.iter().map(|of| of[number].slice(from, at_once)).collect();
                 let slices: Vec<&Group> = slices.iter().collect();
                 let (targets, rows) = Group::joined(&slices);
                 let (job, results) = run(targets, &direct, Some(&rows), progress)?;
@@ -343,6 +271,7 @@ impl Explainer {
     /// The goals of each picture, in a run of their own where they are the best ones.
     fn find_goals(
         &self,
+        first: usize,
         pictures: &[&Tensor],
         work: &Work<'_>,
         progress: &mut Progress<'_>,
@@ -350,6 +279,7 @@ impl Explainer {
         let choice = work.request.target.choice();
         let count = match choice {
             Choice::Goals(goals) => return Ok(vec![goals.clone(); pictures.len()]),
+            Choice::Each(lists) => return Ok(lists[first..first + pictures.len()].to_vec()),
             Choice::Top(count) | Choice::RandomOfTop { of: count, .. } => *count,
         };
         let values = joined(pictures);
@@ -407,7 +337,7 @@ impl Explainer {
             let map = random(self.seed, of.picture, &goal.to_string())?;
             let sum = map.values().iter().map(|&v| f64::from(v)).sum();
             let of_what = (Method::Random, goal, self.layer_name(of.at));
-            Ok(Explanation::of_map(of_what, *value, map, sum))
+            Ok(Explanation::of_map(of_what, *value, map, sum, self.device.roundoff()))
         };
         of.group.goals.iter().zip(of.values).map(noise).collect()
     }

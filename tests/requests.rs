@@ -193,7 +193,14 @@ fn the_asynchronous_form_gives_the_same() {
     let cancel = Cancel::new();
     let request = Request::new(Method::Rise, Target::top(1)).cancel(&cancel);
     drop(explainer.explain_all_async(vec![picture(1)], request));
-    assert!(cancel.is_cancelled());
+    // Work that ended, or that nobody waits for, ends no other.
+    assert!(!cancel.is_cancelled());
+    let request = Request::new(Method::Lrp, Target::top(1)).cancel(&cancel);
+    let pending = explainer.explain_all_async(vec![picture(1)], request.clone());
+    pollster::block_on(pending).expect("it runs");
+    cancel.cancel();
+    let error = pollster::block_on(explainer.explain_all_async(vec![picture(1)], request));
+    assert!(matches!(error, Err(Error::Cancelled)));
     // Nobody waits for it.
     drop(explainer.explain_async(picture(1), Method::Rise, Target::top(1)));
 }
@@ -218,4 +225,36 @@ fn strides_wider_than_windows_leave_gaps() {
     for (i, value) in map.values().iter().enumerate() {
         assert_eq!(*value != 0.0, is_covered(i), "pixel {i}");
     }
+}
+
+#[test]
+fn each_picture_may_have_targets_of_its_own() {
+    let (pictures, methods) = ([1, 2, 3].map(picture), [Method::Lrp, Method::Random]);
+    let explainer = builder().max_batch(2).build().expect("the preset suits");
+    let classes = |a, b| vec![Goal::Class(a), Goal::Class(b)];
+    let lists = [classes(3, 5), classes(1, 3), classes(9, 0)];
+    let all = Request::new(methods, Target::each(lists.clone()));
+    let found = explainer.explain_all(&pictures, &all).expect("it runs");
+    for ((picture, list), found) in pictures.iter().zip(lists).zip(&found) {
+        let alone = explainer.explain(picture, methods, Target::goals(list)).expect("it runs");
+        assert_eq!(order(found), order(&alone));
+        for (found, alone) in found.explanations.iter().zip(&alone.explanations) {
+            assert_eq!(found.score, alone.score);
+            assert_eq!(found.map, alone.map);
+        }
+    }
+    let message = |target, pictures: &[Tensor]| {
+        let request = Request::new(Method::Lrp, target);
+        explainer.explain_all(pictures, &request).expect_err("it does not suit").to_string()
+    };
+    assert_eq!(
+        message(Target::each([classes(1, 2)]), &pictures),
+        "number of pictures with targets of their own is 1, expected 3"
+    );
+    assert_eq!(
+        message(Target::each([classes(1, 2), vec![Goal::Class(3)]]), &pictures[..2]),
+        "targets of a picture is `3`, expected as many and such as `1`, `2`"
+    );
+    assert!(message(Target::each([vec![]]), &pictures[..1]).contains("number of targets is 0"));
+    assert!(message(Target::each([classes(1, 99)]), &pictures[..1]).contains("99 is out of range"));
 }

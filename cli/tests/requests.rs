@@ -193,7 +193,10 @@ fn what_does_not_apply_is_told() {
         ("--layers input", "layer is `input`, the picture itself"),
         ("--method grad-cam --cam-layer nosuch", "unknown layer `nosuch`"),
         ("--method smoothgrad --noise nan", "noise is NaN, expected a finite number of 0 or more"),
-        ("--method rise --cells 1", "number of cells is 1, expected at least 2"),
+        ("--method rise --cells 1", "number of cells is 1, expected 2 to 1024"),
+        ("--method rise --cells 18446744073709551615", "expected 2 to 1024"),
+        ("--method rise --masks 18446744073709551615", "expected 1 to 1000000000"),
+        ("--method integrated-gradients-gauss --steps 10001", "expected 1 to 10000"),
     ] {
         let line = place.bad(words(&format!("{EXPLAIN} -o out {rest}")));
         assert!(line.contains(expected), "{rest}\n  {line}\n  {expected}");

@@ -88,6 +88,16 @@ impl Device {
         }
     }
 
+    /// The relative rounding error of its numbers.
+    pub(crate) fn roundoff(&self) -> f64 {
+        match self {
+            Device::CpuF64(_) => f64::EPSILON / 2.0,
+            Device::Cpu(_) => f64::from(f32::EPSILON) / 2.0,
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => f64::from(f32::EPSILON) / 2.0,
+        }
+    }
+
     /// What the device can take in one step.
     pub fn limits(&self) -> Limits {
         match self {

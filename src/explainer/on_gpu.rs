@@ -85,8 +85,9 @@ impl Explainer {
         let mut kept = Keeping { explainer: self, work: &work, input: &input, explained: None };
         match request.target.choice() {
             Choice::Top(count) if *count <= at_once => kept.run(Targets::Top(*count), None)?,
-            Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) => {
-                let goals = self.find_goals(&[&input], &work, &mut Progress::new(&request, 1))?;
+            Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) | Choice::Each(_) => {
+                let goals =
+                    self.find_goals(0, &[&input], &work, &mut Progress::new(&request, 1))?;
                 for group in self.groups_of(&goals[0], at) {
                     for first in (0..group.goals.len()).step_by(at_once) {
                         kept.run_group(&group.slice(first, at_once))?;

@@ -68,7 +68,7 @@ impl Explainer {
     }
 
     /// [`explain_all`](Self::explain_all) on a thread of that pool. The request's progress is told
-    /// there; its [`Cancel`], if it has one, is cancelled when the result is dropped.
+    /// there.
     pub fn explain_all_async(
         self: &Arc<Self>,
         images: Vec<impl ToInput + Send + 'static>,
@@ -82,7 +82,8 @@ impl Explainer {
         request: Request<'static>,
         work: impl FnOnce(&Self, &Request<'_>) -> Result<T> + Send + 'static,
     ) -> Pending<T> {
-        let cancel = request.cancel.clone().unwrap_or_default();
+        // Its own: one of the caller's may end other work, too.
+        let cancel = Cancel::new();
         let request = request.cancel(&cancel);
         let shared = Arc::new(Mutex::new(Shared { done: None, waker: None }));
         let pending = Pending { shared: shared.clone(), cancel: cancel.clone() };

@@ -27,7 +27,7 @@ pub struct Request<'a> {
     pub(super) layers: Vec<String>,
     pub(super) ledger: bool,
     pub(super) progress: Option<Arc<dyn Fn(f64) + Send + Sync + 'a>>,
-    pub(super) cancel: Option<Cancel>,
+    pub(super) cancels: Vec<Cancel>,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -56,12 +56,13 @@ impl<'a> Request<'a> {
             layers: Vec::new(),
             ledger: false,
             progress: None,
-            cancel: None,
+            cancels: Vec::new(),
         }
     }
 
     /// Maps at the outputs of these layers, too, of the methods that walk through them once
-    /// (sampled methods and Grad-CAM have none).
+    /// (sampled methods and Grad-CAM have none), where their signal is there: a contrast like CLRP2
+    /// only starts at the input of the target's layer.
     #[must_use]
     pub fn layers(self, layers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { layers: layers.into_iter().map(Into::into).collect(), ..self }
@@ -80,10 +81,11 @@ impl<'a> Request<'a> {
     }
 
     /// The work ends with [`Error::Cancelled`](crate::Error::Cancelled) soon after this is
-    /// cancelled.
+    /// cancelled; of several, any.
     #[must_use]
-    pub fn cancel(self, cancel: &Cancel) -> Self {
-        Self { cancel: Some(cancel.clone()), ..self }
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancels.push(cancel.clone());
+        self
     }
 }
 

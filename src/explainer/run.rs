@@ -62,7 +62,7 @@ impl<'a> Progress<'a> {
 
     /// Part of the present run is done.
     fn step(&self, done: usize, of: usize) -> Result<()> {
-        if self.request.cancel.as_ref().is_some_and(super::Cancel::is_cancelled) {
+        if self.request.cancels.iter().any(super::Cancel::is_cancelled) {
             return Err(Error::Cancelled);
         }
         if let Some(progress) = &self.request.progress {
@@ -241,6 +241,7 @@ impl Explainer {
                         sum,
                         leak,
                         dual,
+                        roundoff: self.device.roundoff(),
                         seconds: share,
                         layers: self.layer_maps(*method, image * count + j, results)?,
                         ledger: (job.ledger && recipe.is_some())

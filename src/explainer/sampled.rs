@@ -58,7 +58,13 @@ impl Explainer {
             let shape = Shape::new(planes, shape.height, shape.width);
             let of_what = (method, &of.group.goals[j], layer.clone());
             let map = tensor(shape, &sum)?;
-            let made = Explanation::of_map(of_what, of.values[j], map, sum.iter().sum());
+            let made = Explanation::of_map(
+                of_what,
+                of.values[j],
+                map,
+                sum.iter().sum(),
+                self.device.roundoff(),
+            );
             Ok(Explanation { seconds, ..made })
         };
         sums.into_iter().enumerate().map(explanation).collect()

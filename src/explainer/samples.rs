@@ -59,14 +59,20 @@ impl Sampling {
             ("columns from window to window", self.stride[1]),
             ("number of masks", self.masks),
         ];
+        const MOST: usize = 1_000_000_000;
         let wrong = |what, found: String, expected: &str| {
             Err(Error::Setting { what, found, expected: expected.to_owned() })
         };
-        if let Some((what, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return wrong(what, "0".to_owned(), "at least 1");
+        let is_wrong = |count: &usize| !(1..=MOST).contains(count);
+        if let Some((what, count)) = counts.into_iter().find(|(_, count)| is_wrong(count)) {
+            return wrong(what, count.to_string(), "1 to 1000000000");
         }
-        if self.cells < 2 {
-            return wrong("number of cells", self.cells.to_string(), "at least 2");
+        // Newton's method finds no more of them apart.
+        if self.gauss > 10_000 {
+            return wrong("number of points", self.gauss.to_string(), "1 to 10000");
+        }
+        if !(2..=1024).contains(&self.cells) {
+            return wrong("number of cells", self.cells.to_string(), "2 to 1024");
         }
         if !(self.noise.is_finite() && self.noise >= 0.0) {
             return wrong("noise", self.noise.to_string(), "a finite number of 0 or more");

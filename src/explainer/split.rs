@@ -39,7 +39,7 @@ impl Explainer {
         let groups = self.groups(work);
         let is_weighted = match work.request.target.choice() {
             Choice::RandomOfTop { .. } => true,
-            Choice::Top(_) | Choice::Goals(_) => {
+            Choice::Top(_) | Choice::Goals(_) | Choice::Each(_) => {
                 groups.iter().any(|group| matches!(group.targets(1), Targets::Weighted { .. }))
             }
         };
@@ -84,10 +84,13 @@ impl Explainer {
         Ok(samples)
     }
 
-    /// The goals that do not depend on the picture, in groups.
+    /// The goals that do not depend on the picture, or those of the first, in groups.
     fn groups(&self, work: &Work<'_>) -> Vec<Group> {
         match work.request.target.choice() {
             Choice::Goals(goals) => self.groups_of(goals, work.at),
+            Choice::Each(lists) => {
+                lists.first().map_or_else(Vec::new, |l| self.groups_of(l, work.at))
+            }
             Choice::Top(_) | Choice::RandomOfTop { .. } => Vec::new(),
         }
     }
@@ -116,11 +119,15 @@ impl Explainer {
             Choice::Top(count) if *count <= split.targets => 0,
             Choice::Top(_) | Choice::RandomOfTop { .. } => batches,
             // Each group goes by itself.
-            Choice::Goals(_) => batches * self.groups(work).len().saturating_sub(1),
+            Choice::Goals(_) | Choice::Each(_) => {
+                batches * self.groups(work).len().saturating_sub(1)
+            }
         };
         let shape = self.network.graph().input_shape();
         let samples = work.request.methods.iter().filter_map(|method| method.samples());
-        let each: usize = samples.map(|samples| self.sampling.count(samples, shape)).sum();
-        finding + batches * rounds + pictures * each * rounds
+        let counts = samples.map(|samples| self.sampling.count(samples, shape));
+        let each = counts.fold(0, usize::saturating_add);
+        let sampled = pictures.saturating_mul(each).saturating_mul(rounds);
+        sampled.saturating_add(finding + batches * rounds)
     }
 }

@@ -43,6 +43,8 @@ pub enum Choice {
     },
     /// These, for every picture.
     Goals(Vec<Goal>),
+    /// Each picture its own, as many for each.
+    Each(Vec<Vec<Goal>>),
 }
 
 /// One number that is explained.
@@ -122,6 +124,12 @@ impl Target {
         Self::of(Choice::Goals(goals.into_iter().collect()))
     }
 
+    /// Each picture of a request its own numbers, as many and of the same kinds for each: the
+    /// classes that the pictures show.
+    pub fn each(goals: impl IntoIterator<Item = Vec<Goal>>) -> Self {
+        Self::of(Choice::Each(goals.into_iter().collect()))
+    }
+
     /// The same of another layer than the scores.
     #[must_use]
     pub fn at(self, layer: impl Into<String>) -> Self {
@@ -144,6 +152,7 @@ impl Target {
             Choice::Top(count) => *count,
             Choice::RandomOfTop { .. } => 1,
             Choice::Goals(goals) => goals.len(),
+            Choice::Each(lists) => lists.first().map_or(0, Vec::len),
         }
     }
 
@@ -186,8 +195,33 @@ impl Target {
                 let place = Place { graph, layer: self.layer(), shape: node.shape };
                 goals.iter().try_for_each(|goal| place.check(goal))
             }
+            Choice::Each(lists) => {
+                let place = Place { graph, layer: self.layer(), shape: node.shape };
+                lists.iter().flatten().try_for_each(|goal| place.check(goal))?;
+                let kinds = |list: &Vec<Goal>| -> Vec<Kind> {
+                    list.iter().map(|goal| Kind::of(goal, node.shape)).collect()
+                };
+                match lists.first() {
+                    Some(first) if !first.is_empty() => {
+                        match lists.iter().find(|list| kinds(list) != kinds(first)) {
+                            None => Ok(()),
+                            Some(other) => Err(Error::Setting {
+                                what: "targets of a picture",
+                                found: listed(other),
+                                expected: format!("as many and such as {}", listed(first)),
+                            }),
+                        }
+                    }
+                    _ => Err(number(0, units)),
+                }
+            }
         }
     }
+}
+
+fn listed(goals: &[Goal]) -> String {
+    let texts: Vec<String> = goals.iter().map(|goal| format!("`{goal}`")).collect();
+    texts.join(", ")
 }
 
 /// A layer by its name.

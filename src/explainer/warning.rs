@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::Explanation;
 use crate::error::Result;
-use crate::image::{Plane, Reduction, reduce};
-use crate::methods::{MapKind, Method, Samples};
+use crate::image::Plane;
+use crate::methods::{Method, Samples};
 
 /// Width of the ring that counts as the border, as a share of the map's short side: the few pixels
 /// that a padded first layer or the first windows of a pool see apart from all others.
@@ -21,9 +21,9 @@ const FACTOR: f64 = 4.0;
 /// times as much can be a detail at the edge.
 const LEAST: f64 = 0.2;
 
-/// A contrast whose magnitude is less of the score has no digits in 32 bit: its terms are as large
-/// as the score, and round by 6e-8.
-const NO_DIGITS: f64 = 1e-6;
+/// A contrast whose magnitude is less of the score than that many times the rounding error (1e-6 in
+/// 32 bit) has no digits: its terms are as large as the score.
+const NO_DIGITS: f64 = 16.0;
 
 /// What the border of a map holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +75,8 @@ pub enum Warning {
     NotFinite {
         /// How many.
         values: usize,
+        /// Whether they are of relevance, and not slopes.
+        is_relevance: bool,
         /// The first layer of the walk that got such relevance, where there is a ledger.
         layer: Option<String>,
     },
@@ -90,6 +92,7 @@ pub enum Warning {
 
 /// Why a map is zero everywhere. `Display` goes on after a comma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Emptiness {
     /// The number that is explained is 0.
     NoValue,
@@ -146,8 +149,11 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::Zero(why) => write!(f, "is zero everywhere, {why}"),
-            Warning::NotFinite { values, layer } => {
+            Warning::NotFinite { values, is_relevance, layer } => {
                 write!(f, "has {values} values that are not finite, as ")?;
+                if !is_relevance {
+                    return f.write_str("slopes grew without bound on the way to the picture");
+                }
                 match layer {
                     Some(layer) => write!(f, "relevance grew without bound above `{layer}`, ")?,
                     None => f.write_str("relevance grew without bound, ")?,
@@ -156,7 +162,7 @@ impl fmt::Display for Warning {
             }
             Warning::Rounding(share) => {
                 write!(f, "has a magnitude of {share:.0e} of the score, as the target and what ")?;
-                f.write_str("it is set against hand down the same: in 32 bit that is rounding")
+                f.write_str("it is set against hand down the same: that is rounding")
             }
             Warning::NoContrast => f.write_str(
                 "has nothing subtracted, as the target's layer negated hands down no relevance: \
@@ -176,24 +182,6 @@ impl fmt::Display for Warning {
 }
 
 impl Explanation {
-    /// One number for each pixel: relevance summed over channels, of slopes the largest absolute
-    /// value.
-    ///
-    /// # Errors
-    /// [`Error::InputShape`](crate::Error::InputShape) if the map has no values.
-    pub fn plane(&self) -> Result<Plane> {
-        reduce(&self.map, self.reduction())
-    }
-
-    /// How the channels of the method's maps become one plane.
-    pub fn reduction(&self) -> Reduction {
-        match self.method.map_kind() {
-            MapKind::Relevance => Reduction::Sum,
-            MapKind::PositiveRelevance => Reduction::PositiveSum,
-            MapKind::Slope => Reduction::MaxAbs,
-        }
-    }
-
     /// What speaks against reading the map.
     ///
     /// # Errors
@@ -205,24 +193,34 @@ impl Explanation {
             let rows = self.ledger.iter().flat_map(|ledger| &ledger.rows);
             let layer = rows.clone().find(|row| !row.magnitude.is_finite());
             let layer = layer.map(|row| row.layer.clone());
-            return Ok(vec![Warning::NotFinite { values: not_finite, layer }]);
+            let is_relevance = self.method.recipe().is_none_or(|r| r.walk.is_relevance());
+            return Ok(vec![Warning::NotFinite { values: not_finite, is_relevance, layer }]);
         }
-        if values.iter().all(|&value| value == 0.0) {
+        let plane = self.plane()?;
+        if plane.values().iter().all(|&value| value == 0.0) {
             return Ok(vec![Warning::Zero(self.emptiness())]);
         }
+        let no_digits = NO_DIGITS * self.roundoff;
         let magnitude: f64 = values.iter().map(|&value| f64::from(value.abs())).sum();
         let share = magnitude / f64::from(self.score.abs());
-        if self.sets_relevance_against() && share < NO_DIGITS {
+        if self.sets_relevance_against() && share < no_digits {
             return Ok(vec![Warning::Rounding(share)]);
         }
-        let contrast = (self.dual == Some(0.0)).then_some(Warning::NoContrast);
-        let border = Border::of(&self.plane()?).filter(Border::is_piled_up);
+        let least = no_digits * f64::from(self.score.abs());
+        let is_alone = self.dual.is_some_and(|dual| dual.abs() <= least);
+        let contrast = is_alone.then_some(Warning::NoContrast);
+        let border = Border::of(&plane).filter(Border::is_piled_up);
         Ok(contrast.into_iter().chain(border.map(Warning::OnBorder)).collect())
     }
 
-    /// Whether it is a difference of two maps that start with the score.
+    /// Whether the walk starts with the score.
+    fn starts_with_score(&self) -> bool {
+        self.method.recipe().is_some_and(|recipe| recipe.start.is_score())
+    }
+
+    /// Whether it is a difference of two maps that start with the score, as large as they are.
     fn sets_relevance_against(&self) -> bool {
-        self.method.contrasts() && self.method != Method::ContrastiveExcitationBackprop
+        self.method.contrasts() && self.method != Method::Clrp1Logits && self.starts_with_score()
     }
 
     /// Why a map of zeros is one.
@@ -238,11 +236,10 @@ impl Explanation {
             return if recipe.times_input { Emptiness::NoProduct } else { Emptiness::Flat };
         }
         match self.leak {
-            _ if self.sets_relevance_against() && self.score == 0.0 => Emptiness::NoValue,
+            _ if self.starts_with_score() && self.score == 0.0 => Emptiness::NoValue,
             // It starts with nothing, so that what leaked is what arrived with the other sign.
             Some(leak) if self.method.contrasts() && leak > 0.0 => Emptiness::Negative,
             _ if self.method.contrasts() => Emptiness::Equal,
-            _ if self.score == 0.0 => Emptiness::NoValue,
             _ => Emptiness::Lost,
         }
     }
@@ -272,6 +269,7 @@ mod tests {
             seconds: 0.0,
             layers: Vec::new(),
             ledger: None,
+            roundoff: 6e-8,
         }
     }
 
@@ -321,7 +319,10 @@ mod tests {
         assert_eq!(warnings(&|_, _, _| 1.0), []);
         assert_eq!(warnings(&|_, _, _| -0.0), [Warning::Zero(Emptiness::Lost)]);
         let holes = |_, y, _| if y == 3 { f32::NAN } else { 0.0 };
-        assert_eq!(warnings(&holes), [Warning::NotFinite { values: 40, layer: None }]);
+        assert_eq!(
+            warnings(&holes),
+            [Warning::NotFinite { values: 40, is_relevance: true, layer: None }]
+        );
         // In a map this small the ring is 28 % of the area, more than a fourth.
         assert_eq!(warnings(&|_, y, x| f32::from(u8::from(on_border(y, x)))), []);
         let border = Border { ring: 4, share: 0.613, area: 0.0703 };
@@ -330,7 +331,8 @@ mod tests {
             "has 61 % of its magnitude within 4 px of the border, which is 7 % of the area: \
              padding or the switches of max pools can be why"
         );
-        let not_finite = Warning::NotFinite { values: 2, layer: Some("fc".to_owned()) };
+        let layer = Some("fc".to_owned());
+        let not_finite = Warning::NotFinite { values: 2, is_relevance: true, layer };
         assert_eq!(
             not_finite.to_string(),
             "has 2 values that are not finite, as relevance grew without bound above `fc`, where \
@@ -351,6 +353,8 @@ mod tests {
             (Method::Clrp1, 2.0, Some(0.5), Emptiness::Negative),
             (Method::Clrp2, 2.0, Some(0.0), Emptiness::Equal),
             (Method::Clrp2, 0.0, Some(0.0), Emptiness::NoValue),
+            (Method::Sglrp, 0.0, Some(0.0), Emptiness::Lost),
+            (Method::ExcitationBackprop, 0.0, Some(1.0), Emptiness::Lost),
             (Method::Gradient, 2.0, None, Emptiness::Flat),
             (Method::GradCam, 2.0, None, Emptiness::Flat),
             (Method::GradientXInput, 2.0, None, Emptiness::NoProduct),
@@ -379,5 +383,29 @@ mod tests {
         assert_eq!(of(Method::Lrp), []);
         let [Warning::Rounding(share)] = of(Method::Clrp2)[..] else { panic!("it is rounding") };
         assert!((share - 4e-8).abs() < 1e-9);
+        // In 64 bit there are digits left; and a difference of shares is as small as it is.
+        let exact = Explanation { method: Method::Clrp2, roundoff: 1e-16, ..noise.clone() };
+        assert_eq!(exact.warnings().expect("ok"), []);
+        assert_eq!(of(Method::Clrp1Logits), []);
+    }
+
+    #[test]
+    fn a_map_of_which_no_pixel_is_left_is_zero() {
+        // Drawn are positive sums alone.
+        let map = explanation(|_, _, _| -1.0);
+        let of =
+            Explanation { method: Method::ContrastiveExcitationBackprop, leak: Some(400.0), ..map };
+        assert_eq!(of.warnings().expect("ok"), [Warning::Zero(Emptiness::Negative)]);
+    }
+
+    #[test]
+    fn a_map_piled_up_on_its_border_is_told() {
+        let mut map = explanation(|_, _, _| 0.0);
+        let values = (0..2 * 100 * 100).map(|i| f32::from(u8::from(i % 100 == 0)));
+        map.map = Tensor::new(Shape::new(2, 100, 100), values.collect()).expect("it fits");
+        let [Warning::OnBorder(border)] = map.warnings().expect("ok")[..] else {
+            panic!("it lies on the border")
+        };
+        assert_eq!((border.ring, border.share), (2, 1.0));
     }
 }

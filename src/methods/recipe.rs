@@ -41,8 +41,8 @@ pub struct Recipe {
 pub enum Start {
     /// Values at the layer that is explained.
     Seed(seed::Mode),
-    /// Values there; at the input of the target's layer, the same in the network with that layer
-    /// negated is subtracted (CLRP2).
+    /// Values there; at the nearest node below the layers that make the target, the same in the
+    /// network with those layers negated is subtracted (CLRP2).
     MirrorDifference(seed::Mode),
 }
 
@@ -56,6 +56,12 @@ pub struct RowSums {
 }
 
 impl Start {
+    /// Whether it is as large as the score.
+    pub const fn is_score(self) -> bool {
+        let (Start::Seed(mode) | Start::MirrorDifference(mode)) = self;
+        matches!(mode, seed::Mode::Score | seed::Mode::Contrast)
+    }
+
     /// The sum of what starts, for a target of this score, if it is known.
     pub fn total(self, score: f64, sums: RowSums) -> Option<f64> {
         match self {

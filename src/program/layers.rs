@@ -24,36 +24,55 @@ impl Contrast {
     /// its own.
     pub(super) fn find(plan: &Plan<'_>, kind: Walk) -> Result<Self> {
         let graph = plan.network.graph();
-        let (mut layers, mut above) = (Vec::new(), Vec::new());
-        let mut next = BTreeSet::from([plan.at]);
-        while let Some(id) = next.pop_last() {
-            let node = graph.node(id);
-            if matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) {
-                layers.push(id);
-            } else if node.op.traits().keeps_channels || node.op == Op::Concat {
-                above.push(id);
-                next.extend(&node.inputs);
-            } else {
-                return Err(no_contrast(graph, kind, id));
-            }
+        let (mut layers, mut above) = makers(graph, plan.at);
+        let is_linear = |id: &&NodeId| matches!(graph.node(**id).op, Op::Conv2d(_) | Op::Linear(_));
+        if let Some(other) = layers.iter().find(|id| !is_linear(id)) {
+            return Err(no_contrast(graph, kind, *other));
         }
-        let mut below: BTreeSet<NodeId> = inputs(graph, &layers).collect();
-        loop {
-            let last = *below.last().expect("linear layers have an input");
-            // It would have to be as it is and negated at once.
-            if layers.contains(&last) || above.contains(&last) {
-                let joins = |id: &&NodeId| graph.node(**id).op == Op::Concat;
-                return Err(no_contrast(graph, kind, *above.iter().find(joins).unwrap_or(&last)));
-            }
-            if below.len() == 1 {
-                layers.reverse();
-                above.reverse();
-                return Ok(Self { layers, above, below: last });
-            }
-            below.remove(&last);
-            below.extend(&graph.node(last).inputs);
+        let (below, passed) = meeting_point(graph, inputs(graph, &layers).collect());
+        let negated = |id: &&NodeId| layers.contains(id) || above.contains(id);
+        // It would have to be as it is and negated at once.
+        if let Some(both) = passed.iter().chain([&below]).find(negated) {
+            let joins = |id: &&NodeId| graph.node(**id).op == Op::Concat;
+            return Err(no_contrast(graph, kind, *above.iter().find(joins).unwrap_or(both)));
+        }
+        layers.reverse();
+        above.reverse();
+        Ok(Self { layers, above, below })
+    }
+}
+
+/// The layers whose outputs a node's outputs are, one by one, and what lies between; last layer
+/// first.
+fn makers(graph: &Graph, at: NodeId) -> (Vec<NodeId>, Vec<NodeId>) {
+    let (mut makers, mut above) = (Vec::new(), Vec::new());
+    let mut next = BTreeSet::from([at]);
+    while let Some(id) = next.pop_last() {
+        let node = graph.node(id);
+        if node.op.traits().keeps_channels || node.op == Op::Concat {
+            above.push(id);
+            next.extend(&node.inputs);
+        } else {
+            makers.push(id);
         }
     }
+    (makers, above)
+}
+
+/// The nearest node at or below these through which everything goes, and what was passed on the
+/// way. In the end that is the picture; there is at least one node.
+fn meeting_point(graph: &Graph, mut nodes: BTreeSet<NodeId>) -> (NodeId, Vec<NodeId>) {
+    let mut passed = Vec::new();
+    let mut last = graph.input();
+    while let Some(id) = nodes.pop_last() {
+        last = id;
+        if nodes.is_empty() {
+            break;
+        }
+        passed.push(id);
+        nodes.extend(&graph.node(id).inputs);
+    }
+    (last, passed)
 }
 
 fn inputs<'a>(graph: &'a Graph, nodes: &'a [NodeId]) -> impl Iterator<Item = NodeId> + 'a {
@@ -87,31 +106,29 @@ fn no_contrast(graph: &Graph, kind: Walk, at: NodeId) -> Error {
 }
 
 impl Lowering<'_> {
-    /// The layer that Grad-CAM looks at.
+    /// The layer that Grad-CAM looks at: the nearest one with positions through which everything
+    /// goes that the target is made of.
     pub(super) fn cam_layer(&self) -> Result<NodeId> {
         let graph = self.plan.network.graph();
         if let Some(id) = self.plan.extras.cam_layer {
             return Ok(id);
         }
-        // Below what makes the scores: there every class has a channel already.
-        let mut id = self.plan.at;
-        while graph.node(id).op.traits().keeps_channels {
-            id = graph.node(id).inputs[0];
-        }
+        // Below what makes the target: there every class has a channel already.
+        let (layers, _) = makers(graph, self.plan.at);
+        let mut below: BTreeSet<NodeId> = inputs(graph, &layers).collect();
         loop {
-            id = match graph.node(id).inputs.first() {
-                Some(input) => *input,
-                None => {
-                    return Err(Error::Unsupported {
-                        what: format!("method `grad-cam` on `{}`", graph.name()),
-                        why: "no layer below the target has positions".to_owned(),
-                    });
-                }
-            };
-            let shape = graph.node(id).shape;
-            if shape.height * shape.width > 1 && id != graph.input() {
+            let (id, _) = meeting_point(graph, below);
+            if id == graph.input() {
+                return Err(Error::Unsupported {
+                    what: format!("method `grad-cam` on `{}`", graph.name()),
+                    why: "no layer below the target has positions".to_owned(),
+                });
+            }
+            let node = graph.node(id);
+            if node.shape.height * node.shape.width > 1 {
                 return Ok(id);
             }
+            below = node.inputs.iter().copied().collect();
         }
     }
 }

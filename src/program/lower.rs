@@ -157,7 +157,7 @@ pub struct MapOutput {
     pub channels: usize,
     /// The sums of rows before clamping, where rows are what maps are made of.
     pub sums: Option<SumsOutput>,
-    /// Output: the sums of what a contrast subtracts at the input of the target's layer,
+    /// Output: the sums of what a contrast that starts below the target's layers subtracts there,
     /// `batch * targets`.
     pub dual: Option<usize>,
     /// The maps' planes, if they are wanted.

@@ -236,10 +236,24 @@ impl<'a> Lowering<'a> {
         wanted: &[NodeId],
         taps: &mut Vec<Tap>,
     ) -> Result<Slot> {
+        let forward = self.forward;
+        self.arrive_seeing(|_| (forward, false), kind, from, (signal, rows), to, wanted, taps)
+    }
+
+    /// The same where layers see other activations, or are negated.
+    fn arrive_seeing<'f>(
+        &mut self,
+        seen: impl Fn(NodeId) -> (&'f Forward, bool),
+        kind: Walk,
+        from: NodeId,
+        (signal, rows): (Slot, usize),
+        to: NodeId,
+        wanted: &[NodeId],
+        taps: &mut Vec<Tap>,
+    ) -> Result<Slot> {
         let nodes = self.plan.network.graph().nodes().len();
         let mut signals = Signals::at(nodes, from, signal);
         let (mut b, mut shared) = (std::mem::take(&mut self.b), std::mem::take(&mut self.shared));
-        let seen = |_| (self.forward, false);
         let walker = self.walker(kind, rows);
         let done = walker.descend(&mut b, &mut shared, seen, &mut signals, to, wanted);
         (self.b, self.shared) = (b, shared);
@@ -261,7 +275,6 @@ impl<'a> Lowering<'a> {
         mode: seed::Mode,
         contrast: &Contrast,
     ) -> Result<(Slot, Slot)> {
-        let nodes = self.plan.network.graph().nodes().len();
         let targets = self.plan.targets.count();
         let start = Start::MirrorDifference(mode);
         let seeded = self.readout.seed(&mut self.b, self.plan, &[mode]);
@@ -269,19 +282,15 @@ impl<'a> Lowering<'a> {
         let own = self.arrive(kind, at, (seeded, targets), below, &[], &mut Vec::new())?;
         self.records.sign(start, 1.0);
         let negated = self.forward_negated(contrast);
-        let mut signals = Signals::at(nodes, at, seeded);
-        let (mut b, mut shared) = (std::mem::take(&mut self.b), std::mem::take(&mut self.shared));
+        let forward = self.forward;
         let seen = |id: NodeId| match contrast.above.contains(&id) {
             true => (&negated, false),
-            false => (self.forward, contrast.layers.contains(&id)),
+            false => (forward, contrast.layers.contains(&id)),
         };
-        let walker = self.walker(kind, targets);
-        let done = walker.descend(&mut b, &mut shared, seen, &mut signals, below, &[]);
-        (self.b, self.shared) = (b, shared);
-        done?;
-        self.records.take(&mut self.shared, targets);
+        let (from, no_taps) = ((seeded, targets), &mut Vec::new());
+        let dual = self.arrive_seeing(seen, kind, at, from, below, &[], no_taps)?;
         self.records.sign(start, -1.0);
-        let dual = signals.take(below).expect("everything goes through that node");
+        self.b.at(&self.plan.network.graph().node(contrast.layers[0]).name, "contrast");
         let sums = self.sums(Rows { slot: dual, rows: targets });
         let dual = self.negate(dual);
         let len = self.b.len(own);

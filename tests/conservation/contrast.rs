@@ -4,7 +4,7 @@ use clrp::graph::{AvgPool2d, Conv2d, Graph, MaxPool2d, Network, NodeId, Op};
 use clrp::image::Preprocess;
 use clrp::rules::{Composite, PRESETS, preset};
 use clrp::tensor::Shape;
-use clrp::{Explainer, Method, Target, Tensor, Warning};
+use clrp::{Explainer, ExplainerBuilder, Goal, Method, Target, Tensor, Warning};
 
 use super::SEEDS;
 use super::nets::random_network;
@@ -167,7 +167,7 @@ fn clrp2_lets_the_negated_activations_win_above_its_layer() {
 /// Classes from two convolutions that lie side by side: one reads the features, the other what a
 /// third convolution made of them.
 fn branching(seed: u64) -> Network {
-    let mut g = Graph::new("branching", Shape::new(2, 9, 8));
+    let mut g = Graph::new("branching", Shape::new(3, 9, 8));
     let build = |g: &mut Graph| {
         let x = g.conv2d("features", g.input(), Conv2d::new(7, 3))?;
         let x = g.relu("relu", x)?;
@@ -196,6 +196,26 @@ fn clrp2_negates_all_layers_whose_outputs_are_concatenated() {
         }
     }
     assert!(held >= 40, "only {held} classes had both scores");
+}
+
+#[test]
+fn grad_cam_looks_below_all_that_is_concatenated() {
+    let network = branching(1);
+    let picture = Random::new(1).floats(network.graph().input_shape().len());
+    let picture = Tensor::new(network.graph().input_shape(), picture).expect("it fits");
+    let maps = |builder: ExplainerBuilder| {
+        let explainer = builder.build().expect("the rules suit");
+        // Channels of both branches.
+        [1, 4].map(|channel| {
+            let target = Target::goals([Goal::Channel(channel)]).at("concat");
+            let explained = explainer.explain(&picture, Method::GradCam, target).expect("it runs");
+            explained.explanations[0].map.clone()
+        })
+    };
+    let builder = || Explainer::builder(network.clone(), Preprocess::imagenet());
+    let found = maps(builder());
+    assert_eq!(found, maps(builder().cam_layer("relu")));
+    assert!(found.iter().all(|map| map.values().iter().any(|value| *value > 0.0)));
 }
 
 #[test]
