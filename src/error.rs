@@ -188,7 +188,7 @@ pub enum Error {
         rule: String,
         /// The layer's name.
         layer: String,
-        /// The layer's kind.
+        /// The layer's kind, or what keeps the rule from it.
         op: &'static str,
     },
 

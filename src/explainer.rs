@@ -172,14 +172,7 @@ impl Explainer {
         let pictures: Vec<&Tensor> = inputs.iter().map(AsRef::as_ref).collect();
         self.check_pictures(&pictures)?;
         let graph = self.network.graph();
-        request.target.check(graph)?;
-        if let Choice::Each(lists) = request.target.choice()
-            && lists.len() != pictures.len()
-        {
-            let (found, expected) = (lists.len().to_string(), pictures.len().to_string());
-            let what = "number of pictures with targets of their own";
-            return Err(Error::Setting { what, found, expected });
-        }
+        request.target.check(graph, pictures.len())?;
         let at = request.target.node(graph)?;
         let layers = request.layers.iter().map(|layer| find_layer(graph, layer));
         let work = Work { at, layers: layers.collect::<Result<_>>()?, request };

@@ -190,6 +190,13 @@ fn the_asynchronous_form_gives_the_same() {
     let all = pollster::block_on(explainer.explain_all_async(pictures, request)).expect("it runs");
     assert_eq!((all.len(), &all[0].explanations[1].map), (2, &expected.explanations[1].map));
     assert_eq!(*told.lock().expect("no panic"), 1.0);
+    // Nobody waits for it.
+    drop(explainer.explain_async(picture(1), Method::Rise, Target::top(1)));
+}
+
+#[test]
+fn asynchronous_work_ends_by_the_callers_cancel_and_cancels_nothing_itself() {
+    let explainer = Arc::new(explainer());
     let cancel = Cancel::new();
     let request = Request::new(Method::Rise, Target::top(1)).cancel(&cancel);
     drop(explainer.explain_all_async(vec![picture(1)], request));
@@ -201,8 +208,6 @@ fn the_asynchronous_form_gives_the_same() {
     cancel.cancel();
     let error = pollster::block_on(explainer.explain_all_async(vec![picture(1)], request));
     assert!(matches!(error, Err(Error::Cancelled)));
-    // Nobody waits for it.
-    drop(explainer.explain_async(picture(1), Method::Rise, Target::top(1)));
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(crate) fn parse(
     let classes = Classes { labels, model };
     let against = against.map(|text| classes.list("--against", text)).transpose()?;
     let parts = parts(text);
-    none_is_empty("--target", text, parts.iter().map(String::as_str))?;
+    none_is_empty("--target", &parts)?;
     if let [part] = &parts[..] {
         // A class may have any name, that of a choice too.
         if labels.find(part, model).is_err()
@@ -67,16 +67,14 @@ pub(crate) fn parse(
 }
 
 /// Names that are given with commas between: none may be missing.
-pub(crate) fn none_is_empty<'a>(
-    option: &str,
-    text: &str,
-    mut names: impl Iterator<Item = &'a str>,
-) -> Result<()> {
-    match names.any(|name| name.trim().is_empty()) {
-        true if text.trim().is_empty() => Err(Failure::Said(format!("{option} is empty"))),
-        true => Err(Failure::Said(format!("{option} {text}: a name is missing beside a comma"))),
-        false => Ok(()),
+pub(crate) fn none_is_empty(option: &str, names: &[String]) -> Result<()> {
+    if !names.iter().any(|name| name.trim().is_empty()) {
+        return Ok(());
     }
+    Err(Failure::Said(match names {
+        [_] => format!("{option} is empty"),
+        _ => format!("{option} {}: a name is missing beside a comma", names.join(",")),
+    }))
 }
 
 /// The parts between commas; those of a neuron's place stay together.
@@ -145,8 +143,9 @@ struct Classes<'a> {
 
 impl Classes<'_> {
     fn list(&self, option: &str, text: &str) -> Result<Vec<usize>> {
-        none_is_empty(option, text, text.split(','))?;
-        text.split(',').map(|name| self.class(name)).collect()
+        let names: Vec<String> = text.split(',').map(str::to_owned).collect();
+        none_is_empty(option, &names)?;
+        names.iter().map(|name| self.class(name)).collect()
     }
 
     fn class(&self, name: &str) -> Result<usize> {

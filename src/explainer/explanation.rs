@@ -35,9 +35,9 @@ pub struct Explanation {
     /// For relevance methods, what was lost on the way: what the walk started with (`|score|`
     /// for LRP, nothing for a contrast) less the sum of the map before clamping.
     pub leak: Option<f64>,
-    /// For contrasts that start below the target's layer (CLRP2, contrastive excitation backprop),
-    /// the relevance that was subtracted there: 0 if the negated layer hands down nothing, so that
-    /// the map is that of the method without contrast.
+    /// For contrasts that start below the layers that make the target (CLRP2, contrastive excitation
+    /// backprop), the relevance that was subtracted there: 0 if those layers negated hand down
+    /// nothing, so that the map is that of the method without contrast.
     pub dual: Option<f64>,
     /// The explanation's share of the run's time, in seconds.
     pub seconds: f64,

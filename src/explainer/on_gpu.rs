@@ -77,7 +77,7 @@ impl Explainer {
         let input = image.to_input(&self.preprocess)?;
         self.check_pictures(&[&input])?;
         let graph = self.network.graph();
-        request.target.check(graph)?;
+        request.target.check(graph, 1)?;
         let at = request.target.node(graph)?;
         let work = Work { at, layers: Vec::new(), request: &request };
         self.check_methods(&work)?;

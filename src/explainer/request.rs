@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
 
     /// Maps at the outputs of these layers, too, of the methods that walk through them once
     /// (sampled methods and Grad-CAM have none), where their signal is there: a contrast like CLRP2
-    /// only starts at the input of the target's layer.
+    /// only starts below the layers that make the target.
     #[must_use]
     pub fn layers(self, layers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { layers: layers.into_iter().map(Into::into).collect(), ..self }

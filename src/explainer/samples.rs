@@ -60,19 +60,23 @@ impl Sampling {
             ("number of masks", self.masks),
         ];
         const MOST: usize = 1_000_000_000;
+        const MOST_POINTS: usize = 10_000;
+        const MOST_CELLS: usize = 1024;
         let wrong = |what, found: String, expected: &str| {
             Err(Error::Setting { what, found, expected: expected.to_owned() })
         };
         let is_wrong = |count: &usize| !(1..=MOST).contains(count);
         if let Some((what, count)) = counts.into_iter().find(|(_, count)| is_wrong(count)) {
-            return wrong(what, count.to_string(), "1 to 1000000000");
+            return wrong(what, count.to_string(), &format!("1 to {MOST}"));
         }
-        // Newton's method finds no more of them apart.
-        if self.gauss > 10_000 {
-            return wrong("number of points", self.gauss.to_string(), "1 to 10000");
+        // Each takes steps for all of them.
+        if self.gauss > MOST_POINTS {
+            let expected = format!("1 to {MOST_POINTS}");
+            return wrong("number of points", self.gauss.to_string(), &expected);
         }
-        if !(2..=1024).contains(&self.cells) {
-            return wrong("number of cells", self.cells.to_string(), "2 to 1024");
+        if !(2..=MOST_CELLS).contains(&self.cells) {
+            let expected = format!("2 to {MOST_CELLS}");
+            return wrong("number of cells", self.cells.to_string(), &expected);
         }
         if !(self.noise.is_finite() && self.noise >= 0.0) {
             return wrong("noise", self.noise.to_string(), "a finite number of 0 or more");

@@ -167,8 +167,8 @@ impl Target {
         }
     }
 
-    /// Whether the goals are ones that the layer has.
-    pub(super) fn check(&self, graph: &Graph) -> Result<()> {
+    /// Whether the goals are ones that the layer has, and suit so many pictures.
+    pub(super) fn check(&self, graph: &Graph, pictures: usize) -> Result<()> {
         let node = graph.node(self.node(graph)?);
         let units = node.shape.len();
         let number = |found: usize, most: usize| {
@@ -189,33 +189,37 @@ impl Target {
             Choice::RandomOfTop { count, of, .. } if !(1..=*of).contains(count) => {
                 Err(number(*count, *of))
             }
-            Choice::Goals(goals) if goals.is_empty() => Err(number(0, units)),
+            Choice::Goals(_) | Choice::Each(_) if self.count() == 0 => Err(number(0, units)),
             Choice::Top(_) | Choice::RandomOfTop { .. } => Ok(()),
             Choice::Goals(goals) => {
                 let place = Place { graph, layer: self.layer(), shape: node.shape };
                 goals.iter().try_for_each(|goal| place.check(goal))
             }
+            Choice::Each(lists) if lists.len() != pictures => {
+                let (found, expected) = (lists.len().to_string(), pictures.to_string());
+                let what = "number of pictures with targets of their own";
+                Err(Error::Setting { what, found, expected })
+            }
             Choice::Each(lists) => {
                 let place = Place { graph, layer: self.layer(), shape: node.shape };
                 lists.iter().flatten().try_for_each(|goal| place.check(goal))?;
-                let kinds = |list: &Vec<Goal>| -> Vec<Kind> {
-                    list.iter().map(|goal| Kind::of(goal, node.shape)).collect()
-                };
-                match lists.first() {
-                    Some(first) if !first.is_empty() => {
-                        match lists.iter().find(|list| kinds(list) != kinds(first)) {
-                            None => Ok(()),
-                            Some(other) => Err(Error::Setting {
-                                what: "targets of a picture",
-                                found: listed(other),
-                                expected: format!("as many and such as {}", listed(first)),
-                            }),
-                        }
-                    }
-                    _ => Err(number(0, units)),
-                }
+                check_alike(lists, node.shape)
             }
         }
+    }
+}
+
+/// Whether the lists of all pictures run together: goals of the same kinds, one by one.
+fn check_alike(lists: &[Vec<Goal>], shape: Shape) -> Result<()> {
+    let kinds =
+        |list: &Vec<Goal>| list.iter().map(|goal| Kind::of(goal, shape)).collect::<Vec<_>>();
+    match lists.iter().find(|list| kinds(list) != kinds(&lists[0])) {
+        None => Ok(()),
+        Some(other) => Err(Error::Setting {
+            what: "targets of a picture",
+            found: listed(other),
+            expected: format!("as many and such as {}", listed(&lists[0])),
+        }),
     }
 }
 

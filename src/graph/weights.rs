@@ -87,11 +87,15 @@ fn describe(bytes: &[u8], error: &SafeTensorError) -> String {
     if matches!(error, SafeTensorError::TensorInvalidInfo)
         && let Some(name) = header.and_then(first_misfit)
     {
-        let name: String = name.chars().take(200).flat_map(char::escape_debug).collect();
+        let name = tamed(&name);
         return format!("tensor `{name}` does not take as many bytes as its shape and type need");
     }
-    // It may speak of a name, which is the file's: of any length, and with any characters.
-    error.to_string().chars().take(200).flat_map(char::escape_debug).collect()
+    tamed(&error.to_string())
+}
+
+/// A text with a name in it that is the file's: of any length, and with any characters.
+fn tamed(text: &str) -> String {
+    text.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 /// The name of a tensor whose place is not as large as its shape and type need.

@@ -38,6 +38,15 @@ pub(super) struct Lowering<'a> {
     pub(super) cams: Option<Slot>,
 }
 
+/// A part of a walk: rows that go from one node to another, through which everything goes.
+#[derive(Clone, Copy)]
+struct Leg {
+    kind: Walk,
+    from: NodeId,
+    rows: Rows,
+    to: NodeId,
+}
+
 /// Where the signals of a walk are, from its start to the picture.
 pub(super) struct Arrived {
     /// At the picture.
@@ -209,7 +218,9 @@ impl<'a> Lowering<'a> {
             from = match from {
                 (_, None, _) => (input, Some(difference), targets),
                 (top, Some(seeded), rows) => {
-                    let above = self.arrive(kind, top, (seeded, rows), input, wanted, &mut taps)?;
+                    let seeded = Rows { slot: seeded, rows };
+                    let leg = Leg { kind, from: top, rows: seeded, to: input };
+                    let above = self.arrive(leg, wanted, &mut taps)?;
                     self.b.at(&graph.node(contrast.layers[0]).name, "contrast");
                     let joined = self.join([(above, rows), (difference, targets)]);
                     (input, Some(joined), rows + targets)
@@ -218,7 +229,8 @@ impl<'a> Lowering<'a> {
         }
         let (top, signal, rows) = from;
         let signal = signal.expect("a walk has at least one start");
-        let slot = self.arrive(kind, top, (signal, rows), graph.input(), wanted, &mut taps)?;
+        let leg = Leg { kind, from: top, rows: Rows { slot: signal, rows }, to: graph.input() };
+        let slot = self.arrive(leg, wanted, &mut taps)?;
         let input = Rows { slot, rows };
         if wanted.contains(&graph.input()) {
             taps.push(Tap { node: graph.input(), rows: input });
@@ -226,33 +238,22 @@ impl<'a> Lowering<'a> {
         Ok(Arrived { input, taps, duals })
     }
 
-    /// Takes a signal at node `from` down to node `to`, through which everything goes.
-    fn arrive(
-        &mut self,
-        kind: Walk,
-        from: NodeId,
-        (signal, rows): (Slot, usize),
-        to: NodeId,
-        wanted: &[NodeId],
-        taps: &mut Vec<Tap>,
-    ) -> Result<Slot> {
+    /// Takes the signal down.
+    fn arrive(&mut self, leg: Leg, wanted: &[NodeId], taps: &mut Vec<Tap>) -> Result<Slot> {
         let forward = self.forward;
-        self.arrive_seeing(|_| (forward, false), kind, from, (signal, rows), to, wanted, taps)
+        self.arrive_seeing(|_| (forward, false), leg, wanted, taps)
     }
 
     /// The same where layers see other activations, or are negated.
     fn arrive_seeing<'f>(
         &mut self,
         seen: impl Fn(NodeId) -> (&'f Forward, bool),
-        kind: Walk,
-        from: NodeId,
-        (signal, rows): (Slot, usize),
-        to: NodeId,
+        Leg { kind, from, rows: Rows { slot, rows }, to }: Leg,
         wanted: &[NodeId],
         taps: &mut Vec<Tap>,
     ) -> Result<Slot> {
         let nodes = self.plan.network.graph().nodes().len();
-        let mut signals = Signals::at(nodes, from, signal);
+        let mut signals = Signals::at(nodes, from, slot);
         let (mut b, mut shared) = (std::mem::take(&mut self.b), std::mem::take(&mut self.shared));
         let walker = self.walker(kind, rows);
         let done = walker.descend(&mut b, &mut shared, seen, &mut signals, to, wanted);
@@ -278,8 +279,9 @@ impl<'a> Lowering<'a> {
         let targets = self.plan.targets.count();
         let start = Start::MirrorDifference(mode);
         let seeded = self.readout.seed(&mut self.b, self.plan, &[mode]);
-        let (at, below) = (self.plan.at, contrast.below);
-        let own = self.arrive(kind, at, (seeded, targets), below, &[], &mut Vec::new())?;
+        let rows = Rows { slot: seeded, rows: targets };
+        let leg = Leg { kind, from: self.plan.at, rows, to: contrast.below };
+        let own = self.arrive(leg, &[], &mut Vec::new())?;
         self.records.sign(start, 1.0);
         let negated = self.forward_negated(contrast);
         let forward = self.forward;
@@ -287,8 +289,7 @@ impl<'a> Lowering<'a> {
             true => (&negated, false),
             false => (forward, contrast.layers.contains(&id)),
         };
-        let (from, no_taps) = ((seeded, targets), &mut Vec::new());
-        let dual = self.arrive_seeing(seen, kind, at, from, below, &[], no_taps)?;
+        let dual = self.arrive_seeing(seen, leg, &[], &mut Vec::new())?;
         self.records.sign(start, -1.0);
         self.b.at(&self.plan.network.graph().node(contrast.layers[0]).name, "contrast");
         let sums = self.sums(Rows { slot: dual, rows: targets });

@@ -61,7 +61,7 @@ Ledger (--ledger), for relevance: what each layer got, what it sent to its input
   the stabilizer; the rest is rounding. start = arrived + all that was lost.
 
 Maps:
-  Relevance starts with the score's magnitude, so that evidence for a negative score is positive, too.
+  Relevance starts with the score's magnitude: evidence for a negative score is positive, too.
   Relevance is summed over channels; of slopes (gradient, guided-backprop, deconvnet) the largest
   absolute value counts. Colours are `hot` (0 to the largest value) where no pixel is negative by
   more than a thousandth of the largest, else `bwr` (symmetric about 0).
@@ -202,11 +202,7 @@ impl Explain {
             let message = "--ledger needs a method of relevance, as lrp or clrp1";
             return Err(Failure::Said(message.to_owned()));
         }
-        targets::none_is_empty(
-            "--layers",
-            &self.layers.join(","),
-            self.layers.iter().map(String::as_str),
-        )?;
+        targets::none_is_empty("--layers", &self.layers)?;
         if !self.layers.is_empty() && !methods.iter().any(|method| method.has_layer_maps()) {
             let message = "--layers needs a method that walks through them once, as lrp or \
                            gradient (not grad-cam, random or those of many samples)";
