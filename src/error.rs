@@ -159,10 +159,23 @@ pub enum Error {
         found: Vec<usize>,
     },
 
-    /// An input that holds a value that is not finite.
+    /// A value whose shape differs from that of another that it goes with.
+    #[error("{name} has shape {found:?}, expected {expected:?} as {of}")]
+    ShapeMismatch {
+        /// The value.
+        name: &'static str,
+        /// The other.
+        of: &'static str,
+        /// The shape of the other.
+        expected: Vec<usize>,
+        /// The shape of the value.
+        found: Vec<usize>,
+    },
+
+    /// An input or a map that holds a value that is not finite.
     #[error("`{name}` holds {found} at element {index}, expected finite numbers")]
     InputValue {
-        /// The input.
+        /// The input or the map.
         name: String,
         /// The flat index of the first such element.
         index: usize,
@@ -267,6 +280,18 @@ fn named(kind: &str, names: &[String]) -> String {
     }
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     format!("; {kind} {}", names.join(", "))
+}
+
+/// That `name` has the shape of the other value, `of`; else an [`Error::ShapeMismatch`].
+pub(crate) fn check_shape(
+    (name, found): (&'static str, &[usize]),
+    (of, expected): (&'static str, &[usize]),
+) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let (expected, found) = (expected.to_vec(), found.to_vec());
+    Err(Error::ShapeMismatch { name, of, expected, found })
 }
 
 /// Up to so many known names fit a message.

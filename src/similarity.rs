@@ -1,7 +1,7 @@
 //! How alike two maps are: the discriminativeness of explanations, measured (Gu et al. 2018,
 //! section 3.1, says that maps of LRP are nearly the same whatever the class).
 
-use crate::error::{Error, Result};
+use crate::error::{Result, check_shape};
 use crate::image::Plane;
 
 /// How alike two maps are; each is 1 for equal ones.
@@ -21,13 +21,12 @@ impl Similarity {
     /// Compares two maps.
     ///
     /// # Errors
-    /// [`Error::InputShape`] if their sizes differ.
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if their sizes differ,
+    /// [`Error::InputValue`](crate::Error::InputValue) if one holds a value that is not finite.
     pub fn of(a: &Plane, b: &Plane) -> Result<Self> {
-        if (a.height(), a.width()) != (b.height(), b.width()) {
-            let list = |plane: &Plane| vec![plane.height(), plane.width()];
-            let (expected, found) = (list(a), list(b));
-            return Err(Error::InputShape { name: "the second map".to_owned(), expected, found });
-        }
+        check_shape(("second map", &b.size()), ("the first", &a.size()))?;
+        a.check_finite("first map")?;
+        b.check_finite("second map")?;
         let (x, y) = (widened(a), widened(b));
         Ok(Self {
             cosine: cosine(&x, &y),
@@ -132,7 +131,21 @@ mod tests {
         assert!((opposite.cosine + 1.0).abs() < 1e-12 && (opposite.spearman + 1.0).abs() < 1e-12);
         // The mean is 0: those of opposite sign would turn it round once more.
         assert!(opposite.ssim < -0.9, "{}", opposite.ssim);
-        assert!(Similarity::of(&a, &plane(1, &[1.0, 2.0])).is_err());
+    }
+
+    #[test]
+    fn maps_of_two_sizes_or_with_values_that_are_not_finite_are_errors() {
+        let message =
+            |a: &Plane, b: &Plane| Similarity::of(a, b).expect_err("unlike anything").to_string();
+        let (flat, tall) = (plane(1, &[1.0, 2.0]), plane(2, &[1.0, 2.0]));
+        let expected = "second map has shape [2, 1], expected [1, 2] as the first";
+        assert_eq!(message(&flat, &tall), expected);
+        let nan = plane(1, &[0.0, f32::NAN]);
+        let infinite = plane(1, &[f32::NEG_INFINITY, 0.0]);
+        let expected = "`first map` holds NaN at element 1, expected finite numbers";
+        assert_eq!(message(&nan, &infinite), expected);
+        let expected = "`second map` holds -inf at element 0, expected finite numbers";
+        assert_eq!(message(&flat, &infinite), expected);
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Shape {
         self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
+    /// Channels, height and width as a list, as messages tell them.
+    pub const fn dims(self) -> [usize; 3] {
+        [self.channels, self.height, self.width]
+    }
+
     /// Whether there are no values.
     pub const fn is_empty(self) -> bool {
         self.len() == 0
@@ -68,7 +73,7 @@ impl Tensor {
         if values.len() != shape.len() {
             return Err(crate::Error::InputShape {
                 name: "tensor".to_owned(),
-                expected: vec![shape.channels, shape.height, shape.width],
+                expected: shape.dims().to_vec(),
                 found: vec![values.len()],
             });
         }

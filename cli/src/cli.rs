@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     classify::Classify, completions::Completions, convert::Convert, demo::Demo, devices::Devices,
-    explain::Explain, fetch::Fetch, figure::Figure, inspect::Inspect, models::Models,
-    scenes::Scenes, switches::Switches,
+    evaluate::Evaluate, explain::Explain, fetch::Fetch, figure::Figure, inspect::Inspect,
+    models::Models, scenes::Scenes, switches::Switches,
 };
 use crate::console::unwritten;
 use crate::failure::{Failure, Result};
@@ -37,6 +37,8 @@ enum Command {
     Explain(Explain),
     /// Show what the network takes pictures for
     Classify(Classify),
+    /// Measure ways to explain on a data set: pointing game, ablation, neurons, sanity checks
+    Evaluate(Evaluate),
     /// Explain a scene of two digits by the bundled network
     Demo(Demo),
     /// List what can run networks
@@ -68,6 +70,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
     match command {
         Command::Explain(command) => command.run(),
         Command::Classify(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Figure(command) => command.run(),

@@ -49,6 +49,12 @@ pub(crate) fn progress(count: usize) -> ProgressBar {
     styled(ProgressBar::new(count as u64), "{wide_bar} {pos}/{len} {eta}")
 }
 
+/// The same with a word of what there is, and the rate.
+pub(crate) fn progress_with_rate(count: usize, message: &'static str) -> ProgressBar {
+    let bar = progress(count).with_message(message);
+    styled(bar, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}")
+}
+
 /// A progress bar with rate and remaining time on a terminal, else one that shows nothing.
 pub(crate) fn progress_of_bytes(bytes: u64, message: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {

@@ -4,6 +4,8 @@ mod cli;
 mod commands;
 mod composites;
 mod console;
+mod datasets;
+mod evaluation;
 mod failure;
 mod folder;
 mod known;

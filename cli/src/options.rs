@@ -23,22 +23,29 @@ pub(crate) struct PictureOptions {
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
 
-    /// How pictures are brought to the network's size; as it was trained unless given
-    #[arg(long, value_name = "HOW")]
-    pub(crate) preprocess: Option<Shaping>,
-
-    /// Mean of red, green and blue, where white is 1; as the network was trained, or ImageNet's
-    #[arg(long, value_name = "R,G,B", value_parser = three)]
-    pub(crate) mean: Option<[f32; 3]>,
-
-    /// Standard deviation of red, green and blue
-    #[arg(long, value_name = "R,G,B", value_parser = three)]
-    pub(crate) std: Option<[f32; 3]>,
+    #[command(flatten)]
+    pub(crate) shaping: ShapingOptions,
 
     /// Pictures that run at once, at most
     #[arg(long, value_name = "N", default_value_t = 8,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
     pub(crate) batch: usize,
+}
+
+/// How pictures are brought to the network.
+#[derive(Debug, Args)]
+pub(crate) struct ShapingOptions {
+    /// How pictures are brought to the network's size; as it was trained unless given
+    #[arg(long, value_name = "HOW")]
+    preprocess: Option<Shaping>,
+
+    /// Mean of red, green and blue, where white is 1; as the network was trained, or ImageNet's
+    #[arg(long, value_name = "R,G,B", value_parser = three)]
+    mean: Option<[f32; 3]>,
+
+    /// Standard deviation of red, green and blue
+    #[arg(long, value_name = "R,G,B", value_parser = three)]
+    std: Option<[f32; 3]>,
 }
 
 /// How pictures are brought to the network's size.
@@ -52,7 +59,7 @@ pub(crate) enum Shaping {
     ShortSide,
 }
 
-impl PictureOptions {
+impl ShapingOptions {
     /// The network's own preprocessing, with the changes that were asked for, `size` among them.
     pub(crate) fn preprocess(&self, own: Preprocess, size: Option<[u32; 2]>) -> Preprocess {
         let own = size.map_or(own, |size| resized(own, size));
@@ -105,7 +112,7 @@ fn three(text: &str) -> Result<[f32; 3], String> {
 }
 
 /// Which network.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct NetworkOptions {
     /// The network, or an ONNX file; guessed from the name of the weight file unless given
     #[arg(long, value_name = "NAME", value_parser = Known::MODELS, hide_possible_values = true)]
@@ -354,4 +361,14 @@ pub(crate) enum Precision {
     F32,
     /// 64 bit: the reference, on the CPU only
     F64,
+}
+
+impl Precision {
+    /// The name in records.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::F64 => "f64",
+        }
+    }
 }

@@ -97,7 +97,7 @@ fn load_array(path: &Path, preprocess: &Preprocess) -> Result<Loaded> {
 }
 
 /// The 8-bit picture that an input shows.
-fn denormalize(input: &Tensor, preprocess: &Preprocess) -> clrp::Result<Picture> {
+pub(crate) fn denormalize(input: &Tensor, preprocess: &Preprocess) -> clrp::Result<Picture> {
     let Shape { height, width, .. } = input.shape();
     let mut pixels = vec![0; 3 * height * width];
     for channel in 0..3 {

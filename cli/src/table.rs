@@ -4,15 +4,16 @@ use std::fmt;
 
 /// Rows of cells under headings; a heading that starts with `>` is of numbers.
 pub(crate) struct Table {
-    headings: Vec<&'static str>,
+    headings: Vec<String>,
     rows: Vec<Vec<String>>,
     indent: usize,
 }
 
 impl Table {
     /// A table without rows.
-    pub(crate) fn new(headings: impl Into<Vec<&'static str>>) -> Self {
-        Self { headings: headings.into(), rows: Vec::new(), indent: 0 }
+    pub(crate) fn new(headings: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let headings = headings.into_iter().map(Into::into).collect();
+        Self { headings, rows: Vec::new(), indent: 0 }
     }
 
     /// The same, that many blanks from the left.
@@ -24,12 +25,48 @@ impl Table {
     pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
         self.rows.push(cells.into());
     }
+
+    /// The headings, and for each whether it is of numbers.
+    pub(crate) fn headings(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.headings.iter().map(|heading| match heading.strip_prefix('>') {
+            Some(name) => (name, true),
+            None => (heading.as_str(), false),
+        })
+    }
+
+    /// The cells below the headings.
+    pub(crate) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// The table in Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let names = self.headings().map(|(name, _)| escaped(name)).collect();
+        let marks = self.headings().map(|(_, right)| if right { "---:" } else { "---" }.to_owned());
+        let rows = self.rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect());
+        [names, marks.collect()].into_iter().chain(rows).map(line).collect()
+    }
+}
+
+/// A cell as Markdown shows it.
+pub(crate) fn escaped(cell: &str) -> String {
+    let mut text = String::new();
+    for character in cell.chars() {
+        match character {
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '#' => {
+                text.extend(['\\', character]);
+            }
+            '\n' | '\r' => text.push(' '),
+            character => text.push(character),
+        }
+    }
+    text
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> =
-            self.headings.iter().map(|name| name.trim_start_matches('>').to_owned()).collect();
+        let names: Vec<String> = self.headings().map(|(name, _)| name.to_owned()).collect();
         let length = |cell: &String| cell.chars().count();
         let widths: Vec<usize> = (0..names.len())
             .map(|i| {
@@ -83,6 +120,13 @@ mod tests {
         table.row(["a".to_owned(), "10".to_owned()]);
         table.row(["long name".to_owned(), "7".to_owned()]);
         assert_eq!(table.to_string(), " name       size\n a            10\n long name     7\n");
+    }
+
+    #[test]
+    fn markdown_has_its_marks_escaped() {
+        let mut table = Table::new(["name", ">size"]);
+        table.row(["a|b_c\nd".to_owned(), "7".to_owned()]);
+        assert_eq!(table.markdown(), "| name | size |\n| --- | ---: |\n| a\\|b\\_c d | 7 |\n");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod bad_input;
 mod checkpoint;
 mod drawn;
+mod evaluate;
 mod explain;
 mod fetch;
 mod formats;

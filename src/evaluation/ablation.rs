@@ -1,9 +1,9 @@
 //! Ablation: what a map points at is taken out of the input.
 
-use super::pointing::first_maximum;
-use crate::error::{Error, Result};
+use super::perturbation::falling;
+use crate::error::{Error, Result, check_shape};
 use crate::image::Plane;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 
 /// Squares that are taken out of an input (Gu et al. 2018, section 5.2: one of 9x9 pixels).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,38 +22,42 @@ impl Default for Ablation {
 
 impl Ablation {
     /// The centres, column and row: the largest value, then the largest outside the squares so
-    /// far; of equal values the first, row by row. Fewer than asked for where nothing is left.
-    pub fn centres(&self, map: &Plane) -> Vec<(usize, usize)> {
-        let (width, height) = (map.width(), map.height());
-        // Those that are not numbers, and those taken, lie below all others.
-        let number = |value: &f32| if value.is_nan() { f32::NEG_INFINITY } else { *value };
-        let mut values: Vec<f32> = map.values().iter().map(number).collect();
-        let mut left = values.len();
-        let mut taken = vec![false; values.len()];
-        let mut centres = Vec::new();
-        while centres.len() < self.count && self.size > 0 && left > 0 {
-            let mut at = first_maximum(&values);
-            if taken[at] {
-                // All that is left is minus infinity too.
-                at = taken.iter().position(|taken| !taken).unwrap_or(at);
-            }
-            let centre = (at % width, at / width);
-            centres.push(centre);
-            let (columns, rows) = (self.side(centre.0, width), self.side(centre.1, height));
-            for place in rows.flat_map(|row| columns.clone().map(move |x| row * width + x)) {
-                left -= usize::from(!taken[place]);
-                taken[place] = true;
-                values[place] = f32::NEG_INFINITY;
-            }
-        }
-        centres
-    }
-
-    /// The input with squares around the centres replaced by those of `mean`, clipped at borders.
+    /// far; of equal values the first, row by row. Fewer than asked for where nothing is left,
+    /// none where a square has no pixels.
     ///
     /// # Errors
-    /// [`Error::InputShape`] if `mean` has another shape than the input; [`Error::Setting`] if a
-    /// centre lies outside.
+    /// [`Error::InputValue`] if the map holds a value that is not finite.
+    pub fn centres(&self, map: &Plane) -> Result<Vec<(usize, usize)>> {
+        map.check_finite("heatmap")?;
+        let (width, height) = (map.width(), map.height());
+        let mut centres = Vec::new();
+        if self.size == 0 {
+            return Ok(centres);
+        }
+        let mut taken = vec![false; map.values().len()];
+        for at in falling(map.values()) {
+            if centres.len() == self.count {
+                break;
+            }
+            if taken[at] {
+                continue;
+            }
+            let (x, y) = (at % width, at / width);
+            centres.push((x, y));
+            let columns = self.side(x, width);
+            for row in self.side(y, height) {
+                taken[row * width..][columns.clone()].fill(true);
+            }
+        }
+        Ok(centres)
+    }
+
+    /// The input with squares around the centres, column and row, replaced by those of `mean`,
+    /// clipped at borders.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] if `mean` has another shape than the input; [`Error::Setting`] if
+    /// a centre lies outside.
     pub fn apply(
         &self,
         input: &Tensor,
@@ -61,11 +65,7 @@ impl Ablation {
         centres: &[(usize, usize)],
     ) -> Result<Tensor> {
         let shape = input.shape();
-        if mean.shape() != shape {
-            let list = |shape: Shape| vec![shape.channels, shape.height, shape.width];
-            let (expected, found) = (list(shape), list(mean.shape()));
-            return Err(Error::InputShape { name: "mean".to_owned(), expected, found });
-        }
+        check_shape(("mean", &mean.shape().dims()), ("the input", &shape.dims()))?;
         let mut values = input.values().to_vec();
         for &(x, y) in centres {
             if x >= shape.width || y >= shape.height {
@@ -88,6 +88,7 @@ impl Ablation {
         Tensor::new(shape, values)
     }
 
+    /// What a square around a centre covers of an axis.
     fn side(&self, centre: usize, length: usize) -> std::ops::Range<usize> {
         let before = self.size / 2;
         centre.saturating_sub(before)..centre.saturating_add(self.size - before).min(length)
@@ -97,9 +98,14 @@ impl Ablation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::Shape;
 
     fn map(width: usize, values: &[f32]) -> Plane {
         Plane::new(values.len() / width, width, values.to_vec()).expect("it fits")
+    }
+
+    fn centres(size: usize, count: usize, map: &Plane) -> Vec<(usize, usize)> {
+        Ablation { size, count }.centres(map).expect("it is finite")
     }
 
     #[test]
@@ -122,9 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn even_squares_have_one_pixel_more_above_and_to_the_left() {
+        let input = Tensor::zeros(Shape::new(1, 4, 4));
+        let ones = Tensor::new(input.shape(), vec![1.0; 16]).expect("it fits");
+        let two = Ablation { size: 2, count: 2 };
+        let found = two.apply(&input, &ones, &[(2, 2)]).expect("it fits");
+        #[rustfmt::skip]
+        assert_eq!(found.values(), [
+            0.0, 0.0, 0.0, 0.0,
+            0.0, 1.0, 1.0, 0.0,
+            0.0, 1.0, 1.0, 0.0,
+            0.0, 0.0, 0.0, 0.0,
+        ]);
+        // The same ones are gone for the next centre: 8 on the left is, 7 on the right is not.
+        assert_eq!(two.centres(&map(4, &[0.0, 8.0, 9.0, 7.0])).expect("ok"), [(2, 0), (3, 0)]);
+    }
+
+    #[test]
     fn the_next_square_is_centred_outside_those_before() {
-        let found =
-            |count| Ablation { size: 3, count }.centres(&map(6, &[0.0, 9.0, 8.0, 7.0, 7.0, -1.0]));
+        let found = |count| centres(3, count, &map(6, &[0.0, 9.0, 8.0, 7.0, 7.0, -1.0]));
         // 8 is gone with 9; then of the two 7 the first, with it the second.
         assert_eq!(found(2), [(1, 0), (3, 0)]);
         assert_eq!(found(99), [(1, 0), (3, 0), (5, 0)]);
@@ -132,16 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn maps_without_a_number_have_centres_all_the_same() {
-        let one = Ablation { size: 1, count: 3 };
-        assert_eq!(one.centres(&map(2, &[f32::NAN, f32::NAN])), [(0, 0), (1, 0)]);
-        assert_eq!(Ablation { size: 0, count: 3 }.centres(&map(1, &[1.0])), []);
+    fn equal_values_are_taken_row_by_row() {
+        let zeros = [0.0, -0.0, -0.0, 0.0];
+        assert_eq!(centres(1, 3, &map(2, &zeros)), [(0, 0), (1, 0), (0, 1)]);
+        assert_eq!(centres(0, 3, &map(2, &zeros)), []);
     }
 
     #[test]
     fn squares_may_be_larger_than_the_input() {
-        let all = Ablation { size: usize::MAX, count: 2 };
-        assert_eq!(all.centres(&map(2, &[1.0, 2.0])), [(1, 0)]);
+        assert_eq!(centres(usize::MAX, 2, &map(2, &[1.0, 2.0])), [(1, 0)]);
     }
 
     #[test]
@@ -151,7 +172,12 @@ mod tests {
         let message = |mean, centre| {
             Ablation::default().apply(&input, mean, &[centre]).expect_err("no fit").to_string()
         };
-        assert!(message(&other, (0, 0)).contains("mean"));
+        let expected = "mean has shape [1, 1, 4], expected [1, 2, 2] as the input";
+        assert_eq!(message(&other, (0, 0)), expected);
         assert_eq!(message(&input, (2, 0)), "centre is 2, 0, expected below 2, 2");
+        let infinite = map(2, &[0.0, f32::INFINITY]);
+        let error = Ablation::default().centres(&infinite).expect_err("not finite");
+        let expected = "`heatmap` holds inf at element 1, expected finite numbers";
+        assert_eq!(error.to_string(), expected);
     }
 }

@@ -1,7 +1,7 @@
 //! What the boxes of a picture cover of the network's input.
 
-use crate::error::{Error, Result};
-use crate::image::{Geometry, Plane};
+use crate::error::{Error, Result, check_shape};
+use crate::image::{Geometry, Picture, Plane};
 use crate::scene::Bounds;
 
 /// A rectangle in a picture. Edges, not pixels: the first pixel reaches from 0 to 1.
@@ -18,11 +18,11 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
-    /// Where the rectangle lies in the input, if the picture has `size` (width, height).
+    /// Where the rectangle lies in the input, if it is one of the geometry's picture.
     #[must_use]
-    pub fn placed(self, size: (u32, u32), geometry: &Geometry) -> Self {
-        let (left, top) = geometry.place(size, (self.left, self.top));
-        let (right, bottom) = geometry.place(size, (self.right, self.bottom));
+    pub fn placed(self, geometry: &Geometry) -> Self {
+        let (left, top) = geometry.place((self.left, self.top));
+        let (right, bottom) = geometry.place((self.right, self.bottom));
         Self { left, top, right, bottom }
     }
 }
@@ -35,35 +35,43 @@ impl From<Bounds> for BoundingBox {
     }
 }
 
-/// Some of the pixels of an input.
+/// Some of the pixels of an input: those that belong to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
+    height: usize,
     width: usize,
     inside: Vec<bool>,
+    boxes_without_pixels: usize,
 }
 
 impl Region {
-    /// The union of boxes, and how many of them cover no pixel: those that a crop cut away.
+    /// The union of boxes that lie in the input, see [`BoundingBox::placed`].
     ///
-    /// The boxes lie in the input, see [`BoundingBox::placed`]; `size` is its width and height. A
-    /// pixel belongs to a box if its centre does.
+    /// `size` is the input's height and width, as [`Plane::size`] of a map of it. A pixel belongs
+    /// to a box if its centre does; the left and the upper edge belong to the box.
     ///
     /// # Errors
-    /// [`Error::Setting`] if an edge is no finite number or a box has no area.
-    pub fn union(size: (usize, usize), boxes: &[BoundingBox]) -> Result<(Self, usize)> {
-        let (width, height) = size;
-        let mut inside = vec![false; width * height];
-        let mut cut_away = 0;
+    /// [`Error::Setting`] if the size is 0 or larger than [`Picture::MAX_PIXELS`], an edge is no
+    /// finite number or a box has no area.
+    pub fn union(size: [usize; 2], boxes: &[BoundingBox]) -> Result<Self> {
+        let [height, width] = size;
+        let mut inside = vec![false; checked_area(size)?];
+        let mut boxes_without_pixels = 0;
         for bounds in boxes {
             check(bounds)?;
             let columns = pixels(bounds.left, bounds.right, width);
             let rows = pixels(bounds.top, bounds.bottom, height);
-            cut_away += usize::from(columns.is_empty() || rows.is_empty());
+            boxes_without_pixels += usize::from(columns.is_empty() || rows.is_empty());
             for row in rows {
                 inside[row * width..][columns.clone()].fill(true);
             }
         }
-        Ok((Self { width, inside }, cut_away))
+        Ok(Self { height, width, inside, boxes_without_pixels })
+    }
+
+    /// Rows of the input.
+    pub fn height(&self) -> usize {
+        self.height
     }
 
     /// Columns of the input.
@@ -71,9 +79,9 @@ impl Region {
         self.width
     }
 
-    /// Rows of the input.
-    pub fn height(&self) -> usize {
-        self.inside.len().checked_div(self.width).unwrap_or(0)
+    /// Height and width of the input.
+    pub fn size(&self) -> [usize; 2] {
+        [self.height, self.width]
     }
 
     /// How many pixels belong to it.
@@ -81,19 +89,26 @@ impl Region {
         self.inside.iter().filter(|&&inside| inside).count()
     }
 
-    /// Whether the pixel in column `x` and row `y` belongs to it.
-    pub fn contains(&self, x: usize, y: usize) -> bool {
-        x < self.width && self.inside.get(y * self.width + x).is_some_and(|&inside| inside)
+    /// How many of the boxes cover no pixel's centre: those that a crop cut away, and those that
+    /// lie between two rows or columns of centres.
+    pub fn boxes_without_pixels(&self) -> usize {
+        self.boxes_without_pixels
     }
 
-    /// Whether a pixel of it lies within `distance` pixels of column `x` and row `y`.
+    /// Whether the pixel in column `x` and row `y` belongs to it.
+    pub fn contains(&self, x: usize, y: usize) -> bool {
+        x < self.width && y < self.height && self.inside[y * self.width + x]
+    }
+
+    /// Whether a pixel of it lies less than `distance` pixels of the input away from column `x`
+    /// and row `y`. Nothing is nearer than 0.
     pub fn is_near(&self, x: usize, y: usize, distance: usize) -> bool {
         // Wide enough for every square.
         let square = |length: usize| (length as u128).pow(2);
         self.inside.iter().enumerate().filter(|(_, inside)| **inside).any(|(i, _)| {
             let (column, row) = (i % self.width, i / self.width);
             let apart = square(column.abs_diff(x)).saturating_add(square(row.abs_diff(y)));
-            apart <= square(distance)
+            apart < square(distance)
         })
     }
 
@@ -102,15 +117,22 @@ impl Region {
         &self.inside
     }
 
-    /// Whether a map has the region's size.
+    /// That a map has the region's size.
     pub(super) fn check_size(&self, map: &Plane) -> Result<()> {
-        let expected = vec![self.height(), self.width()];
-        let found = vec![map.height(), map.width()];
-        if expected == found {
-            return Ok(());
-        }
-        Err(Error::InputShape { name: "heatmap".to_owned(), expected, found })
+        check_shape(("heatmap", &map.size()), ("the region", &self.size()))
     }
+}
+
+/// How many pixels there are, at least 1.
+fn checked_area([height, width]: [usize; 2]) -> Result<usize> {
+    let area = height.checked_mul(width);
+    area.filter(|&area| area > 0 && area as u64 <= Picture::MAX_PIXELS).ok_or_else(|| {
+        Error::Setting {
+            what: "size of a region",
+            found: format!("{:?}", [height, width]),
+            expected: format!("1 to {} pixels", Picture::MAX_PIXELS),
+        }
+    })
 }
 
 fn check(bounds: &BoundingBox) -> Result<()> {
@@ -122,7 +144,7 @@ fn check(bounds: &BoundingBox) -> Result<()> {
     Err(Error::Setting {
         what: "box",
         found: format!("({left}, {top}) to ({right}, {bottom})"),
-        expected: "finite edges, the right below and beyond the left".to_owned(),
+        expected: "finite edges with left < right and top < bottom".to_owned(),
     })
 }
 
@@ -145,53 +167,82 @@ mod tests {
     #[test]
     fn a_pixel_belongs_to_a_box_by_its_centre() {
         // Centres .5 to 4.5: of columns 1.5 is in (edges belong), 3.5 is not; of rows only .5.
-        let (region, cut) = Region::union((5, 2), &[bounds(1.5, -9.0, 3.5, 1.0)]).expect("ok");
+        let region = Region::union([2, 5], &[bounds(1.5, -9.0, 3.5, 1.0)]).expect("ok");
         let columns: Vec<bool> = (0..5).map(|x| region.contains(x, 0)).collect();
         assert_eq!(columns, [false, true, true, false, false]);
-        assert_eq!((region.area(), cut), (2, 0));
-        assert!(!region.contains(1, 2) && !region.contains(5, 0));
+        assert_eq!((region.area(), region.boxes_without_pixels()), (2, 0));
+        assert_eq!((region.height(), region.width(), region.size()), (2, 5, [2, 5]));
     }
 
     #[test]
-    fn boxes_unite_and_what_a_crop_cut_away_is_counted() {
+    fn what_lies_outside_does_not_belong_to_it() {
+        let region = Region::union([2, 5], &[bounds(0.0, 0.0, 9.0, 9.0)]).expect("ok");
+        assert!(region.contains(4, 1));
+        let outside = [(5, 0), (0, 2), (usize::MAX, 0), (0, usize::MAX), (4, usize::MAX)];
+        assert!(outside.iter().all(|&(x, y)| !region.contains(x, y)));
+    }
+
+    #[test]
+    fn boxes_unite_and_those_without_pixels_are_counted() {
         let boxes = [
             bounds(0.0, 0.0, 2.0, 2.0),
             bounds(1.0, 1.0, 3.0, 3.0),
+            // Outside on the left, and below.
             bounds(-7.0, 0.0, -1.0, 4.0),
             bounds(0.0, 4.2, 4.0, 9.0),
+            // Between two centres.
+            bounds(0.6, 0.0, 1.4, 4.0),
         ];
-        let (region, cut) = Region::union((4, 4), &boxes).expect("ok");
+        let region = Region::union([4, 4], &boxes).expect("ok");
         // 4 + 4 - 1 in common.
-        assert_eq!((region.area(), cut), (7, 2));
+        assert_eq!((region.area(), region.boxes_without_pixels()), (7, 3));
+        let nothing = Region::union([4, 4], &[]).expect("ok");
+        assert_eq!((nothing.area(), nothing.boxes_without_pixels()), (0, 0));
     }
 
     #[test]
     fn boxes_go_through_the_resize_and_the_crop() {
         // 500x375 becomes 341x256, of which columns 58 to 282 and rows 16 to 240 are kept.
         let geometry = Preprocess::imagenet().geometry(500, 375).expect("ok");
-        let placed = bounds(100.0, 75.0, 500.0, 375.0).placed((500, 375), &geometry);
+        let placed = bounds(100.0, 75.0, 500.0, 375.0).placed(&geometry);
         assert!((placed.left - (68.2 - 58.0)).abs() < 1e-9, "{placed:?}");
         assert!((placed.top - (51.2 - 16.0)).abs() < 1e-9, "{placed:?}");
-        let (region, _) = Region::union((224, 224), &[placed]).expect("ok");
+        let region = Region::union([224, 224], &[placed]).expect("ok");
         // Centres from 10.5 and from 35.5 on.
         assert_eq!(region.area(), (224 - 10) * (224 - 35));
     }
 
     #[test]
-    fn near_is_a_disc() {
-        let (region, _) = Region::union((9, 9), &[bounds(0.0, 0.0, 1.0, 1.0)]).expect("ok");
+    fn near_is_a_disc_without_its_rim() {
+        let region = Region::union([9, 9], &[bounds(0.0, 0.0, 1.0, 1.0)]).expect("ok");
         // 3, 4, 5 is a right triangle.
-        assert!(region.is_near(3, 4, 5) && region.is_near(0, 5, 5));
-        assert!(!region.is_near(4, 4, 5) && !region.is_near(0, 6, 5));
-        assert!(region.is_near(0, 0, 0) && !region.is_near(1, 0, 0));
-        assert!(region.is_near(usize::MAX, 0, usize::MAX) && !region.is_near(usize::MAX, 0, 9));
+        assert!(region.is_near(3, 4, 6) && !region.is_near(3, 4, 5));
+        assert!(region.is_near(0, 4, 5) && !region.is_near(0, 5, 5));
+        assert!(region.is_near(0, 0, 1) && !region.is_near(0, 0, 0) && !region.is_near(1, 0, 1));
+        assert!(region.is_near(usize::MAX - 1, 0, usize::MAX));
+        assert!(!region.is_near(usize::MAX, usize::MAX, usize::MAX));
     }
 
     #[test]
     fn boxes_without_an_area_are_errors() {
-        for wrong in [bounds(3.0, 0.0, 3.0, 1.0), bounds(0.0, f64::NAN, 1.0, 1.0)] {
-            let error = Region::union((4, 4), &[wrong]).expect_err("it has no area");
-            assert!(error.to_string().starts_with("box is (") && !error.to_string().contains('\n'));
+        let message = |wrong| Region::union([4, 4], &[wrong]).expect_err("no area").to_string();
+        let expected = "expected finite edges with left < right and top < bottom";
+        let flat = message(bounds(3.0, 0.5, 3.0, 1.0));
+        assert_eq!(flat, format!("box is (3, 0.5) to (3, 1), {expected}"));
+        let turned = message(bounds(0.0, 2.0, 1.0, 1.0));
+        assert_eq!(turned, format!("box is (0, 2) to (1, 1), {expected}"));
+        let nan = message(bounds(0.0, f64::NAN, 1.0, 1.0));
+        assert_eq!(nan, format!("box is (0, NaN) to (1, 1), {expected}"));
+        let endless = message(bounds(0.0, 0.0, f64::INFINITY, 1.0));
+        assert_eq!(endless, format!("box is (0, 0) to (inf, 1), {expected}"));
+    }
+
+    #[test]
+    fn sizes_of_0_and_sizes_that_no_picture_has_are_errors() {
+        for size in [[0, 5], [5, 0], [usize::MAX, 2], [10_000, 10_001]] {
+            let error = Region::union(size, &[]).expect_err("it is no input's size");
+            let expected = format!("size of a region is {size:?}, expected 1 to 100000000 pixels");
+            assert_eq!(error.to_string(), expected);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::colormap::Colormap;
 use super::picture::Picture;
+use crate::error::check_shape;
 use crate::{Error, Result, Tensor};
 
 /// How the channels of a pixel become one number.
@@ -47,9 +48,25 @@ impl Plane {
         self.width
     }
 
+    /// Height and width.
+    pub fn size(&self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
     /// The values, row by row.
     pub fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// That all values are finite; else an [`Error::InputValue`] about the map `name`.
+    pub(crate) fn check_finite(&self, name: &str) -> Result<()> {
+        match self.values.iter().position(|value| !value.is_finite()) {
+            Some(index) => {
+                let found = self.values[index];
+                Err(Error::InputValue { name: name.to_owned(), index, found })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The largest finite value after `of`, at least 0.
@@ -105,17 +122,10 @@ pub fn render(plane: &Plane, palette: Colormap) -> Picture {
 /// the colours, 0.5 by convention.
 ///
 /// # Errors
-/// [`Error::InputShape`] if the sizes differ, [`Error::Setting`] if `alpha` is not
+/// [`Error::ShapeMismatch`] if the sizes differ, [`Error::Setting`] if `alpha` is not
 /// between 0 and 1.
 pub fn overlay(picture: &Picture, plane: &Plane, palette: Colormap, alpha: f32) -> Result<Picture> {
-    let (width, height) = (picture.width(), picture.height());
-    if (plane.width, plane.height) != (width as usize, height as usize) {
-        return Err(Error::InputShape {
-            name: "heatmap".to_owned(),
-            expected: vec![height as usize, width as usize],
-            found: vec![plane.height, plane.width],
-        });
-    }
+    check_shape(("heatmap", &plane.size()), ("the picture", &picture.size()))?;
     if !(0.0..=1.0).contains(&alpha) {
         return Err(Error::Setting {
             what: "overlay alpha",
@@ -127,7 +137,7 @@ pub fn overlay(picture: &Picture, plane: &Plane, palette: Colormap, alpha: f32) 
     let mixed = picture.pixels().iter().zip(colours.pixels()).map(|(&below, &above)| {
         (f32::from(below) * (1.0 - alpha) + f32::from(above) * alpha).round() as u8
     });
-    Picture::new(width, height, mixed.collect())
+    Picture::new(picture.width(), picture.height(), mixed.collect())
 }
 
 #[cfg(test)]
@@ -198,8 +208,12 @@ mod tests {
         assert_eq!(half.pixels(), [178, 178, 178, 178, 50, 50]);
         let none = overlay(&picture, &row(&[0.0, 1.0]), Colormap::Bwr, 0.0).expect("it fits");
         assert_eq!(none, picture);
-        assert!(overlay(&picture, &row(&[0.0]), Colormap::Bwr, 0.5).is_err());
-        assert!(overlay(&picture, &row(&[0.0, 1.0]), Colormap::Bwr, f32::NAN).is_err());
+        let message = |values: &[f32], alpha| {
+            overlay(&picture, &row(values), Colormap::Bwr, alpha).expect_err("wrong").to_string()
+        };
+        let size = "heatmap has shape [1, 1], expected [1, 2] as the picture";
+        assert_eq!(message(&[0.0], 0.5), size);
+        assert_eq!(message(&[0.0, 1.0], f32::NAN), "overlay alpha is NaN, expected 0 to 1");
     }
 
     #[test]

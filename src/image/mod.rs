@@ -22,3 +22,4 @@ pub use npy::{Npy, NpyValues};
 pub use picture::Picture;
 pub use preprocess::{Geometry, Mode, Preprocess};
 pub use sheet::{Sheet, SheetRow};
+pub use text::{Font, TextMask};

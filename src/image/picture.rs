@@ -55,6 +55,12 @@ impl Picture {
         self.height
     }
 
+    /// Height and width, in the order of [`Plane::size`](super::Plane::size); that of
+    /// [`Picture::size_of`] is the other.
+    pub fn size(&self) -> [usize; 2] {
+        [self.height as usize, self.width as usize]
+    }
+
     /// Red, green and blue of each pixel, row by row.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels

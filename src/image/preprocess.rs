@@ -34,9 +34,11 @@ pub struct Preprocess {
     pub std: [f32; 3],
 }
 
-/// Where a picture's pixels go: `x * scaled.0 / width - offset.0`, the same for y.
+/// Where a picture's pixels go: `x * scaled.0 / picture.0 - offset.0`, the same for y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
+    /// Width and height of the picture.
+    pub picture: (u32, u32),
     /// Width and height of the picture after resizing.
     pub scaled: (u32, u32),
     /// Left column and top row of the input in the resized picture; negative
@@ -81,21 +83,25 @@ impl Preprocess {
         let size = picture.pixels().len() / 3;
         let mut values = Vec::with_capacity(size * 3);
         for channel in 0..3 {
-            let (mean, std) = (self.mean[channel], self.std[channel]);
             let bytes = picture.pixels().iter().skip(channel).step_by(3);
-            values.extend(bytes.map(|&byte| (f32::from(byte) / 255.0 - mean) / std));
+            values.extend(bytes.map(|&byte| self.normalized(channel, f32::from(byte) / 255.0)));
         }
         Tensor::new(Shape::new(3, picture.height() as usize, picture.width() as usize), values)
     }
 
+    /// What a value of a channel becomes, where white is 1.
+    pub(crate) fn normalized(&self, channel: usize, value: f32) -> f32 {
+        (value - self.mean[channel]) / self.std[channel]
+    }
+
     /// What black becomes, for each channel: the lowest value of an input.
     pub fn low(&self) -> [f32; 3] {
-        std::array::from_fn(|channel| (0.0 - self.mean[channel]) / self.std[channel])
+        std::array::from_fn(|channel| self.normalized(channel, 0.0))
     }
 
     /// What white becomes, for each channel: the highest value of an input.
     pub fn high(&self) -> [f32; 3] {
-        std::array::from_fn(|channel| (1.0 - self.mean[channel]) / self.std[channel])
+        std::array::from_fn(|channel| self.normalized(channel, 1.0))
     }
 
     /// Where the pixels of a picture of this size go.
@@ -104,6 +110,7 @@ impl Preprocess {
     /// As [`Preprocess::apply`].
     pub fn geometry(&self, width: u32, height: u32) -> Result<Geometry> {
         let (in_height, in_width) = self.size;
+        let picture = (width, height);
         check_length("input height", in_height)?;
         check_length("input width", in_width)?;
         match self.mode {
@@ -111,18 +118,18 @@ impl Preprocess {
                 check_length("resized short side", resize)?;
                 let scaled = short_side_to(resize, width, height)?;
                 let offset = (crop_start(scaled.0, in_width), crop_start(scaled.1, in_height));
-                Ok(Geometry { scaled, offset, size: (in_width, in_height) })
+                Ok(Geometry { picture, scaled, offset, size: (in_width, in_height) })
             }
             Mode::Squash => {
                 let size = (in_width, in_height);
-                Ok(Geometry { scaled: size, offset: (0, 0), size })
+                Ok(Geometry { picture, scaled: size, offset: (0, 0), size })
             }
             Mode::ShortSide => {
                 let size = short_side_to(in_width.min(in_height), width, height)?;
                 if u64::from(size.0) * u64::from(size.1) > Picture::MAX_PIXELS {
                     return Err(too_long(width, height));
                 }
-                Ok(Geometry { scaled: size, offset: (0, 0), size })
+                Ok(Geometry { picture, scaled: size, offset: (0, 0), size })
             }
         }
     }
@@ -142,15 +149,15 @@ impl Preprocess {
 }
 
 impl Geometry {
-    /// Where a point of a picture of `size` (width, height) comes to lie: column and row, the
-    /// outer edge of the first pixel is 0. It may lie outside the input.
+    /// Where a point of the picture, column and row, comes to lie in the input. The outer edges of
+    /// the first pixel are 0. It may lie outside the input.
     #[must_use]
-    pub fn place(&self, size: (u32, u32), point: (f64, f64)) -> (f64, f64) {
+    pub fn place(&self, point: (f64, f64)) -> (f64, f64) {
         let axis = |at: f64, scaled: u32, length: u32, offset: i64| {
             at * f64::from(scaled) / f64::from(length.max(1)) - offset as f64
         };
-        let x = axis(point.0, self.scaled.0, size.0, self.offset.0);
-        (x, axis(point.1, self.scaled.1, size.1, self.offset.1))
+        let x = axis(point.0, self.scaled.0, self.picture.0, self.offset.0);
+        (x, axis(point.1, self.scaled.1, self.picture.1, self.offset.1))
     }
 
     fn apply(&self, picture: &Picture) -> Result<Picture> {
@@ -217,10 +224,11 @@ mod tests {
     fn the_long_side_is_truncated_and_the_crop_rounded_to_even() {
         let geometry = |width, height| Preprocess::imagenet().geometry(width, height).expect("ok");
         // 256 * 500 / 375 = 341.33; (341 - 224) / 2 = 58.5, to even 58; (256 - 224) / 2 = 16.
-        let wide = Geometry { scaled: (341, 256), offset: (58, 16), size: (224, 224) };
+        let size = (224, 224);
+        let wide = Geometry { picture: (500, 375), scaled: (341, 256), offset: (58, 16), size };
         assert_eq!(geometry(500, 375), wide);
         // 256 * 343 / 256 = 343; (343 - 224) / 2 = 59.5, to even 60.
-        let tall = Geometry { scaled: (256, 343), offset: (16, 60), size: (224, 224) };
+        let tall = Geometry { picture: (256, 343), scaled: (256, 343), offset: (16, 60), size };
         assert_eq!(geometry(256, 343), tall);
     }
 
@@ -254,6 +262,29 @@ mod tests {
         for (value, expected) in tensor.values().iter().zip(expected) {
             assert!((value - expected).abs() < 1e-6, "{value} {expected}");
         }
+    }
+
+    #[test]
+    fn normalising_is_torchvisions_formula_to_the_last_bit() {
+        let preprocess = Preprocess::imagenet();
+        let pixels: Vec<u8> = (0..=255).flat_map(|byte| [byte; 3]).collect();
+        let tensor = preprocess.normalize(&Picture::new(16, 16, pixels).expect("it fits"));
+        let tensor = tensor.expect("ok");
+        for channel in 0..3 {
+            for (byte, value) in (0..=255_u8).zip(tensor.plane(channel)) {
+                let expected =
+                    (f32::from(byte) / 255.0 - preprocess.mean[channel]) / preprocess.std[channel];
+                assert_eq!(value.to_bits(), expected.to_bits(), "{byte} in channel {channel}");
+            }
+        }
+    }
+
+    #[test]
+    fn points_go_where_their_pixels_go() {
+        // 500x375 becomes 341x256, of which columns 58 on and rows 16 on are kept.
+        let geometry = Preprocess::imagenet().geometry(500, 375).expect("ok");
+        let (x, y) = geometry.place((100.0, 75.0));
+        assert!((x - (68.2 - 58.0)).abs() < 1e-9 && (y - (51.2 - 16.0)).abs() < 1e-9, "{x} {y}");
     }
 
     fn with_size() -> Preprocess {

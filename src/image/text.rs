@@ -9,9 +9,20 @@ const ELLIPSIS: &str = "...";
 
 /// A size of the font; every character is equally wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Font {
+pub enum Font {
+    /// Lines of 16 pixels.
     Small,
+    /// Lines of 24 pixels.
     Large,
+}
+
+/// The ink of a line of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextMask {
+    /// Columns.
+    pub width: u32,
+    /// How much of each pixel is ink, 255 for all of it, row by row.
+    pub coverage: Vec<u8>,
 }
 
 impl Font {
@@ -23,31 +34,39 @@ impl Font {
     }
 
     /// Width of a character in pixels.
-    pub(super) fn character_width(self) -> u32 {
+    pub fn character_width(self) -> u32 {
         get_raster_width(FontWeight::Regular, self.raster()) as u32
     }
 
     /// Distance from one line to the next in pixels.
-    pub(super) fn line_height(self) -> u32 {
+    pub fn line_height(self) -> u32 {
         self.raster().val() as u32
     }
 
     /// Width of a line in pixels.
-    pub(super) fn width(self, line: &str) -> u32 {
+    pub fn width(self, line: &str) -> u32 {
         line.chars().count() as u32 * self.character_width()
     }
 
-    /// Draws one line with its upper left corner at the given place; what lies
-    /// outside is cut off, and characters the font lacks are question marks.
-    pub(super) fn draw(self, picture: &mut Picture, line: &str, left: u32, top: u32, ink: [u8; 3]) {
+    /// A line's ink; characters that the font lacks are question marks.
+    pub fn mask(self, line: &str) -> TextMask {
         let glyph = |character| get_raster(character, FontWeight::Regular, self.raster());
         let glyphs = line.chars().filter_map(|character| glyph(character).or_else(|| glyph('?')));
-        for (i, glyph) in (0..).zip(glyphs) {
-            let left = left + i * self.character_width();
-            for (y, row) in (top..).zip(glyph.rows()) {
-                for (x, &coverage) in (left..).zip(row) {
-                    picture.blend(x, y, ink, coverage);
-                }
+        let glyphs: Vec<_> = glyphs.collect();
+        let rows = 0..self.line_height() as usize;
+        let row = |y| glyphs.iter().filter_map(move |glyph| glyph.rows().nth(y)).flatten();
+        let coverage = rows.flat_map(row);
+        TextMask { width: self.width(line), coverage: coverage.copied().collect() }
+    }
+
+    /// Draws one line with its upper left corner at the given place; what lies
+    /// outside is cut off.
+    pub(super) fn draw(self, picture: &mut Picture, line: &str, left: u32, top: u32, ink: [u8; 3]) {
+        let TextMask { width, coverage } = self.mask(line);
+        // Of no character there is nothing.
+        for (y, row) in (top..).zip(coverage.chunks_exact(width.max(1) as usize)) {
+            for (x, &coverage) in (left..).zip(row) {
+                picture.blend(x, y, ink, coverage);
             }
         }
     }
@@ -114,6 +133,19 @@ mod tests {
         assert_eq!(wrap("one two three four", 7, 2), ["one two", "thre..."]);
         assert_eq!(wrap("ab cdefg", 5, 1), ["ab..."]);
         assert_eq!(wrap("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", 4, 1), ["\u{e9}..."]);
+    }
+
+    #[test]
+    fn a_mask_has_the_ink_of_all_characters_side_by_side() {
+        let [both, one, other] = ["Hi", "H", "i"].map(|line| Font::Small.mask(line));
+        assert_eq!(both.width, one.width + other.width);
+        assert_eq!(both.coverage.len() as u32, both.width * Font::Small.line_height());
+        let columns = one.width as usize;
+        for (y, row) in both.coverage.chunks_exact(2 * columns).enumerate() {
+            assert_eq!(row[..columns], one.coverage[y * columns..][..columns]);
+            assert_eq!(row[columns..], other.coverage[y * columns..][..columns]);
+        }
+        assert_eq!(Font::Large.mask(""), TextMask { width: 0, coverage: Vec::new() });
     }
 
     #[test]

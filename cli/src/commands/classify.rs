@@ -71,7 +71,7 @@ impl Classify {
             network: chosen.network,
             device: self.device.open(self.precision)?,
             composite: preset("contrastive")?,
-            preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
+            preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch.min(images.len()),
             seed: 0,
             methods: None,

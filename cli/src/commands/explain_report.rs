@@ -244,7 +244,11 @@ pub(crate) fn comparisons(explanations: &[Explanation]) -> clrp::Result<Vec<Comp
             explanations.iter().filter(|explanation| explanation.method == method).collect();
         for (i, one) in of_method.iter().enumerate() {
             for other in &of_method[i + 1..] {
-                let alike = Similarity::of(&one.plane()?, &other.plane()?)?;
+                let alike = match Similarity::of(&one.plane()?, &other.plane()?) {
+                    // A map that is not finite is like nothing; its warning tells of it.
+                    Err(clrp::Error::InputValue { .. }) => continue,
+                    alike => alike?,
+                };
                 reports.push(ComparisonReport {
                     method: method.name(),
                     targets: [TargetReport::of(one), TargetReport::of(other)],

@@ -120,7 +120,7 @@ impl Figure {
             network: chosen.network,
             device: self.device.open(self.precision)?,
             composite,
-            preprocess: self.pictures.preprocess(chosen.preprocess, self.network.size),
+            preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch,
             seed: self.seed,
             methods: Some(&self.methods),

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
+pub(crate) mod evaluate;
 pub(crate) mod explain;
 mod explain_report;
 pub(crate) mod fetch;

@@ -2,15 +2,15 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args};
 use clrp::file::AtomicFile;
 use clrp::image::{Npy, NpyValues, Picture};
 use clrp::scene::{Scene, Split};
 use rayon::prelude::*;
 
 use crate::console::progress;
+use crate::datasets::{Digits, SplitName};
 use crate::failure::{Failure, Result};
 use crate::folder::OutputFolder;
 use crate::options::positive;
@@ -61,40 +61,6 @@ pub(crate) struct Scenes {
     /// Write pictures and boxes to this folder
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SplitName {
-    Train,
-    Test,
-}
-
-/// How many digits scenes have: these numbers in turn.
-#[derive(Clone, Copy, Debug)]
-struct Digits {
-    low: usize,
-    high: usize,
-}
-
-impl FromStr for Digits {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (low, high) = text.split_once('-').unwrap_or((text, text));
-        match (low.parse(), high.parse()) {
-            (Ok(low), Ok(high)) if 1 <= low && low <= high && high <= Scene::MAX_DIGITS => {
-                Ok(Self { low, high })
-            }
-            _ => Err(format!("expected 1 to {}, as 2 or 1-3", Scene::MAX_DIGITS)),
-        }
-    }
-}
-
-impl Digits {
-    fn of(self, index: u64) -> usize {
-        // It is less than 3.
-        self.low + (index % (self.high - self.low + 1) as u64) as usize
-    }
 }
 
 impl Scenes {
@@ -156,10 +122,7 @@ impl Scenes {
         mut write: impl FnMut(u64, &Scene, T) -> Result<()>,
         prepare: impl Fn(&Scene) -> T + Sync,
     ) -> Result<()> {
-        let split = match self.split {
-            SplitName::Train => Split::Train,
-            SplitName::Test => Split::Test,
-        };
+        let split = Split::from(self.split);
         let bar = progress(usize::try_from(self.count).unwrap_or(usize::MAX));
         for first in (0..self.count).step_by(PART as usize) {
             let part: Vec<(u64, Scene, T)> = (first..self.count.min(first + PART))
@@ -222,14 +185,5 @@ mod tests {
             assert_eq!(header(count as u64, 2).expect("it fits"), whole[..start]);
         }
         assert_eq!(header(u64::MAX, 2).expect("it fits").len() % 64, 0);
-    }
-
-    #[test]
-    fn digits_go_round() {
-        let digits: Digits = "1-3".parse().expect("a range");
-        assert_eq!([0, 1, 2, 3].map(|index| digits.of(index)), [1, 2, 3, 1]);
-        assert!(
-            ["0", "4", "3-1", "1-", "", "a"].iter().all(|text| text.parse::<Digits>().is_err())
-        );
     }
 }

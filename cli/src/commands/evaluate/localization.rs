@@ -1,0 +1,107 @@
+//! `clrp evaluate pointing-game` and `clrp evaluate ablation`.
+
+use clap::Args;
+use clrp::evaluation::{Ablation, Perturbation};
+
+use super::{Means, PatchOptions};
+use crate::evaluation::localization::{Localization, Removal};
+use crate::evaluation::setup::{EvaluationOptions, Run};
+use crate::failure::{Failure, Result};
+use crate::options::positive;
+
+const POINTING_EXAMPLES: &str = "\
+Examples:
+  clrp evaluate pointing-game --data digits --count 200
+  clrp evaluate pointing-game --data VOC2007 --list test --model mine.onnx --labels voc.txt
+  clrp evaluate pointing-game --data imagenet/val --annotations imagenet/xml --model vgg16 --resume";
+
+const GAMES: &str = "\
+Games, all of one map:
+  paper      (Gu et al. 2018) every pixel that carries the strongest p % of the energy must lie in a
+             box; the whole curve over p
+  maximum    (Zhang et al. 2016) the strongest pixel must
+  tolerance  (TorchRay) it must come within 15 pixels; the mean of the classes' accuracies, for all
+             objects and for difficult ones: less than a quarter of the picture, and not alone in it
+  any        (Quantus) one of the strongest pixels must
+  mass, rank (Arras et al. 2022) the share of the energy in the boxes; of as many of the strongest
+             pixels as the boxes have, those in them
+Several boxes of the class are one region. A box that the crop cuts away is counted.";
+
+const USUAL: [&str; 7] =
+    ["lrp", "clrp1", "clrp2", "gradient", "guided-backprop", "random", "centre"];
+
+/// Arguments of `clrp evaluate pointing-game`.
+#[derive(Debug, Args)]
+#[command(after_help = POINTING_EXAMPLES,
+    after_long_help = format!("{POINTING_EXAMPLES}\n\n{GAMES}"))]
+pub(crate) struct PointingGame {
+    #[command(flatten)]
+    options: EvaluationOptions,
+}
+
+impl PointingGame {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let run = self.options.start("pointing-game", &USUAL, Vec::new())?;
+        if !run.setup.dataset.has_boxes() {
+            return Err(Failure::Said(format!(
+                "{} has no boxes to point at: `clrp evaluate ablation` needs none",
+                run.setup.header.dataset
+            )));
+        }
+        measure(&run, true, None)
+    }
+}
+
+const ABLATION_EXAMPLES: &str = "\
+Examples:
+  clrp evaluate ablation --data digits --count 200
+  clrp evaluate ablation --data imagenet/val --model vgg16 --patch 15 --patches 3
+  clrp evaluate ablation --data photos --format folder --curves 20";
+
+/// Arguments of `clrp evaluate ablation`.
+#[derive(Debug, Args)]
+#[command(after_help = ABLATION_EXAMPLES)]
+pub(crate) struct AblationStudy {
+    #[command(flatten)]
+    options: EvaluationOptions,
+
+    #[command(flatten)]
+    patch: PatchOptions,
+
+    /// How many squares: at the strongest pixel, then at the strongest outside it, ...
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive::<usize>)]
+    patches: usize,
+
+    /// Deletion and insertion, too: in so many steps from nothing to the whole picture
+    #[arg(long, value_name = "STEPS", value_parser = positive::<usize>)]
+    curves: Option<usize>,
+}
+
+impl AblationStudy {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let mut settings = self.patch.settings()?;
+        settings.push(("patches".to_owned(), self.patches.to_string()));
+        settings.extend(self.curves.map(|steps| ("curves".to_owned(), steps.to_string())));
+        let run = self.options.start("ablation", &USUAL, settings)?;
+        let removal = Removal {
+            ablation: Ablation { size: self.patch.patch, count: self.patches },
+            curves: self.curves.map(|steps| Perturbation { steps }),
+            means: Means { file: self.patch.mean_image.as_deref(), run: &run }.inputs()?,
+        };
+        measure(&run, run.setup.dataset.has_boxes(), Some(removal))
+    }
+}
+
+fn measure(run: &Run<'_>, pointing: bool, removal: Option<Removal>) -> Result<()> {
+    let work = Localization {
+        dataset: &run.setup.dataset,
+        subjects: &run.setup.subjects,
+        ways: &run.setup.ways,
+        stop: &run.stop,
+        pointing,
+        removal,
+    };
+    run.go(|part| work.measure(part))
+}

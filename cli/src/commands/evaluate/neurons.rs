@@ -1,0 +1,64 @@
+//! `clrp evaluate neurons`.
+
+use clap::Args;
+use clrp::evaluation::Ablation;
+
+use super::{Means, PatchOptions};
+use crate::evaluation::neurons::NeuronStudy;
+use crate::evaluation::setup::EvaluationOptions;
+use crate::failure::{Failure, Result};
+use crate::targets;
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp evaluate neurons --data digits --count 100 --neurons classifier.0:top8
+  clrp evaluate neurons --data imagenet/val --model vgg16 --neurons classifier.0:top8 --count 1000
+
+The study of section 5.3: the patch that each neuron's map points at is taken out, and the drop of
+every neuron told: row i without the patch of neuron i, column j neuron j. How often the greatest
+drop of a row is on the diagonal is counted; by chance it would be one in the number of neurons.";
+
+/// Arguments of `clrp evaluate neurons`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Neurons {
+    #[command(flatten)]
+    options: EvaluationOptions,
+
+    /// Neurons of a layer: the strongest of each picture, as classifier.0:top8, or those named, as
+    /// classifier.0:12,classifier.0:31
+    #[arg(long, value_name = "NEURONS")]
+    neurons: String,
+
+    #[command(flatten)]
+    patch: PatchOptions,
+}
+
+const USUAL: [&str; 3] = ["lrp", "clrp2", "random"];
+
+impl Neurons {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let mut settings = self.patch.settings()?;
+        settings.push(("neurons".to_owned(), self.neurons.clone()));
+        let run = self.options.start("neurons", &USUAL, settings)?;
+        let subject = &run.setup.subjects[0];
+        let target = targets::parse(&self.neurons, None, &subject.labels, &subject.name, 0)?;
+        if target.layer().is_none() || target.count() < 2 {
+            return Err(Failure::Said(format!(
+                "--neurons is `{}`, expected two or more neurons of a layer",
+                self.neurons
+            )));
+        }
+        let study = NeuronStudy {
+            dataset: &run.setup.dataset,
+            subjects: &run.setup.subjects,
+            ways: &run.setup.ways,
+            stop: &run.stop,
+            target,
+            ablation: Ablation { size: self.patch.patch, count: 1 },
+            means: Means { file: self.patch.mean_image.as_deref(), run: &run }.inputs()?,
+        };
+        run.go(|part| study.measure(part))
+    }
+}

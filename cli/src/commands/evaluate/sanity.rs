@@ -1,0 +1,63 @@
+//! `clrp evaluate sanity`.
+
+use clap::Args;
+
+use crate::evaluation::sanity::{SanityCheck, shuffled, steps};
+use crate::evaluation::setup::EvaluationOptions;
+use crate::evaluation::subject::Subject;
+use crate::failure::Result;
+use crate::options::positive;
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp evaluate sanity --data digits --count 100
+  clrp evaluate sanity --data imagenet/val --model vgg16 --count 50 --shuffles 4
+
+Two checks (Adebayo et al. 2018), each by how alike maps are (1: the same): the weights are shuffled
+layer by layer from the last one down, and the class is changed for the one that the network thinks
+of last. A map that stays as it is does not explain the network, or not the class.";
+
+/// Arguments of `clrp evaluate sanity`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Sanity {
+    #[command(flatten)]
+    options: EvaluationOptions,
+
+    /// In how many steps the layers are shuffled; each is a network in memory
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive::<usize>)]
+    shuffles: usize,
+}
+
+const USUAL: [&str; 6] = ["lrp", "clrp1", "clrp2", "gradient", "guided-backprop", "random"];
+
+impl Sanity {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let settings = vec![("shuffles".to_owned(), self.shuffles.to_string())];
+        let run = self.options.start("sanity", &USUAL, settings)?;
+        let of = |subject: &Subject| self.shuffled(subject);
+        let check = SanityCheck {
+            dataset: &run.setup.dataset,
+            subjects: &run.setup.subjects,
+            ways: &run.setup.ways,
+            stop: &run.stop,
+            shuffled: run.setup.subjects.iter().map(of).collect::<Result<_>>()?,
+        };
+        run.go(|part| check.measure(part))
+    }
+
+    /// The networks with ever more layers shuffled.
+    fn shuffled(&self, subject: &Subject) -> Result<Vec<(String, Subject)>> {
+        let network = subject.explainer.network();
+        let step = |layer: String| {
+            let explainer = self.options.explainer_like(
+                &subject.explainer,
+                shuffled(network, &layer, self.options.seed())?,
+            )?;
+            let (name, labels) = (subject.name.clone(), subject.labels.clone());
+            Ok((layer, Subject { name, explainer, labels }))
+        };
+        steps(network, self.shuffles).into_iter().map(step).collect()
+    }
+}

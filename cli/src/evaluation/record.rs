@@ -1,0 +1,171 @@
+//! What a run writes down: a line of settings, then a line for each picture.
+
+use serde::{Deserialize, Serialize};
+
+/// What made the records. Runs go on, and shards are merged, only where all of it is the same.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Header {
+    /// The experiment, as `pointing-game`.
+    pub(crate) experiment: String,
+    /// The program's version.
+    pub(crate) version: String,
+    /// The data set, in words, and how many pictures it has.
+    pub(crate) dataset: String,
+    pub(crate) pictures: usize,
+    /// SHA-256 of the names of the pictures, one a line: another set has another one.
+    pub(crate) dataset_sha256: String,
+    pub(crate) networks: Vec<NetworkHeader>,
+    pub(crate) device: String,
+    pub(crate) precision: String,
+    /// The preset or file of rules, with the changes to it.
+    pub(crate) composite: String,
+    /// The names of methods, in the order of tables; `centre` is a baseline.
+    pub(crate) methods: Vec<String>,
+    /// Numbers of the experiment by their options' names, as `size` of the ablated square.
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) seed: u64,
+    /// Pictures that run at once: a part of the data set that is never split.
+    pub(crate) batch: usize,
+}
+
+/// One of the networks.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct NetworkHeader {
+    pub(crate) name: String,
+    pub(crate) classes: usize,
+    /// Of the weight file, or of the weights that are bundled.
+    pub(crate) weights_sha256: String,
+    /// How pictures are brought to the network, in words.
+    pub(crate) preprocess: String,
+}
+
+/// One picture.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Record {
+    /// Its number in the data set.
+    pub(crate) index: usize,
+    pub(crate) name: String,
+    /// Why it has no results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    /// Objects of classes that a network lacks: network and class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lacking: Vec<(usize, String)>,
+    /// What was measured: each network, then each of its objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) objects: Vec<ObjectRecord>,
+    /// `clrp evaluate neurons`: each network, then each method.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) neurons: Vec<NeuronsRecord>,
+}
+
+impl Record {
+    /// Of a picture of which nothing is measured yet.
+    pub(crate) fn new(index: usize, name: String) -> Self {
+        let (error, lacking, objects, neurons) = (None, Vec::new(), Vec::new(), Vec::new());
+        Self { index, name, error, lacking, objects, neurons }
+    }
+}
+
+/// All boxes of one class in a picture, and what a network says of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct ObjectRecord {
+    /// Which of the header's networks.
+    pub(crate) network: usize,
+    pub(crate) class: usize,
+    pub(crate) label: String,
+    /// Logit and probability of the class, and whether it is the best one.
+    pub(crate) score: f64,
+    pub(crate) probability: f64,
+    pub(crate) is_top: bool,
+    /// Small, and not alone in the picture (Zhang et al. 2016): at most a quarter of the picture.
+    pub(crate) difficult: bool,
+    /// Boxes of which the network's input shows nothing.
+    pub(crate) cut_away: usize,
+    /// The share of the input that the boxes cover; none without boxes, or where nothing is seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) area: Option<f64>,
+    /// In the order of the header's methods.
+    pub(crate) methods: Vec<MethodRecord>,
+}
+
+/// What was measured of one method's map.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct MethodRecord {
+    /// None where the map points nowhere, or the boxes are not in the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pointing: Option<PointingRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ablation: Option<AblationRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) curves: Option<CurvesRecord>,
+    /// `clrp evaluate sanity`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) alike: Vec<AlikeRecord>,
+}
+
+/// See [`clrp::evaluation::Pointing`].
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct PointingRecord {
+    /// Column and row of the maximum; none where the map is 0 or less everywhere.
+    pub(crate) maximum: Option<(usize, usize)>,
+    pub(crate) hit: bool,
+    pub(crate) hit_within_tolerance: bool,
+    pub(crate) hit_by_any_maximum: bool,
+    /// The share of energy kept before the first pixel outside: a hit at p % where it is more.
+    pub(crate) reach: f64,
+    pub(crate) mass: f64,
+    pub(crate) rank: f64,
+}
+
+/// What the squares at the strongest pixels cost.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct AblationRecord {
+    /// Column and row of each.
+    pub(crate) centres: Vec<(usize, usize)>,
+    pub(crate) drop_logit: f64,
+    pub(crate) drop_probability: f64,
+}
+
+/// The class's probability while ever more of the picture is taken out, or put in: at equal steps
+/// from none to all of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct CurvesRecord {
+    pub(crate) deletion: Vec<f64>,
+    pub(crate) insertion: Vec<f64>,
+}
+
+/// How like the original map another one is: 1 is the same.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct AlikeRecord {
+    /// What was changed: the layer down to which weights are random, or `class`.
+    pub(crate) change: String,
+    pub(crate) spearman: f64,
+    pub(crate) ssim: f64,
+    /// Of the absolute values.
+    pub(crate) spearman_abs: f64,
+}
+
+/// How neurons of a layer differ for a picture (Gu et al. 2018, figure 5).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct NeuronsRecord {
+    pub(crate) network: usize,
+    pub(crate) layer: String,
+    pub(crate) method: String,
+    /// The neurons: channels, or `channel@row,column`.
+    pub(crate) neurons: Vec<String>,
+    pub(crate) values: Vec<f64>,
+    /// The patch of each: column and row of its centre.
+    pub(crate) centres: Vec<(usize, usize)>,
+    /// Row i without the patch of neuron i, column j: how much the value of neuron j drops.
+    pub(crate) drops: Vec<Vec<f64>>,
+}
+
+impl NeuronsRecord {
+    /// How many neurons lose the most without their own patch: rows whose greatest drop is on the
+    /// diagonal.
+    pub(crate) fn on_diagonal(&self) -> usize {
+        let is_greatest = |(i, row): &(usize, &Vec<f64>)| row.iter().all(|drop| *drop <= row[*i]);
+        self.drops.iter().enumerate().filter(is_greatest).count()
+    }
+}

@@ -1,0 +1,175 @@
+//! A data set through an experiment: in parts that are always the same, decoded while the device
+//! works on those before, written down part by part.
+
+use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+
+use clrp::{Cancel, Error};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+
+use super::log::Log;
+use super::record::Record;
+use crate::failure::{Failure, Result};
+
+/// Parts that wait for the device.
+const AHEAD: usize = 2;
+
+/// One of several machines that share a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// Which one, from 0.
+    pub(crate) number: usize,
+    pub(crate) count: usize,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((i, count)) if (1..=count).contains(&i) => Ok(Self { number: i - 1, count }),
+            _ => Err("expected a part and how many there are, as 1/3".to_owned()),
+        }
+    }
+}
+
+/// How a data set is parted.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Pictures of the data set.
+    pub(crate) pictures: usize,
+    /// Pictures of a part. Which pictures run together decides the last bits of their maps, so
+    /// parts do not depend on shards, nor on where an earlier run ended.
+    pub(crate) batch: usize,
+    pub(crate) shard: Option<Shard>,
+}
+
+/// What goes through an experiment, and how.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) parts: &'a Parts,
+    /// The share of pictures that may be without results.
+    pub(crate) most_failed: f64,
+    pub(crate) bar: &'a ProgressBar,
+    pub(crate) stop: &'a Cancel,
+}
+
+/// A picture that is ready for the experiment, or why it is not.
+pub(crate) struct Prepared<T> {
+    pub(crate) index: usize,
+    pub(crate) picture: Result<T, String>,
+}
+
+impl Parts {
+    /// The parts of this shard.
+    fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let all = (0..self.pictures).step_by(self.batch).enumerate();
+        let is_mine = |number: usize| self.shard.is_none_or(|s| number % s.count == s.number);
+        all.filter(move |(number, _)| is_mine(*number))
+            .map(|(_, first)| first..(first + self.batch).min(self.pictures))
+    }
+
+    /// How many pictures this shard has.
+    pub(crate) fn count(&self) -> usize {
+        self.iter().map(|part| part.len()).sum()
+    }
+}
+
+impl Work<'_> {
+    /// Prepares every picture that is not done, on all cores, and gives them to `measure` part by
+    /// part, in order; what it makes of them is written down. Where some of a part are done, all
+    /// of it runs, and only what is missing is written.
+    pub(crate) fn run<T: Send>(
+        &self,
+        log: &mut Log,
+        prepare: impl Fn(usize) -> Result<T> + Sync,
+        mut measure: impl FnMut(Vec<Prepared<T>>) -> Result<Vec<Record>>,
+    ) -> Result<()> {
+        let is_done = |part: &Range<usize>| part.clone().all(|i| log.done().contains(&i));
+        let (done, missing): (Vec<_>, Vec<_>) = self.parts.iter().partition(is_done);
+        self.bar.inc(done.iter().map(|part: &Range<usize>| part.len() as u64).sum());
+        let prepare = |index| {
+            let picture = prepare(index).map_err(|failure: Failure| failure.to_string());
+            Prepared { index, picture }
+        };
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                for part in missing {
+                    let prepared: Vec<_> = part.into_par_iter().map(prepare).collect();
+                    // Nobody waits for more where the run has ended.
+                    if sender.send(prepared).is_err() {
+                        break;
+                    }
+                }
+            });
+            for part in receiver {
+                self.check_stop(log)?;
+                let length = part.len() as u64;
+                let mut records = measure(part).or_else(|failure| {
+                    self.check_stop(log)?;
+                    Err(failure)
+                })?;
+                records.retain(|record| !log.done().contains(&record.index));
+                log.append(&records)?;
+                self.bar.inc(length);
+                self.check_failed(log, &records)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn check_stop(&self, log: &Log) -> Result<()> {
+        if !self.stop.is_cancelled() {
+            return Ok(());
+        }
+        let (done, all) = (log.done().len(), self.parts.count());
+        Err(Failure::Said(format!("stopped after {done} of {all} pictures; --resume goes on")))
+    }
+
+    fn check_failed(&self, log: &Log, last: &[Record]) -> Result<()> {
+        let (failed, all) = (log.failed(), self.parts.count());
+        if failed as f64 <= self.most_failed * all as f64 {
+            return Ok(());
+        }
+        let last = last.iter().rev().find_map(|record| record.error.as_deref());
+        Err(Failure::Said(format!(
+            "{failed} of {all} pictures are unreadable, more than --max-unreadable {}; the last: {}",
+            self.most_failed,
+            last.unwrap_or("before this run went on")
+        )))
+    }
+}
+
+/// Is cancelled by Ctrl-C, and where the system asks to end.
+pub(crate) fn stopped_by_signals() -> Result<Cancel> {
+    let stop = Cancel::new();
+    let on_signal = stop.clone();
+    ctrlc::set_handler(move || on_signal.cancel()).map_err(|error| {
+        let source = std::io::Error::other(error);
+        Failure::from(Error::File { action: "listen to", path: "signals".into(), source })
+    })?;
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_share_out_whole_parts() {
+        let of = |shard| Parts { pictures: 11, batch: 3, shard };
+        let parts = |shard: &str| -> Vec<Range<usize>> {
+            of(Some(shard.parse().expect("a shard"))).iter().collect()
+        };
+        assert_eq!(of(None).iter().collect::<Vec<_>>(), [0..3, 3..6, 6..9, 9..11]);
+        assert_eq!((parts("1/3"), parts("2/3")), (vec![0..3, 9..11], vec![3..6]));
+        assert_eq!((parts("5/5"), of(None).count()), (vec![], 11));
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! From options to what runs.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clrp::backend::Device;
+use clrp::file::MappedFile;
+use clrp::graph::Network;
+use clrp::image::{Mode, Preprocess};
+use clrp::rules::Composite;
+use clrp::{Cancel, Error, Explainer, Shape};
+use sha2::{Digest, Sha256};
+
+use super::examples::examples;
+use super::log::Log;
+use super::part::Ready;
+use super::record::{Header, NetworkHeader, Record};
+use super::results::finish;
+use super::running::{Parts, Prepared, Shard, Work, stopped_by_signals};
+use super::subject::{Subject, Way};
+use crate::console::{print, progress_with_rate};
+use crate::datasets::{Dataset, DatasetOptions};
+use crate::failure::{Failure, Result};
+use crate::known::Known;
+use crate::network::{Chosen, resized};
+use crate::options::{
+    DeviceOptions, MethodOptions, NetworkOptions, Precision, RuleOptions, ShapingOptions,
+};
+use crate::runner::Runner;
+
+/// What every experiment asks.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluationOptions {
+    #[command(flatten)]
+    pub(crate) data: DatasetOptions,
+
+    #[command(flatten)]
+    network: NetworkOptions,
+
+    /// Another network on the same pictures: its name, = and its weights; may be repeated
+    #[arg(long, value_name = "NAME=FILE")]
+    also: Vec<String>,
+
+    #[command(flatten)]
+    shaping: ShapingOptions,
+
+    /// Ways to explain, with commas between; `centre` is a baseline, as `random` is
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::METHODS)]
+    method: Vec<String>,
+
+    #[command(flatten)]
+    rules: RuleOptions,
+
+    #[command(flatten)]
+    device: DeviceOptions,
+
+    /// Width of numbers on the CPU
+    #[arg(long, value_name = "WIDTH", default_value = "f32")]
+    precision: Precision,
+
+    /// The seed of whatever is drawn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    #[command(flatten)]
+    run: RunOptions,
+
+    #[command(flatten)]
+    methods: MethodOptions,
+}
+
+/// How a run goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of the run")]
+pub(crate) struct RunOptions {
+    /// The folder for records and results; made if it is not there
+    #[arg(short, long, value_name = "DIR", default_value = "evaluation")]
+    pub(crate) output: PathBuf,
+
+    /// Go on with the run whose records are in the folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Do one of N parts of the pictures, as 1/3; `clrp evaluate merge` puts the parts together
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
+
+    /// The share of pictures that may be unreadable, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    pub(crate) max_unreadable: f64,
+
+    /// Pictures that run at once; results differ in their last bits with it
+    #[arg(long, value_name = "N", default_value_t = 8,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    pub(crate) batch: usize,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// What runs.
+pub(crate) struct Setup {
+    pub(crate) dataset: Dataset,
+    pub(crate) subjects: Vec<Subject>,
+    pub(crate) ways: Vec<Way>,
+    pub(crate) header: Header,
+}
+
+/// A run that has begun: its records are open.
+pub(crate) struct Run<'a> {
+    pub(crate) setup: Setup,
+    pub(crate) folder: &'a Path,
+    pub(crate) stop: Cancel,
+    options: &'a RunOptions,
+    log: RefCell<Log>,
+}
+
+impl Run<'_> {
+    /// Whether it goes on with an earlier one.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.options.resume
+    }
+
+    /// Measures all pictures, then writes the results.
+    pub(crate) fn go(
+        &self,
+        measure: impl FnMut(Vec<Prepared<Ready>>) -> Result<Vec<Record>>,
+    ) -> Result<()> {
+        let Setup { dataset, subjects, .. } = &self.setup;
+        let parts =
+            Parts { pictures: dataset.len(), batch: self.options.batch, shard: self.options.shard };
+        let bar = progress_with_rate(parts.count(), "pictures");
+        let work = Work {
+            parts: &parts,
+            most_failed: self.options.max_unreadable,
+            bar: &bar,
+            stop: &self.stop,
+        };
+        let prepare = |index| Ready::load(dataset, index, subjects);
+        work.run(&mut self.log.borrow_mut(), prepare, measure)?;
+        bar.finish_and_clear();
+        if self.options.shard.is_some() {
+            return print(format!(
+                "{} pictures done; `clrp evaluate merge` puts the shards together\n",
+                parts.count()
+            ));
+        }
+        finish(self.folder, |_, records| examples(&self.setup, records, &self.stop))
+    }
+}
+
+impl EvaluationOptions {
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Opens the data set, the networks and the records; `usual` are the names of the ways unless
+    /// given.
+    pub(crate) fn start(
+        &self,
+        experiment: &str,
+        usual: &[&str],
+        settings: Vec<(String, String)>,
+    ) -> Result<Run<'_>> {
+        let setup = self.open(experiment, usual, settings)?;
+        let log = Log::open(&self.run.output, &setup.header, self.run.resume)?;
+        Ok(Run {
+            setup,
+            folder: &self.run.output,
+            stop: stopped_by_signals()?,
+            options: &self.run,
+            log: RefCell::new(log),
+        })
+    }
+
+    fn open(
+        &self,
+        experiment: &str,
+        usual: &[&str],
+        settings: Vec<(String, String)>,
+    ) -> Result<Setup> {
+        let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
+        let ways = Way::unique(if self.method.is_empty() { &usual } else { &self.method })?;
+        let dataset = self.data.open()?;
+        let (device, composite) = (self.device.open(self.precision)?, self.rules.composite()?);
+        let (mut subjects, mut networks) = (Vec::new(), Vec::new());
+        for (chosen, options) in self.chosen()? {
+            self.rules.check(chosen.network.graph())?;
+            let preprocess = self.shaping.preprocess(chosen.preprocess, options.size);
+            if preprocess.mode == Mode::ShortSide {
+                let message = "--preprocess short-side makes inputs of many sizes, expected one: \
+                               center-crop or squash";
+                return Err(Failure::Said(message.to_owned()));
+            }
+            let (height, width) = preprocess.size;
+            let shape = Shape::new(3, height as usize, width as usize);
+            let network = resized(&chosen.network, shape, "--size")?;
+            let explainer =
+                self.explainer(network, device.clone(), composite.clone(), preprocess)?;
+            networks.push(described(&chosen.name, chosen.weights.as_deref(), &explainer)?);
+            let (name, labels) = (chosen.name, chosen.labels);
+            subjects.push(Subject { name, explainer, labels });
+        }
+        let mut names = Sha256::new();
+        (0..dataset.len()).for_each(|i| names.update(dataset.name(i) + "\n"));
+        let header = Header {
+            experiment: experiment.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            dataset: dataset.describe(),
+            pictures: dataset.len(),
+            dataset_sha256: hex(&names.finalize()),
+            networks,
+            device: device.name(),
+            precision: self.precision.name().to_owned(),
+            composite: composite.label().to_owned(),
+            methods: ways.iter().map(|way| way.name().to_owned()).collect(),
+            settings,
+            seed: self.seed,
+            batch: self.run.batch,
+        };
+        Ok(Setup { dataset, subjects, ways, header })
+    }
+
+    fn explainer(
+        &self,
+        network: Network,
+        device: Device,
+        composite: Composite,
+        preprocess: Preprocess,
+    ) -> Result<Explainer> {
+        Runner {
+            network,
+            device,
+            composite,
+            preprocess,
+            batch: self.run.batch,
+            seed: self.seed,
+            methods: Some(&self.methods),
+        }
+        .explainer()
+    }
+
+    /// An explainer like another, of another network.
+    pub(crate) fn explainer_like(&self, like: &Explainer, network: Network) -> Result<Explainer> {
+        let (device, composite) = (like.device().clone(), like.composite().clone());
+        self.explainer(network, device, composite, *like.preprocess())
+    }
+
+    /// The networks with the options that chose them.
+    fn chosen(&self) -> Result<Vec<(Chosen, NetworkOptions)>> {
+        let mut all = vec![self.network.clone().usual_for(&self.data)];
+        for also in &self.also {
+            let (model, weights) = also.split_once('=').unwrap_or((also, ""));
+            all.push(NetworkOptions {
+                model: Some(model.to_owned()),
+                weights: (!weights.is_empty()).then(|| PathBuf::from(weights)),
+                ..self.network.clone()
+            });
+        }
+        let mut chosen: Vec<(Chosen, NetworkOptions)> = Vec::new();
+        for options in all {
+            let next = options.choose()?;
+            if let Some((same, _)) = chosen.iter().find(|(other, _)| other.name == next.name) {
+                return Err(Failure::Said(format!("network `{}` is given twice", same.name)));
+            }
+            chosen.push((next, options));
+        }
+        Ok(chosen)
+    }
+}
+
+impl NetworkOptions {
+    /// The bundled network for the built-in scenes, unless another is asked for.
+    pub(crate) fn usual_for(self, data: &DatasetOptions) -> Self {
+        match (&self.model, &self.weights) {
+            (None, None) if data.is_digits() => Self { model: Some("digits".to_owned()), ..self },
+            _ => self,
+        }
+    }
+}
+
+/// What is said of a network in records.
+fn described(name: &str, weights: Option<&Path>, explainer: &Explainer) -> Result<NetworkHeader> {
+    let weights_sha256 = match weights {
+        Some(path) => sha256_of(path)?,
+        None => {
+            let mut bundled = Sha256::new();
+            for weight in explainer.network().weights() {
+                bundled.update(weight.name());
+                let values = weight.values();
+                (0..weight.len()).for_each(|i| bundled.update(values.get::<f64>(i).to_le_bytes()));
+            }
+            hex(&bundled.finalize())
+        }
+    };
+    Ok(NetworkHeader {
+        name: name.to_owned(),
+        classes: explainer.network().graph().output_shape().len(),
+        weights_sha256,
+        preprocess: in_words(explainer.preprocess()),
+    })
+}
+
+/// The SHA-256 of a file.
+pub(crate) fn sha256_of(path: &Path) -> Result<String> {
+    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+    Ok(hex(&Sha256::digest(&MappedFile::open(path).map_err(failed)?[..])))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn in_words(preprocess: &Preprocess) -> String {
+    let Preprocess { mode, size: (height, width), mean, std } = preprocess;
+    let how = match mode {
+        Mode::CenterCrop { resize } => format!("short side {resize}, centre {height}x{width}"),
+        Mode::Squash => format!("squashed to {height}x{width}"),
+        Mode::ShortSide => format!("short side {}", height.min(width)),
+    };
+    format!("{how}, mean {mean:?}, deviation {std:?}")
+}

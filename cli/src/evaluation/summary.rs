@@ -1,0 +1,469 @@
+//! The results of a run: what its records say of each network, subset and method.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::averages::Averages;
+use super::measure::Family;
+use super::neuron_summary::NeuronSummary;
+use super::record::{Header, ObjectRecord, Record};
+use super::statistics::{Estimate, PERMUTATIONS, RESAMPLES};
+
+/// How many pictures that could not be read are named.
+const NAMED: usize = 20;
+
+/// All results; the same for the same records, in whatever order they are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) header: Header,
+    pub(crate) counts: Counts,
+    /// How often pictures were drawn again for intervals, and signs for p values.
+    pub(crate) resamples: usize,
+    pub(crate) permutations: usize,
+    pub(crate) networks: Vec<NetworkSummary>,
+    /// How neurons differ: each network, then each method.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) neurons: Vec<NeuronSummary>,
+}
+
+/// What became of the pictures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Counts {
+    /// Of which there is a record; the data set's are in the header.
+    pub(crate) pictures: usize,
+    pub(crate) read: usize,
+    pub(crate) unreadable: usize,
+    /// The first of them.
+    pub(crate) unreadable_named: Vec<Unreadable>,
+    /// Pictures that have no boxes at all.
+    pub(crate) without_boxes: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Unreadable {
+    pub(crate) name: String,
+    pub(crate) reason: String,
+}
+
+/// What a network's records say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct NetworkSummary {
+    pub(crate) name: String,
+    /// Pictures with objects.
+    pub(crate) pictures: usize,
+    pub(crate) objects: usize,
+    /// Objects of which the input shows nothing: no pointing game is played for them.
+    pub(crate) not_in_input: usize,
+    pub(crate) boxes_cut_away: usize,
+    /// Classes that the network does not have, by name, with the number of their objects.
+    pub(crate) lacking: BTreeMap<String, usize>,
+    pub(crate) subsets: Vec<SubsetSummary>,
+}
+
+/// Which of the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Subset {
+    All,
+    Difficult,
+    CorrectlyClassified,
+}
+
+impl Subset {
+    pub(crate) const ALL: [Subset; 3] =
+        [Subset::All, Subset::Difficult, Subset::CorrectlyClassified];
+
+    /// The subset in words.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Subset::All => "all objects",
+            Subset::Difficult => "difficult objects",
+            Subset::CorrectlyClassified => "objects of the best class",
+        }
+    }
+
+    fn has(self, object: &ObjectRecord) -> bool {
+        match self {
+            Subset::All => true,
+            Subset::Difficult => object.difficult,
+            Subset::CorrectlyClassified => object.is_top,
+        }
+    }
+}
+
+/// What the records of some of a network's objects say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct SubsetSummary {
+    pub(crate) subset: Subset,
+    pub(crate) pictures: usize,
+    pub(crate) objects: usize,
+    pub(crate) methods: Vec<MethodSummary>,
+    pub(crate) tests: Vec<Test>,
+}
+
+/// The means of a method; none of what was not measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct MethodSummary {
+    pub(crate) method: String,
+    pub(crate) pointing: Option<PointingSummary>,
+    pub(crate) ablation: Option<AblationSummary>,
+    pub(crate) curves: Option<CurvesSummary>,
+    pub(crate) alike: Vec<AlikeSummary>,
+}
+
+/// Shares of 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct PointingSummary {
+    /// Objects whose map points nowhere: they count as missed.
+    pub(crate) points_nowhere: usize,
+    pub(crate) by_maximum: Estimate,
+    /// As in `TorchRay`: the mean of the classes' accuracies.
+    pub(crate) within_tolerance: Estimate,
+    /// As in Quantus.
+    pub(crate) by_any_maximum: Estimate,
+    /// The mean share of energy before the first pixel outside: the area under the curve.
+    pub(crate) reach: Estimate,
+    pub(crate) mass: Estimate,
+    pub(crate) rank: Estimate,
+    /// The accuracy where the strongest pixels with that share of the energy are kept.
+    pub(crate) curve: Vec<CurvePoint>,
+    /// The same for 0, 1, ..., 100 %.
+    pub(crate) dense: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct CurvePoint {
+    pub(crate) percent: u8,
+    pub(crate) accuracy: Estimate,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct AblationSummary {
+    pub(crate) drop_logit: Estimate,
+    pub(crate) drop_probability: Estimate,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct CurvesSummary {
+    pub(crate) deletion_area: Estimate,
+    pub(crate) insertion_area: Estimate,
+    /// Mean probabilities at equal steps from none to all of the picture.
+    pub(crate) deletion: Vec<f64>,
+    pub(crate) insertion: Vec<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct AlikeSummary {
+    pub(crate) change: String,
+    pub(crate) spearman: Estimate,
+    pub(crate) ssim: Estimate,
+    pub(crate) spearman_abs: Estimate,
+}
+
+/// Whether two methods differ, picture by picture; p is not corrected for the number of tests.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Test {
+    /// As the fields above are called; `within_tolerance` over all objects, whatever their class.
+    pub(crate) measure: String,
+    pub(crate) method: String,
+    pub(crate) against: String,
+    /// Of the method less what it is held against.
+    pub(crate) difference: Estimate,
+    pub(crate) p: f64,
+}
+
+impl Summary {
+    /// Sums up a run.
+    pub(crate) fn of(header: &Header, records: &[Record]) -> Self {
+        let mut records: Vec<&Record> = records.iter().collect();
+        records.sort_by_key(|record| record.index);
+        let families = Family::of(&header.experiment, &records);
+        let networks = (0..header.networks.len()).map(|network| {
+            let pictures = Pictures::of(network, &records);
+            pictures.summary(header, &families, &records)
+        });
+        Self {
+            header: header.clone(),
+            counts: Counts::of(&records),
+            resamples: RESAMPLES,
+            permutations: PERMUTATIONS,
+            networks: networks.collect(),
+            neurons: NeuronSummary::all(header, &records),
+        }
+    }
+
+    /// The summary as the content of a JSON file; what is no finite number is null.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("all keys are text");
+        json.push(b'\n');
+        json
+    }
+}
+
+impl Counts {
+    fn of(records: &[&Record]) -> Self {
+        let failed = || records.iter().filter_map(|record| Some((record, record.error.as_ref()?)));
+        let named = failed().take(NAMED).map(|(record, reason)| Unreadable {
+            name: record.name.clone(),
+            reason: reason.clone(),
+        });
+        let boxed = |object: &ObjectRecord| object.area.is_some() || object.cut_away > 0;
+        let without = |record: &&&Record| {
+            record.error.is_none() && record.lacking.is_empty() && !record.objects.iter().any(boxed)
+        };
+        Self {
+            pictures: records.len(),
+            read: records.len() - failed().count(),
+            unreadable: failed().count(),
+            unreadable_named: named.collect(),
+            without_boxes: records.iter().filter(without).count(),
+        }
+    }
+}
+
+/// A network's objects, picture by picture.
+struct Pictures<'a> {
+    network: usize,
+    objects: Vec<Vec<&'a ObjectRecord>>,
+}
+
+impl<'a> Pictures<'a> {
+    fn of(network: usize, records: &[&'a Record]) -> Self {
+        let own = |record: &&'a Record| {
+            record.objects.iter().filter(|object| object.network == network).collect()
+        };
+        Self { network, objects: records.iter().map(own).collect() }.without_empty()
+    }
+
+    fn without_empty(mut self) -> Self {
+        self.objects.retain(|objects| !objects.is_empty());
+        self
+    }
+
+    fn subset(&self, subset: Subset) -> Self {
+        let of = |objects: &Vec<&'a ObjectRecord>| {
+            objects.iter().copied().filter(|object| subset.has(object)).collect()
+        };
+        let objects = self.objects.iter().map(of).collect();
+        Self { network: self.network, objects }.without_empty()
+    }
+
+    fn summary(&self, header: &Header, families: &[Family], records: &[&Record]) -> NetworkSummary {
+        let mut lacking = BTreeMap::new();
+        for (network, class) in records.iter().flat_map(|record| &record.lacking) {
+            if *network == self.network {
+                *lacking.entry(class.clone()).or_insert(0) += 1;
+            }
+        }
+        let objects = || self.objects.iter().flatten();
+        // Pictures without boxes are explained too, in other experiments.
+        let unseen = |object: &&&ObjectRecord| object.area.is_none() && object.cut_away > 0;
+        let subsets = Subset::ALL.into_iter().map(|subset| {
+            let pictures = self.subset(subset).objects;
+            let averages = Averages::of(header, families, &pictures);
+            SubsetSummary {
+                subset,
+                pictures: pictures.len(),
+                objects: pictures.iter().map(Vec::len).sum(),
+                methods: averages.methods(),
+                tests: averages.tests(),
+            }
+        });
+        NetworkSummary {
+            name: header.networks[self.network].name.clone(),
+            pictures: self.objects.len(),
+            objects: objects().count(),
+            not_in_input: objects().filter(unseen).count(),
+            boxes_cut_away: objects().map(|object| object.cut_away).sum(),
+            lacking,
+            subsets: subsets.collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::MethodRecord;
+    use super::super::testing::{ablation, alike, curves, header, object, picture, pointing};
+    use super::*;
+
+    /// Four pictures: two objects of class 0, of class 1 one in the first, and one that lies
+    /// outside; the fourth could not be read.
+    fn records() -> Vec<Record> {
+        let methods = |hit, reach| vec![pointing(hit, reach), pointing(true, 1.0)];
+        let mut difficult = object(1, methods(false, 0.0));
+        difficult.difficult = true;
+        difficult.is_top = false;
+        let mut nowhere = object(0, methods(true, 0.3));
+        nowhere.methods[0] = MethodRecord::default();
+        let mut outside = object(0, vec![MethodRecord::default(), MethodRecord::default()]);
+        (outside.area, outside.cut_away) = (None, 2);
+        let mut failed = picture(3, Vec::new());
+        failed.error = Some("no JPEG".to_owned());
+        let mut second = picture(1, vec![nowhere]);
+        second.lacking = vec![(0, "unicorn".to_owned())];
+        vec![
+            picture(0, vec![object(0, methods(true, 0.3)), difficult]),
+            second,
+            picture(2, vec![outside]),
+            failed,
+        ]
+    }
+
+    fn summary() -> Summary {
+        Summary::of(&header(&["lrp", "clrp1"]), &records())
+    }
+
+    fn of(summary: &Summary, subset: usize, method: usize) -> &PointingSummary {
+        let method = &summary.networks[0].subsets[subset].methods[method];
+        method.pointing.as_ref().expect("it was measured")
+    }
+
+    #[test]
+    fn pictures_and_objects_are_counted() {
+        let summary = summary();
+        let counts = &summary.counts;
+        assert_eq!((counts.pictures, counts.read, counts.unreadable), (4, 3, 1));
+        assert_eq!(counts.unreadable_named[0].name, "picture 3");
+        assert_eq!(counts.unreadable_named[0].reason, "no JPEG");
+        assert_eq!(counts.without_boxes, 0);
+        let network = &summary.networks[0];
+        assert_eq!((network.pictures, network.objects), (3, 4));
+        assert_eq!((network.not_in_input, network.boxes_cut_away), (1, 2));
+        assert_eq!(network.lacking, BTreeMap::from([("unicorn".to_owned(), 1)]));
+        let sizes: Vec<_> = network.subsets.iter().map(|s| (s.pictures, s.objects)).collect();
+        assert_eq!(sizes, [(3, 4), (1, 1), (3, 3)]);
+    }
+
+    #[test]
+    fn pointing_is_what_a_hand_counts() {
+        let summary = summary();
+        let lrp = of(&summary, 0, 0);
+        // Of three objects with a region one is hit; one map points nowhere.
+        assert_eq!(lrp.points_nowhere, 1);
+        assert_eq!((lrp.by_maximum.value, lrp.by_maximum.objects), (1.0 / 3.0, 3));
+        // Class 0: one of two; class 1: none.
+        assert_eq!(lrp.within_tolerance.value, 0.25);
+        assert!((lrp.reach.value - 0.1).abs() < 1e-12);
+        // .5 and .5 and nothing.
+        assert!((lrp.mass.value - 1.0 / 3.0).abs() < 1e-12);
+        let at = |percent| {
+            let point = lrp.curve.iter().find(|point| point.percent == percent);
+            point.expect("it is on the curve").accuracy.value
+        };
+        assert_eq!([at(1), at(30), at(35)], [1.0 / 3.0, 1.0 / 3.0, 0.0]);
+        assert_eq!(lrp.dense.len(), 101);
+        assert_eq!([lrp.dense[0], lrp.dense[30], lrp.dense[31]], [1.0 / 3.0, 1.0 / 3.0, 0.0]);
+        assert_eq!(of(&summary, 0, 1).dense, [1.0; 101]);
+        // Difficult and correctly classified ones alone.
+        assert_eq!(of(&summary, 1, 0).by_maximum.value, 0.0);
+        assert_eq!(of(&summary, 2, 0).by_maximum.value, 0.5);
+    }
+
+    #[test]
+    fn methods_are_held_against_the_contrastive_ones_and_chance_once() {
+        let methods = ["lrp", "clrp1", "clrp2", "random"];
+        let numbers = [0.25, 1.0, 0.5, 0.0];
+        let object = || object(0, numbers.map(|drop| ablation(drop, drop / 2.0)).to_vec());
+        let records: Vec<_> = (0..20).map(|index| picture(index, vec![object()])).collect();
+        let summary = Summary::of(&header(&methods), &records);
+        let tests = &summary.networks[0].subsets[0].tests;
+        let pairs: Vec<_> = tests
+            .iter()
+            .filter(|test| test.measure == "drop_logit")
+            .map(|test| (&*test.method, &*test.against, test.difference.value))
+            .collect();
+        let expected = [
+            ("clrp1", "lrp", 0.75),
+            ("clrp1", "clrp2", 0.5),
+            ("clrp1", "random", 1.0),
+            ("clrp2", "lrp", 0.25),
+            ("clrp2", "random", 0.5),
+            ("lrp", "random", 0.25),
+        ];
+        assert_eq!(pairs, expected);
+        // Always the same: no sum but the first is as large.
+        assert!(tests.iter().all(|test| test.p < 0.001));
+        let found = summary.networks[0].subsets[0].methods[0].ablation.as_ref().expect("measured");
+        assert_eq!((found.drop_logit.value, found.drop_probability.value), (0.25, 0.125));
+    }
+
+    #[test]
+    fn curves_are_averaged_point_by_point() {
+        let one = object(0, vec![curves(&[1.0, 0.5, 0.0], &[0.0, 0.0, 1.0])]);
+        let other = object(0, vec![curves(&[0.5, 0.0, 0.0], &[0.0, 1.0, 1.0])]);
+        let summary = Summary::of(&header(&["lrp"]), &[picture(0, vec![one, other])]);
+        let found = summary.networks[0].subsets[0].methods[0].curves.clone().expect("measured");
+        assert_eq!(found.deletion, [0.75, 0.25, 0.0]);
+        assert_eq!(found.insertion, [0.0, 0.5, 1.0]);
+        // (.5 + .125) / 2 and (.25 + .75) / 2.
+        assert_eq!((found.deletion_area.value, found.insertion_area.value), (0.3125, 0.5));
+    }
+
+    #[test]
+    fn likeness_is_averaged_change_by_change() {
+        let objects = [("fc", 0.5), ("fc", 0.0), ("conv", 0.25)];
+        let objects = objects.map(|(change, value)| object(0, vec![alike(change, value)]));
+        let summary = Summary::of(&header(&["lrp"]), &[picture(0, objects.to_vec())]);
+        let found = &summary.networks[0].subsets[0].methods[0].alike;
+        let found: Vec<_> =
+            found.iter().map(|a| (&*a.change, a.ssim.value, a.ssim.objects)).collect();
+        assert_eq!(found, [("fc", 0.25, 2), ("conv", 0.25, 1)]);
+    }
+
+    #[test]
+    fn the_order_of_records_changes_nothing() {
+        let mut turned = records();
+        turned.reverse();
+        assert_eq!(Summary::of(&header(&["lrp", "clrp1"]), &turned).json(), summary().json());
+    }
+
+    #[test]
+    fn without_records_and_of_one_there_is_a_summary() {
+        let none = Summary::of(&header(&["lrp", "random"]), &[]);
+        assert_eq!(none.networks[0].subsets[0].methods[0].pointing, None);
+        let one = object(0, vec![pointing(true, 0.5), pointing(true, 0.5)]);
+        let one = Summary::of(&header(&["lrp", "random"]), &[picture(0, vec![one])]);
+        let found = of(&one, 0, 0).by_maximum;
+        assert_eq!(found, Estimate { value: 1.0, low: None, high: None, objects: 1 });
+        // Flipping one picture's sign is no evidence.
+        assert!(one.networks[0].subsets[0].tests.iter().all(|test| test.p == 1.0));
+    }
+
+    #[test]
+    fn odd_records_are_no_reason_to_stop() {
+        let mut odd = object(0, vec![pointing(true, f64::NAN), ablation(f64::INFINITY, 0.0)]);
+        odd.methods.truncate(2);
+        let mut elsewhere = odd.clone();
+        elsewhere.network = 7;
+        let records = [picture(0, vec![odd.clone(), elsewhere]), picture(0, vec![odd])];
+        let summary = Summary::of(&header(&["lrp", "clrp1", "random"]), &records);
+        let json = String::from_utf8(summary.json()).expect("JSON is text");
+        assert!(!json.contains("NaN") && !json.contains("inf"), "{json}");
+        assert_eq!(summary.networks[0].objects, 2);
+    }
+
+    #[test]
+    fn numbers_survive_as_json() {
+        let json: serde_json::Value =
+            serde_json::from_slice(&summary().json()).expect("it is JSON");
+        let subset = &json["networks"][0]["subsets"][1];
+        assert_eq!(subset["subset"], "difficult");
+        let mean =
+            json["networks"][0]["subsets"][0]["methods"][0]["pointing"]["by_maximum"].clone();
+        assert_eq!(mean["value"], 1.0 / 3.0);
+        assert_eq!(json["header"]["seed"], 7);
+        assert_eq!(json["resamples"], 2000);
+    }
+
+    #[test]
+    fn pictures_without_any_box_are_counted_apart() {
+        let mut predicted = object(0, vec![ablation(1.0, 0.5)]);
+        predicted.area = None;
+        let records = [picture(0, vec![predicted]), picture(1, Vec::new())];
+        let summary = Summary::of(&header(&["lrp"]), &records);
+        assert_eq!(summary.counts.without_boxes, 2);
+        assert_eq!(summary.networks[0].not_in_input, 0);
+    }
+}

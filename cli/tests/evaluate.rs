@@ -1,0 +1,249 @@
+//! `clrp evaluate`: runs that are broken off and go on, shards, figures that add up, bad data.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Place, words};
+
+/// Few scenes, few ways.
+const GAME: &str = "evaluate pointing-game --data digits --count 12 --device cpu \
+                    --method lrp,clrp1,random,centre --batch 2";
+
+fn bytes(place: &Place, name: &str) -> Vec<u8> {
+    fs::read(place.path(name)).expect(name)
+}
+
+fn summary(place: &Place, folder: &str) -> Value {
+    serde_json::from_slice(&bytes(place, &format!("{folder}/summary.json"))).expect("it is JSON")
+}
+
+/// The results that must not depend on how a run went.
+const SAME: [&str; 3] = ["records.jsonl", "summary.json", "results.csv"];
+
+fn assert_same(place: &Place, one: &str, other: &str) {
+    for name in SAME {
+        let files = [one, other].map(|folder| bytes(place, &format!("{folder}/{name}")));
+        assert!(files[0] == files[1], "{name} of {one} and {other} differ");
+    }
+}
+
+#[test]
+fn the_figures_are_those_of_the_records() {
+    let place = Place::new();
+    let run = place.good(words(&format!("{GAME} -o out")));
+    for name in
+        SAME.into_iter().chain(["report.html", "pointing-digits.png", "pointing-digits.svg"])
+    {
+        assert!(place.path("out").join(name).is_file(), "{name} is missing: {:?}", place.files());
+    }
+    assert!(
+        run.out.contains("clrp1") && run.out.contains("report: out/report.html"),
+        "{}",
+        run.out
+    );
+    let records = String::from_utf8(bytes(&place, "out/records.jsonl")).expect("it is UTF-8");
+    let records: Vec<Value> =
+        records.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    assert_eq!((records.len(), &records[0]["pictures"]), (13, &Value::from(12)));
+    let objects = records[1..].iter().flat_map(|r| r["objects"].as_array().expect("a list"));
+    let hits: Vec<bool> = objects
+        .map(|object| object["methods"][1]["pointing"]["hit"].as_bool().expect("a hit or none"))
+        .collect();
+    assert_eq!(hits.len(), 24);
+    let share = hits.iter().filter(|hit| **hit).count() as f64 / 24.0;
+    let summary = summary(&place, "out");
+    let methods = &summary["networks"][0]["subsets"][0]["methods"];
+    assert_eq!(methods[1]["method"], "clrp1");
+    let found = methods[1]["pointing"]["by_maximum"]["value"].as_f64().expect("a number");
+    assert!((found - share).abs() < 1e-12, "{found} {share}: {methods}");
+    let page = String::from_utf8(bytes(&place, "out/report.html")).expect("it is UTF-8");
+    assert!(page.contains("data:image/png;base64,") && page.contains("<svg"));
+    for elsewhere in ["<script", "src=\"http", "href=\"http"] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_to_the_same_results() {
+    const KILLS: usize = 50;
+    let place = Place::new();
+    let game = |folder: &str| format!("{GAME} --count 60 -o {folder}");
+    let game = |folder: &str| game(folder).replacen("--count 12 ", "", 1);
+    let start = Instant::now();
+    place.good(words(&game("whole")));
+    let whole = start.elapsed();
+    // Moments spread over a run, in an order that is no order.
+    let moment = |kill: usize| whole.mul_f64((kill * 37 % KILLS) as f64 / KILLS as f64);
+    let mut kills = 0;
+    let mut rounds = 0;
+    while kills < KILLS {
+        rounds += 1;
+        let folder = format!("killed{rounds}");
+        // Ever again from the start, as it ends at last.
+        loop {
+            let resume = if place.path(&folder).exists() { " --resume" } else { "" };
+            let mut child = Command::new(env!("CARGO_BIN_EXE_clrp"))
+                .current_dir(place.path(""))
+                .args(words(&format!("{}{resume}", game(&folder))))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the binary starts");
+            std::thread::sleep(moment(kills).max(Duration::from_millis(5)));
+            if child.try_wait().expect("it can be asked").is_some_and(|status| status.success()) {
+                break;
+            }
+            child.kill().expect("it can be killed");
+            child.wait().expect("it ends");
+            kills += 1;
+            if kills >= KILLS {
+                let resume = if place.path(&folder).exists() { " --resume" } else { "" };
+                place.good(words(&format!("{}{resume}", game(&folder))));
+                break;
+            }
+        }
+        assert_same(&place, "whole", &folder);
+    }
+    println!("killed {kills} times in {rounds} runs");
+}
+
+#[test]
+fn shards_put_together_are_the_whole() {
+    let place = Place::new();
+    place.good(words(&format!("{GAME} -o whole")));
+    for shard in 1..=3 {
+        let run = place.good(words(&format!("{GAME} --shard {shard}/3 -o part{shard}")));
+        assert!(run.out.contains("clrp evaluate merge"), "{}", run.out);
+    }
+    let missing = place.bad(words("evaluate merge part1 part3 -o merged"));
+    assert!(missing.starts_with("4 of 12 pictures have no record"), "{missing}");
+    place.good(words("evaluate merge part3 part1 part2 -o merged"));
+    assert_same(&place, "whole", "merged");
+    place.good(words(&format!("{GAME} --seed 1 -o other")));
+    let other = place.bad(words("evaluate merge part1 other -o again"));
+    assert!(other.contains("was made with other settings: seed is 1, expected 0"), "{other}");
+    let there = place.bad(words(&format!("{GAME} -o whole")));
+    assert!(there.contains("--resume goes on with it"), "{there}");
+}
+
+#[test]
+fn a_disk_that_is_full_loses_nothing() {
+    let place = Place::new();
+    place.good(words(&format!("{GAME} -o whole")));
+    // Writes beyond 8 KiB fail, as where no space is left; the signal that says so is ignored.
+    let script = format!("trap '' XFSZ; ulimit -f 16; exec \"$0\" {GAME} -o small");
+    let run = Command::new("sh")
+        .current_dir(place.path(""))
+        .args(["-c", &script, env!("CARGO_BIN_EXE_clrp")])
+        .output()
+        .expect("a shell");
+    let error = String::from_utf8(run.stderr).expect("it is UTF-8");
+    assert_eq!(run.status.code(), Some(1), "{error}");
+    assert!(error.starts_with("error: cannot write `small/records.jsonl`"), "{error}");
+    assert!(error.contains("what was done is kept, --resume goes on with it"), "{error}");
+    place.good(words(&format!("{GAME} -o small --resume")));
+    assert_same(&place, "whole", "small");
+}
+
+#[test]
+fn what_is_taken_out_is_the_mean_of_the_data() {
+    let place = Place::new();
+    let data = "--data digits --count 6";
+    let ablation = format!("evaluate ablation {data} --device cpu --method clrp1,random --batch 4");
+    place.good(words(&format!("{ablation} --curves 4 -o own")));
+    let run = place.good(words(&format!("evaluate mean-image {data} -o mean.npy")));
+    assert!(run.out.starts_with("mean of 6 of 6 pictures: mean.npy, mean.png"), "{}", run.out);
+    place.good(words(&format!("{ablation} --curves 4 --mean-image mean.npy -o given")));
+    let results = ["own", "given"].map(|folder| bytes(&place, &format!("{folder}/results.csv")));
+    assert!(results[0] == results[1], "the mean is the same");
+    let summary = summary(&place, "own");
+    let method = &summary["networks"][0]["subsets"][0]["methods"][0];
+    assert!(
+        method["ablation"]["drop_logit"]["value"].as_f64().expect("a number") > 0.0,
+        "{method}"
+    );
+    let deletion = method["curves"]["deletion"].as_array().expect("a curve");
+    assert_eq!(deletion.len(), 5, "{method}");
+    // Nothing is left of any picture: all steps end in the mean.
+    let records = String::from_utf8(bytes(&place, "own/records.jsonl")).expect("it is UTF-8");
+    let first: Value =
+        serde_json::from_str(records.lines().nth(1).expect("it is there")).expect("JSON");
+    let curves = &first["objects"][0]["methods"][0]["curves"];
+    assert_eq!(curves["deletion"][0], curves["insertion"][4]);
+    assert_eq!(curves["deletion"][4], curves["insertion"][0]);
+    assert_eq!(curves["deletion"][0], first["objects"][0]["probability"]);
+}
+
+#[test]
+fn neurons_are_told_apart_by_their_patches() {
+    let place = Place::new();
+    place.good(words(
+        "evaluate neurons --data digits --count 3 --device cpu --neurons classifier.0:top4 \
+         --method clrp2 -o out",
+    ));
+    let records = String::from_utf8(bytes(&place, "out/records.jsonl")).expect("it is UTF-8");
+    for line in records.lines().skip(1) {
+        let record: Value = serde_json::from_str(line).expect("it is JSON");
+        let neurons = &record["neurons"][0];
+        let drops = neurons["drops"].as_array().expect("a matrix");
+        assert_eq!((drops.len(), drops[0].as_array().map(Vec::len)), (4, Some(4)));
+    }
+    let files = place.files();
+    assert!(files.contains(&"out/neurons-0-clrp2-0.svg".to_owned()), "{files:?}");
+    let wrong = place.bad(words("evaluate neurons --data digits --count 3 --neurons 3 -o no"));
+    assert!(wrong.contains("expected two or more neurons of a layer"), "{wrong}");
+}
+
+#[test]
+fn maps_change_with_the_weights_and_the_class() {
+    let place = Place::new();
+    place.good(words(
+        "evaluate sanity --data digits --count 4 --device cpu --shuffles 2 --method clrp1,random -o out",
+    ));
+    let summary = summary(&place, "out");
+    let alike = &summary["networks"][0]["subsets"][0]["methods"][0]["alike"];
+    let changes: Vec<&str> =
+        alike.as_array().expect("a list").iter().filter_map(|one| one["change"].as_str()).collect();
+    assert_eq!(changes.first(), Some(&"class"), "{alike}");
+    assert_eq!(changes.last(), Some(&"features.0"), "{alike}");
+    for one in alike.as_array().expect("a list") {
+        assert!(one["spearman"]["value"].as_f64().expect("a number") < 0.9, "{one}");
+    }
+}
+
+#[test]
+fn bad_data_is_named_and_counted() {
+    let place = Place::with_scenes(4);
+    let game = "evaluate pointing-game --data . --model digits --device cpu --method lrp --batch 2";
+    fs::write(place.path("scene-00002.png"), b"no picture").expect("it can be written");
+    let few = place.run(words(&format!("{game} -o few")));
+    assert_eq!(few.code, 1);
+    assert!(few.err.contains("1 of 4 pictures are unreadable, more than --max-unreadable 0.05"));
+    assert!(few.err.contains("scene-00002.png"), "{}", few.err);
+    let run = place.good(words(&format!("{game} -o all --max-unreadable 0.5")));
+    assert!(run.out.contains("unreadable"), "{}", run.out);
+    let summary = summary(&place, "all");
+    let counts = &summary["counts"];
+    assert_eq!((&counts["pictures"], &counts["unreadable"]), (&4.into(), &1.into()), "{counts}");
+    assert!(counts["unreadable_named"][0]["name"].as_str().is_some_and(|n| n.contains("00002")));
+    // A class that the network lacks.
+    let boxes = fs::read_to_string(place.path("boxes.csv")).expect("it is there");
+    fs::write(place.path("boxes.csv"), boxes + "3,99,1,1,9,9\n").expect("it can be written");
+    place.good(words(&format!("{game} -o lacking --max-unreadable 0.5")));
+    let summary = self::summary(&place, "lacking");
+    assert_eq!(summary["networks"][0]["lacking"]["99"], 1, "{}", summary["networks"][0]["lacking"]);
+    for (options, expected) in [
+        ("--data nowhere", "nowhere"),
+        ("--data digits --method lpr", "unknown method `lpr`; nearest: `lrp`"),
+        ("--data digits --shard 4/3", "expected a part and how many there are, as 1/3"),
+        ("--data digits --preprocess short-side", "makes inputs of many sizes"),
+        ("--data digits --max-unreadable 2", "expected a number from 0 to 1"),
+        ("--data digits --also digits", "network `digits` is given twice"),
+    ] {
+        let message = place.bad(words(&format!("evaluate pointing-game -o no {options}")));
+        assert!(message.contains(expected), "{options}: {message}");
+    }
+}
