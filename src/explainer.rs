@@ -171,12 +171,7 @@ impl Explainer {
         let inputs: Vec<_> = inputs.collect::<Result<_>>()?;
         let pictures: Vec<&Tensor> = inputs.iter().map(AsRef::as_ref).collect();
         self.check_pictures(&pictures)?;
-        let graph = self.network.graph();
-        request.target.check(graph, pictures.len())?;
-        let at = request.target.node(graph)?;
-        let layers = request.layers.iter().map(|layer| find_layer(graph, layer));
-        let work = Work { at, layers: layers.collect::<Result<_>>()?, request };
-        self.check_methods(&work)?;
+        let work = self.work(request, pictures.len())?;
         let split = self.split(&work, pictures.len())?;
         let mut progress = Progress::new(request, self.runs(&work, pictures.len(), split));
         let mut explained = Vec::with_capacity(pictures.len());
@@ -186,6 +181,30 @@ impl Explainer {
             explained.extend(made?);
         }
         Ok(explained)
+    }
+
+    /// Whether a request suits the network: what [`explain_all`](Self::explain_all) would refuse
+    /// whatever the pictures show.
+    ///
+    /// # Errors
+    /// As [`explain`](Self::explain), but for the pictures and the device.
+    pub fn check(&self, request: &Request<'_>) -> Result<()> {
+        let pictures = match request.target.choice() {
+            Choice::Each(lists) => lists.len(),
+            Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) => 1,
+        };
+        self.check_programs(&self.work(request, pictures)?)
+    }
+
+    /// What is to be done for so many pictures.
+    fn work<'a>(&self, request: &'a Request<'a>, pictures: usize) -> Result<Work<'a>> {
+        let graph = self.network.graph();
+        request.target.check(graph, pictures)?;
+        let at = request.target.node(graph)?;
+        let layers = request.layers.iter().map(|layer| find_layer(graph, layer));
+        let work = Work { at, layers: layers.collect::<Result<_>>()?, request };
+        self.check_methods(&work)?;
+        Ok(work)
     }
 
     fn check_pictures(&self, pictures: &[&Tensor]) -> Result<()> {

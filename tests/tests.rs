@@ -10,6 +10,7 @@ mod house;
 mod models;
 #[cfg(feature = "gpu")]
 mod on_gpu;
+mod pointing;
 mod program;
 mod properties;
 mod requests;

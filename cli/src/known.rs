@@ -20,6 +20,11 @@ impl Known {
     /// Names of methods.
     pub(crate) const METHODS: Known =
         Known(|| clrp::Method::ALL.into_iter().map(clrp::Method::name).collect());
+    /// Names of what is evaluated: methods and a baseline.
+    pub(crate) const WAYS: Known = Known(|| {
+        let methods = clrp::Method::ALL.into_iter().map(clrp::Method::name);
+        methods.chain([crate::evaluation::subject::Way::CENTRE]).collect()
+    });
     /// Names of composites.
     pub(crate) const COMPOSITES: Known = Known(|| clrp::rules::PRESETS.to_vec());
     /// Names of palettes.

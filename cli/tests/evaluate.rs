@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{Place, words};
 
 /// Few scenes, few ways.
-const GAME: &str = "evaluate pointing-game --data digits --count 12 --device cpu \
+const GAME: &str = "evaluate pointing-game --dataset digits --count 12 --device cpu \
                     --method lrp,clrp1,random,centre --batch 2";
 
 fn bytes(place: &Place, name: &str) -> Vec<u8> {
@@ -70,7 +70,7 @@ fn the_figures_are_those_of_the_records() {
 fn a_run_that_is_killed_goes_on_to_the_same_results() {
     const KILLS: usize = 50;
     let place = Place::new();
-    let game = |folder: &str| format!("{GAME} --count 60 -o {folder}");
+    let game = |folder: &str| format!("{GAME} --count 40 -o {folder}");
     let game = |folder: &str| game(folder).replacen("--count 12 ", "", 1);
     let start = Instant::now();
     place.good(words(&game("whole")));
@@ -151,7 +151,7 @@ fn a_disk_that_is_full_loses_nothing() {
 #[test]
 fn what_is_taken_out_is_the_mean_of_the_data() {
     let place = Place::new();
-    let data = "--data digits --count 6";
+    let data = "--dataset digits --count 6";
     let ablation = format!("evaluate ablation {data} --device cpu --method clrp1,random --batch 4");
     place.good(words(&format!("{ablation} --curves 4 -o own")));
     let run = place.good(words(&format!("evaluate mean-image {data} -o mean.npy")));
@@ -181,7 +181,7 @@ fn what_is_taken_out_is_the_mean_of_the_data() {
 fn neurons_are_told_apart_by_their_patches() {
     let place = Place::new();
     place.good(words(
-        "evaluate neurons --data digits --count 3 --device cpu --neurons classifier.0:top4 \
+        "evaluate neurons --dataset digits --count 3 --device cpu --neurons classifier.0:top4 \
          --method clrp2 -o out",
     ));
     let records = String::from_utf8(bytes(&place, "out/records.jsonl")).expect("it is UTF-8");
@@ -193,7 +193,7 @@ fn neurons_are_told_apart_by_their_patches() {
     }
     let files = place.files();
     assert!(files.contains(&"out/neurons-0-clrp2-0.svg".to_owned()), "{files:?}");
-    let wrong = place.bad(words("evaluate neurons --data digits --count 3 --neurons 3 -o no"));
+    let wrong = place.bad(words("evaluate neurons --dataset digits --count 3 --neurons 3 -o no"));
     assert!(wrong.contains("expected two or more neurons of a layer"), "{wrong}");
 }
 
@@ -201,7 +201,7 @@ fn neurons_are_told_apart_by_their_patches() {
 fn maps_change_with_the_weights_and_the_class() {
     let place = Place::new();
     place.good(words(
-        "evaluate sanity --data digits --count 4 --device cpu --shuffles 2 --method clrp1,random -o out",
+        "evaluate sanity --dataset digits --count 4 --device cpu --shuffles 2 --method clrp1,random -o out",
     ));
     let summary = summary(&place, "out");
     let alike = &summary["networks"][0]["subsets"][0]["methods"][0]["alike"];
@@ -217,7 +217,8 @@ fn maps_change_with_the_weights_and_the_class() {
 #[test]
 fn bad_data_is_named_and_counted() {
     let place = Place::with_scenes(4);
-    let game = "evaluate pointing-game --data . --model digits --device cpu --method lrp --batch 2";
+    let game =
+        "evaluate pointing-game --dataset . --model digits --device cpu --method lrp --batch 2";
     fs::write(place.path("scene-00002.png"), b"no picture").expect("it can be written");
     let few = place.run(words(&format!("{game} -o few")));
     assert_eq!(few.code, 1);
@@ -236,12 +237,14 @@ fn bad_data_is_named_and_counted() {
     let summary = self::summary(&place, "lacking");
     assert_eq!(summary["networks"][0]["lacking"]["99"], 1, "{}", summary["networks"][0]["lacking"]);
     for (options, expected) in [
-        ("--data nowhere", "nowhere"),
-        ("--data digits --method lpr", "unknown method `lpr`; nearest: `lrp`"),
-        ("--data digits --shard 4/3", "expected a part and how many there are, as 1/3"),
-        ("--data digits --preprocess short-side", "makes inputs of many sizes"),
-        ("--data digits --max-unreadable 2", "expected a number from 0 to 1"),
-        ("--data digits --also digits", "network `digits` is given twice"),
+        ("--dataset nowhere", "nowhere"),
+        ("--dataset digits --method clpr1", "unknown method `clpr1`; nearest: `clrp1`"),
+        ("--dataset digits --method middle", "`random`, `centre`"),
+        ("--dataset digits --method lrp,clrp1-logit", "nearest: `clrp1-logits`"),
+        ("--dataset digits --shard 4/3", "expected a part and how many there are, as 1/3"),
+        ("--dataset digits --preprocess short-side", "makes inputs of many sizes"),
+        ("--dataset digits --max-unreadable 2", "expected a number from 0 to 1"),
+        ("--dataset digits --also digits", "network `digits` is given twice"),
     ] {
         let message = place.bad(words(&format!("evaluate pointing-game -o no {options}")));
         assert!(message.contains(expected), "{options}: {message}");

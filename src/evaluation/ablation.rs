@@ -1,6 +1,6 @@
 //! Ablation: what a map points at is taken out of the input.
 
-use super::perturbation::falling;
+use super::perturbation::strongest;
 use crate::error::{Error, Result, check_shape};
 use crate::image::Plane;
 use crate::tensor::Tensor;
@@ -13,6 +13,9 @@ pub struct Ablation {
     /// How many squares.
     pub count: usize,
 }
+
+/// Less than any finite value.
+const TAKEN: f32 = f32::NEG_INFINITY;
 
 impl Default for Ablation {
     fn default() -> Self {
@@ -34,19 +37,17 @@ impl Ablation {
         if self.size == 0 {
             return Ok(centres);
         }
-        let mut taken = vec![false; map.values().len()];
-        for at in falling(map.values()) {
-            if centres.len() == self.count {
+        let mut left = map.values().to_vec();
+        while centres.len() < self.count {
+            let at = strongest(&left, 1)[0];
+            if left[at] == TAKEN {
                 break;
-            }
-            if taken[at] {
-                continue;
             }
             let (x, y) = (at % width, at / width);
             centres.push((x, y));
             let columns = self.side(x, width);
             for row in self.side(y, height) {
-                taken[row * width..][columns.clone()].fill(true);
+                left[row * width..][columns.clone()].fill(TAKEN);
             }
         }
         Ok(centres)

@@ -127,9 +127,24 @@ pub fn area_under(curve: &[f64]) -> f64 {
 /// The places of finite values by falling value; equal ones, 0 and -0 too, stay in order.
 pub(super) fn falling(values: &[f32]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
-    // The sort is stable. `total_cmp` would put 0 before -0.
-    order.sort_by(|&a, &b| values[b].partial_cmp(&values[a]).unwrap_or(Ordering::Equal));
+    order.sort_unstable_by(|&a, &b| by_falling(values, a, b));
     order
+}
+
+/// The first so many places of [`falling`], in any order.
+pub(super) fn strongest(values: &[f32], count: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..values.len()).collect();
+    if (1..values.len()).contains(&count) {
+        places.select_nth_unstable_by(count - 1, |&a, &b| by_falling(values, a, b));
+    }
+    places.truncate(count);
+    places
+}
+
+/// Which of two places comes first.
+fn by_falling(values: &[f32], a: usize, b: usize) -> Ordering {
+    // `total_cmp` would put 0 before -0.
+    values[b].partial_cmp(&values[a]).unwrap_or(Ordering::Equal).then(a.cmp(&b))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Pointing games: whether a map points at the object that it explains.
 
-use super::perturbation::falling;
+use super::perturbation::strongest;
 use super::region::Region;
 use crate::error::{Error, Result};
 use crate::image::Plane;
@@ -58,8 +58,7 @@ impl Pointing {
         // Not `max`, which may keep -0.
         let energy: Vec<f32> =
             map.values().iter().map(|&value| if value > 0.0 { value } else { 0.0 }).collect();
-        let order = falling(&energy);
-        let (at, inside) = (order[0], region.inside());
+        let (at, inside) = (strongest(&energy, 1)[0], region.inside());
         if energy[at] == 0.0 {
             return Ok(Self::NOWHERE);
         }
@@ -68,7 +67,7 @@ impl Pointing {
         let most_outside = largest(&energy, inside, false);
         let before = sum(energy.iter().filter(|&&value| value > most_outside));
         let within = sum(energy.iter().zip(inside).filter(|(_, inside)| **inside).map(|(e, _)| e));
-        let ranked = order[..area].iter().filter(|&&i| inside[i]).count();
+        let ranked = strongest(&energy, area).into_iter().filter(|&i| inside[i]).count();
         Ok(Self {
             maximum: Some((x, y)),
             is_hit: inside[at],

@@ -33,21 +33,37 @@ impl Explainer {
         }
     }
 
-    /// How many pictures and how many targets go at once.
-    pub(super) fn split(&self, work: &Work<'_>, pictures: usize) -> Result<Split> {
-        let count = work.request.target.count();
-        let groups = self.groups(work);
+    /// Whether the programs that the work takes can be made.
+    pub(super) fn check_programs(&self, work: &Work<'_>) -> Result<()> {
+        let targets = self.targets(work, 1);
+        self.lowered(&work.job(&work.direct(), targets, 1))?;
+        let sampled = work.request.methods.iter().filter_map(|method| method.samples());
+        for inner in sampled.map(Samples::inner) {
+            self.lowered(&Job::of_samples(inner, work.at, targets, 1))?;
+        }
+        Ok(())
+    }
+
+    /// So many targets of the work's kind.
+    fn targets(&self, work: &Work<'_>, count: usize) -> Targets {
         let is_weighted = match work.request.target.choice() {
             Choice::RandomOfTop { .. } => true,
             Choice::Top(_) | Choice::Goals(_) | Choice::Each(_) => {
+                let groups = self.groups(work);
                 groups.iter().any(|group| matches!(group.targets(1), Targets::Weighted { .. }))
             }
         };
-        let targets = |count| match is_weighted {
+        match is_weighted {
             true => Targets::Weighted { count, against: false },
             false => Targets::Given(count),
-        };
+        }
+    }
+
+    /// How many pictures and how many targets go at once.
+    pub(super) fn split(&self, work: &Work<'_>, pictures: usize) -> Result<Split> {
+        let count = work.request.target.count();
         let direct = work.direct();
+        let targets = |count| self.targets(work, count);
         let fits = |count, batch| self.fits(&work.job(&direct, targets(count), batch));
         let mut pictures = self.max_batch.min(pictures.max(1));
         while pictures > 1 && !fits(count, pictures)? {

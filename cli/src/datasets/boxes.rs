@@ -270,7 +270,7 @@ mod tests {
             writeln!(note, "real pictures are left out: {folder} is missing").expect("it is open");
             return;
         }
-        let data = open(&["--data".to_owned(), folder]).expect("it is recognised");
+        let data = open(&["--dataset".to_owned(), folder]).expect("it is recognised");
         assert_eq!((data.len(), data.name(0)), (400, "images/ILSVRC2012_val_00000001.JPEG".into()));
         assert_eq!(data.describe(), "boxes `ilsvrc2012-val-400`");
         for i in (0..data.len()).step_by(16) {

@@ -128,12 +128,12 @@ mod tests {
     #[test]
     fn scenes_are_a_data_set_without_files() {
         let arguments = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let data = open(&arguments("--data digits")).expect("it needs no file");
+        let data = open(&arguments("--dataset digits")).expect("it needs no file");
         assert_eq!((data.len(), data.has_boxes()), (2000, true));
         assert_eq!(data.describe(), "digits (test, 2 digits, seed 0)");
         assert_eq!(data.name(1999), "scene-01999");
 
-        let line = "--data digits --digits 1-3 --split train --data-seed 7 --count 4";
+        let line = "--dataset digits --digits 1-3 --split train --dataset-seed 7 --count 4";
         let data = open(&arguments(line)).expect("it needs no file");
         assert_eq!(data.describe(), "digits (train, 1-3 digits, seed 7)");
         assert_eq!(names(&data), ["scene-00000", "scene-00001", "scene-00002", "scene-00003"]);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn scenes_take_no_options_of_files() {
         for option in ["--format=boxes", "--annotations=a", "--list=a"] {
-            let message = open(&["--data=digits".to_owned(), option.to_owned()]);
+            let message = open(&["--dataset=digits".to_owned(), option.to_owned()]);
             let message = message.expect_err("it is refused");
             let name = option.split('=').next().expect("a name");
             assert_eq!(message, format!("`{name}` is for folders, not for the built-in `digits`"));

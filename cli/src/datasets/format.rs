@@ -163,11 +163,11 @@ mod tests {
         let expected = "no pictures (.jpg, .jpeg, .png, .webp) were found";
         assert!(place.refused("empty", &arguments).ends_with(expected));
         assert!(place.refused("empty", &["--format", "voc"]).starts_with("cannot read"));
-        for option in ["--digits=2", "--split=test", "--data-seed=1"] {
+        for option in ["--digits=2", "--split=test", "--dataset-seed=1"] {
             let name = option.split('=').next().expect("a name");
-            let expected = format!("`{name}` is for `--data digits`, not for folders");
+            let expected = format!("`{name}` is for `--dataset digits`, not for folders");
             assert_eq!(place.refused("empty", &[option]), expected);
         }
-        assert!(open(&[]).expect_err("it is needed").contains("--data"));
+        assert!(open(&[]).expect_err("it is needed").contains("--dataset"));
     }
 }

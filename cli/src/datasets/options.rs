@@ -19,7 +19,7 @@ use crate::options::positive;
 pub(crate) struct DatasetOptions {
     /// Pictures and what they show: a folder, or the built-in scenes of `digits`, without any file
     #[arg(long, value_name = "digits|DIR")]
-    data: PathBuf,
+    dataset: PathBuf,
 
     /// How the folder is laid out; guessed from what lies in it unless given
     #[arg(long, value_name = "FORMAT")]
@@ -49,7 +49,7 @@ pub(crate) struct DatasetOptions {
 
     /// digits: another seed, other scenes; 0 unless given
     #[arg(long, value_name = "N")]
-    data_seed: Option<u64>,
+    dataset_seed: Option<u64>,
 }
 
 /// Scenes, unless another number is asked for.
@@ -58,7 +58,7 @@ const SCENES: usize = 2000;
 impl DatasetOptions {
     /// Whether it is that of the built-in scenes.
     pub(crate) fn is_digits(&self) -> bool {
-        self.data.as_os_str() == "digits"
+        self.dataset.as_os_str() == "digits"
     }
 
     /// Opens the data set.
@@ -76,7 +76,7 @@ impl DatasetOptions {
         let scenes = Scenes {
             split: self.split.unwrap_or(SplitName::Test),
             digits: self.digits.unwrap_or(Digits::PAIR),
-            seed: self.data_seed.unwrap_or(0),
+            seed: self.dataset_seed.unwrap_or(0),
             count: self.count.unwrap_or(SCENES),
         };
         Ok(Dataset { description: scenes.describe(), source: Source::Scenes(scenes) })
@@ -86,10 +86,10 @@ impl DatasetOptions {
         let given = [
             ("--digits", self.digits.is_some()),
             ("--split", self.split.is_some()),
-            ("--data-seed", self.data_seed.is_some()),
+            ("--dataset-seed", self.dataset_seed.is_some()),
         ];
-        refuse(&given, "is for `--data digits`, not for folders")?;
-        let folder = &self.data;
+        refuse(&given, "is for `--dataset digits`, not for folders")?;
+        let folder = &self.dataset;
         let failed = |source| Error::File { action: "read", path: folder.clone(), source };
         fs::read_dir(folder).map_err(failed)?;
 

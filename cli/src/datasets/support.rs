@@ -46,7 +46,7 @@ impl Place {
 
     /// Opens a folder in this one with more arguments, in which `@` stands for this folder.
     pub(super) fn open(&self, folder: &str, arguments: &[&str]) -> Result<Dataset, String> {
-        let mut options = vec!["--data".to_owned(), self.path(folder).display().to_string()];
+        let mut options = vec!["--dataset".to_owned(), self.path(folder).display().to_string()];
         let root = self.root().display().to_string();
         options.extend(arguments.iter().map(|argument| argument.replace('@', &root)));
         open(&options)

@@ -1,6 +1,6 @@
 //! Pictures with their maps, for reports: those where a way does best, and worst.
 
-use clrp::image::{Picture, Sheet, SheetRow, render};
+use clrp::image::{Picture, Plane, Sheet, SheetRow, render};
 use clrp::{Cancel, Tensor};
 
 use super::html::Example;
@@ -63,7 +63,10 @@ fn example(
     let unit = Unit { picture: 0, object: 0, class: object.class };
     let answers = subject.answers(&[input], &[unit], &setup.ways, stop)?;
     let mut pictures: Vec<Picture> = vec![ready.views[0].seen.clone()];
+    let (width, height) = (input.shape().width, input.shape().height);
+    let nothing = Plane::new(height, width, vec![0.0; height * width])?;
     for plane in answers.iter().flat_map(|answer| &answer.planes) {
+        let plane = plane.as_ref().unwrap_or(&nothing);
         pictures.push(render(plane, palette(plane)));
     }
     let titles = setup.ways.iter().map(|way| way.title().to_owned());

@@ -4,6 +4,7 @@ use clrp::evaluation::{Ablation, Perturbation, Pointing, Region};
 use clrp::explainer::probabilities;
 use clrp::image::Plane;
 use clrp::{Cancel, Tensor};
+use rayon::prelude::*;
 
 use super::part::{Part, Ready, Unit};
 use super::record::{
@@ -63,17 +64,17 @@ impl Localization<'_> {
         let inputs: Vec<&Tensor> =
             pictures.iter().map(|ready| &ready.views[network].input).collect();
         let answers = subject.answers(&inputs, units, self.ways, self.stop)?;
-        let mut objects = Vec::new();
-        for answer in &answers {
+        let object = |answer: &Answer| {
             let ready = &pictures[answer.unit.picture];
-            objects.push((answer.unit, self.object(network, subject, answer, ready)?));
-        }
+            Ok((answer.unit, self.object(network, subject, answer, ready)?))
+        };
+        let mut objects = answers.par_iter().map(object).collect::<Result<Vec<_>>>()?;
         if let Some(removal) = &self.removal {
             for way in 0..self.ways.len() {
                 let removed = removal.measure(subject, network, &inputs, &answers, way)?;
                 for ((_, object), (ablation, curves)) in objects.iter_mut().zip(removed) {
-                    object.methods[way].ablation = Some(ablation);
-                    object.methods[way].curves = curves;
+                    let method = &mut object.methods[way];
+                    (method.ablation, method.curves) = (ablation, curves);
                 }
             }
         }
@@ -93,12 +94,13 @@ impl Localization<'_> {
         let share =
             |region: &Region| region.area() as f64 / (region.height() * region.width()) as f64;
         let area = seen.map(share);
-        let mut methods = Vec::new();
-        for plane in &answer.planes {
-            let pointing = seen.filter(|_| self.pointing).map(|region| pointing(plane, region));
-            methods
-                .push(MethodRecord { pointing: pointing.transpose()?, ..MethodRecord::default() });
-        }
+        let game = seen.filter(|_| self.pointing);
+        let method = |plane: &Option<Plane>| {
+            let pointing = plane.as_ref().zip(game).map(|(plane, region)| pointing(plane, region));
+            let (pointing, not_finite) = (pointing.transpose()?, plane.is_none());
+            Ok(MethodRecord { pointing, not_finite, ..MethodRecord::default() })
+        };
+        let methods = answer.planes.par_iter().map(method).collect::<Result<_>>()?;
         Ok(ObjectRecord {
             difficult: ready.objects.len() > 1 && area.is_some_and(|area| area < DIFFICULT),
             cut_away: region.map_or(0, Region::boxes_without_pixels),
@@ -122,7 +124,8 @@ fn pointing(plane: &Plane, region: &Region) -> Result<PointingRecord> {
 }
 
 impl Removal {
-    /// What the network says of each unit without what one of the ways points at.
+    /// What the network says of each unit without what one of the ways points at; nothing of maps
+    /// that are not finite.
     fn measure(
         &self,
         subject: &Subject,
@@ -130,26 +133,35 @@ impl Removal {
         inputs: &[&Tensor],
         answers: &[Answer],
         way: usize,
-    ) -> Result<Vec<(AblationRecord, Option<CurvesRecord>)>> {
+    ) -> Result<Vec<(Option<AblationRecord>, Option<CurvesRecord>)>> {
         let mean = &self.means[network];
-        let (mut centres, mut ablated) = (Vec::new(), Vec::new());
-        for answer in answers {
-            let places = self.ablation.centres(&answer.planes[way])?;
-            ablated.push(self.ablation.apply(inputs[answer.unit.picture], mean, &places)?);
-            centres.push(places);
-        }
-        let scores = subject.explainer.scores(&ablated)?;
+        let input = |answer: &Answer| inputs[answer.unit.picture];
+        let centres = |answer: &Answer| match &answer.planes[way] {
+            Some(plane) => self.ablation.centres(plane),
+            None => Ok(Vec::new()),
+        };
+        let centres = answers.par_iter().map(centres).collect::<clrp::Result<Vec<_>>>()?;
+        let ablated = answers.iter().zip(&centres);
+        let ablated = ablated.map(|(answer, centres)| {
+            // Where no map says what to take out nothing is; that many run at once does not depend
+            // on maps.
+            self.ablation.apply(input(answer), mean, centres)
+        });
+        let scores = subject.explainer.scores(&ablated.collect::<clrp::Result<Vec<_>>>()?)?;
         let mut measured = Vec::new();
         for ((answer, centres), scores) in answers.iter().zip(centres).zip(scores) {
+            let Some(plane) = &answer.planes[way] else {
+                measured.push((None, None));
+                continue;
+            };
             let class = answer.unit.class;
             let ablation = AblationRecord {
                 centres,
                 drop_logit: answer.score() - f64::from(scores[class]),
                 drop_probability: answer.probability() - probabilities(&scores)[class],
             };
-            let input = inputs[answer.unit.picture];
-            let curves = self.curves.map(|curves| curve(curves, subject, answer, way, input, mean));
-            measured.push((ablation, curves.transpose()?));
+            let curve = |curves| curve(curves, subject, class, plane, input(answer), mean);
+            measured.push((Some(ablation), self.curves.map(curve).transpose()?));
         }
         Ok(measured)
     }
@@ -159,15 +171,15 @@ impl Removal {
 fn curve(
     curves: Perturbation,
     subject: &Subject,
-    answer: &Answer,
-    way: usize,
+    class: usize,
+    plane: &Plane,
     input: &Tensor,
     mean: &Tensor,
 ) -> Result<CurvesRecord> {
-    let order = Perturbation::order(&answer.planes[way])?;
+    let order = Perturbation::order(plane)?;
     let probabilities = |inputs: Vec<Tensor>| -> Result<Vec<f64>> {
         let scores = subject.explainer.scores(&inputs)?;
-        Ok(scores.iter().map(|scores| probabilities(scores)[answer.unit.class]).collect())
+        Ok(scores.iter().map(|scores| probabilities(scores)[class]).collect())
     };
     let steps = || 0..=curves.steps;
     let deleted = steps().map(|step| curves.deletion(input, mean, &order, step));

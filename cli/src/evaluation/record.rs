@@ -92,6 +92,10 @@ pub(crate) struct ObjectRecord {
 /// What was measured of one method's map.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct MethodRecord {
+    /// The map holds what is no finite number: it misses in every game, and nothing else is
+    /// measured of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) not_finite: bool,
     /// None where the map points nowhere, or the boxes are not in the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pointing: Option<PointingRecord>,

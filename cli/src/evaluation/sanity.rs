@@ -84,6 +84,10 @@ fn compare(
     for ((own, changed), (_, object)) in own.iter().zip(changed).zip(objects) {
         let planes = own.planes.iter().zip(&changed.planes);
         for ((one, other), method) in planes.zip(&mut object.methods) {
+            let (Some(one), Some(other)) = (one, other) else {
+                method.not_finite = true;
+                continue;
+            };
             let alike = Similarity::of(one, other)?;
             let of_absolute = Similarity::of(&absolute(one)?, &absolute(other)?)?;
             method.alike.push(AlikeRecord {

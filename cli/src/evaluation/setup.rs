@@ -9,7 +9,7 @@ use clrp::file::MappedFile;
 use clrp::graph::Network;
 use clrp::image::{Mode, Preprocess};
 use clrp::rules::Composite;
-use clrp::{Cancel, Error, Explainer, Shape};
+use clrp::{Cancel, Error, Explainer, Method, Request, Shape, Target};
 use sha2::{Digest, Sha256};
 
 use super::examples::examples;
@@ -46,7 +46,7 @@ pub(crate) struct EvaluationOptions {
     shaping: ShapingOptions,
 
     /// Ways to explain, with commas between; `centre` is a baseline, as `random` is
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::METHODS)]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::WAYS)]
     method: Vec<String>,
 
     #[command(flatten)]
@@ -109,6 +109,22 @@ pub(crate) struct Setup {
     pub(crate) header: Header,
 }
 
+impl Setup {
+    /// Whether all networks can explain such a target in all ways.
+    pub(crate) fn check(&self, target: impl Fn(&Subject) -> Result<Target>) -> Result<()> {
+        let methods: Vec<Method> = self.ways.iter().filter_map(|way| way.method()).collect();
+        for subject in &self.subjects {
+            subject.explainer.check(&Request::new(methods.clone(), target(subject)?))?;
+        }
+        Ok(())
+    }
+
+    /// The same where a class of the picture is explained.
+    pub(crate) fn check_classes(&self) -> Result<()> {
+        self.check(|_| Ok(Target::class(0)))
+    }
+}
+
 /// A run that has begun: its records are open.
 pub(crate) struct Run<'a> {
     pub(crate) setup: Setup,
@@ -157,15 +173,8 @@ impl EvaluationOptions {
         self.seed
     }
 
-    /// Opens the data set, the networks and the records; `usual` are the names of the ways unless
-    /// given.
-    pub(crate) fn start(
-        &self,
-        experiment: &str,
-        usual: &[&str],
-        settings: Vec<(String, String)>,
-    ) -> Result<Run<'_>> {
-        let setup = self.open(experiment, usual, settings)?;
+    /// Opens the records of what was found to be in order.
+    pub(crate) fn start(&self, setup: Setup) -> Result<Run<'_>> {
         let log = Log::open(&self.run.output, &setup.header, self.run.resume)?;
         Ok(Run {
             setup,
@@ -176,7 +185,8 @@ impl EvaluationOptions {
         })
     }
 
-    fn open(
+    /// Opens the data set and the networks; `usual` are the names of the ways unless given.
+    pub(crate) fn open(
         &self,
         experiment: &str,
         usual: &[&str],

@@ -3,11 +3,12 @@
 use clrp::explainer::probabilities;
 use clrp::image::Plane;
 use clrp::labels::Labels;
-use clrp::{Cancel, Explainer, Explanation, Goal, Method, Request, Target, Tensor};
+use clrp::{Cancel, Error, Explainer, Explanation, Goal, Method, Request, Target, Tensor};
 
 use super::part::Unit;
 use super::record::{MethodRecord, ObjectRecord};
 use crate::failure::Result;
+use crate::known::Known;
 use crate::report::label;
 
 /// A way to say where in a picture something is.
@@ -21,7 +22,7 @@ pub(crate) enum Way {
 
 impl Way {
     /// The name of the baseline.
-    const CENTRE: &str = "centre";
+    pub(crate) const CENTRE: &str = "centre";
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -44,7 +45,9 @@ impl Way {
         for name in names {
             let way = match name.trim() {
                 Self::CENTRE => Way::Centre,
-                name => Way::Method(name.parse()?),
+                name => Way::Method(name.parse().map_err(|_| {
+                    Error::unknown("method", name, (Known::WAYS.0)().iter().copied())
+                })?),
             };
             if !ways.contains(&way) {
                 ways.push(way);
@@ -75,8 +78,8 @@ pub(crate) struct Answer {
     pub(crate) unit: Unit,
     /// Of all classes.
     pub(crate) scores: Vec<f32>,
-    /// One for each way.
-    pub(crate) planes: Vec<Plane>,
+    /// One for each way; none where a map is not finite.
+    pub(crate) planes: Vec<Option<Plane>>,
 }
 
 impl Answer {
@@ -169,15 +172,20 @@ impl Way {
 }
 
 /// A plane for each way; the explanations are those of the ways that are methods, in order.
-fn planes(ways: &[Way], explanations: &[Explanation], input: &Tensor) -> Result<Vec<Plane>> {
+fn planes(
+    ways: &[Way],
+    explanations: &[Explanation],
+    input: &Tensor,
+) -> Result<Vec<Option<Plane>>> {
     let mut explanations = explanations.iter();
     let shape = input.shape();
     let plane = |way: &Way| {
         let explanation = way.method().and_then(|_| explanations.next());
-        Ok(match explanation {
+        let plane = match explanation {
             Some(explanation) => explanation.plane()?,
             None => centre(shape.height, shape.width)?,
-        })
+        };
+        Ok(plane.values().iter().all(|value| value.is_finite()).then_some(plane))
     };
     ways.iter().map(plane).collect()
 }

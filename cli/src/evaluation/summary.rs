@@ -58,6 +58,8 @@ pub(crate) struct NetworkSummary {
     pub(crate) boxes_cut_away: usize,
     /// Classes that the network does not have, by name, with the number of their objects.
     pub(crate) lacking: BTreeMap<String, usize>,
+    /// Methods with maps that are not finite, with their number.
+    pub(crate) not_finite: BTreeMap<String, usize>,
     pub(crate) subsets: Vec<SubsetSummary>,
 }
 
@@ -257,6 +259,14 @@ impl<'a> Pictures<'a> {
             }
         }
         let objects = || self.objects.iter().flatten();
+        let mut not_finite = BTreeMap::new();
+        for object in objects() {
+            for (method, name) in object.methods.iter().zip(&header.methods) {
+                if method.not_finite {
+                    *not_finite.entry(name.clone()).or_insert(0) += 1;
+                }
+            }
+        }
         // Pictures without boxes are explained too, in other experiments.
         let unseen = |object: &&&ObjectRecord| object.area.is_none() && object.cut_away > 0;
         let subsets = Subset::ALL.into_iter().map(|subset| {
@@ -277,6 +287,7 @@ impl<'a> Pictures<'a> {
             not_in_input: objects().filter(unseen).count(),
             boxes_cut_away: objects().map(|object| object.cut_away).sum(),
             lacking,
+            not_finite,
             subsets: subsets.collect(),
         }
     }
@@ -296,7 +307,7 @@ mod tests {
         difficult.difficult = true;
         difficult.is_top = false;
         let mut nowhere = object(0, methods(true, 0.3));
-        nowhere.methods[0] = MethodRecord::default();
+        nowhere.methods[0] = MethodRecord { not_finite: true, ..MethodRecord::default() };
         let mut outside = object(0, vec![MethodRecord::default(), MethodRecord::default()]);
         (outside.area, outside.cut_away) = (None, 2);
         let mut failed = picture(3, Vec::new());
@@ -332,6 +343,7 @@ mod tests {
         assert_eq!((network.pictures, network.objects), (3, 4));
         assert_eq!((network.not_in_input, network.boxes_cut_away), (1, 2));
         assert_eq!(network.lacking, BTreeMap::from([("unicorn".to_owned(), 1)]));
+        assert_eq!(network.not_finite, BTreeMap::from([("lrp".to_owned(), 1)]));
         let sizes: Vec<_> = network.subsets.iter().map(|s| (s.pictures, s.objects)).collect();
         assert_eq!(sizes, [(3, 4), (1, 1), (3, 3)]);
     }

@@ -1,5 +1,7 @@
 //! The summary in words and tables, for terminals and for Markdown.
 
+use std::collections::BTreeMap;
+
 use clrp::evaluation::Pointing;
 
 use super::statistics::Estimate;
@@ -100,12 +102,17 @@ pub(crate) fn notes(summary: &Summary) -> Vec<String> {
             thousands(network.not_in_input),
         ));
     }
+    let counted = |of: &BTreeMap<String, usize>| -> String {
+        let counted = of.iter().map(|(name, count)| format!("{name} ({count})"));
+        counted.collect::<Vec<_>>().join(", ")
+    };
     for network in &summary.networks {
         if !network.lacking.is_empty() {
-            let classes = network.lacking.iter();
-            let classes: Vec<_> =
-                classes.map(|(name, count)| format!("{name} ({count})")).collect();
-            notes.push(format!("{} lacks {}", network.name, classes.join(", ")));
+            notes.push(format!("{} lacks {}", network.name, counted(&network.lacking)));
+        }
+        if !network.not_finite.is_empty() {
+            let methods = counted(&network.not_finite);
+            notes.push(format!("{}: maps that are not finite: {methods}", network.name));
         }
     }
     notes

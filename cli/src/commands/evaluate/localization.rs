@@ -11,9 +11,9 @@ use crate::options::positive;
 
 const POINTING_EXAMPLES: &str = "\
 Examples:
-  clrp evaluate pointing-game --data digits --count 200
-  clrp evaluate pointing-game --data VOC2007 --list test --model mine.onnx --labels voc.txt
-  clrp evaluate pointing-game --data imagenet/val --annotations imagenet/xml --model vgg16 --resume";
+  clrp evaluate pointing-game --dataset digits --count 200
+  clrp evaluate pointing-game --dataset VOC2007 --list test --model mine.onnx --labels voc.txt
+  clrp evaluate pointing-game --dataset imagenet/val --annotations imagenet/xml --model vgg16 --resume";
 
 const GAMES: &str = "\
 Games, all of one map:
@@ -42,22 +42,23 @@ pub(crate) struct PointingGame {
 impl PointingGame {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
-        let run = self.options.start("pointing-game", &USUAL, Vec::new())?;
-        if !run.setup.dataset.has_boxes() {
+        let setup = self.options.open("pointing-game", &USUAL, Vec::new())?;
+        setup.check_classes()?;
+        if !setup.dataset.has_boxes() {
             return Err(Failure::Said(format!(
                 "{} has no boxes to point at: `clrp evaluate ablation` needs none",
-                run.setup.header.dataset
+                setup.header.dataset
             )));
         }
-        measure(&run, true, None)
+        measure(&self.options.start(setup)?, true, None)
     }
 }
 
 const ABLATION_EXAMPLES: &str = "\
 Examples:
-  clrp evaluate ablation --data digits --count 200
-  clrp evaluate ablation --data imagenet/val --model vgg16 --patch 15 --patches 3
-  clrp evaluate ablation --data photos --format folder --curves 20";
+  clrp evaluate ablation --dataset digits --count 200
+  clrp evaluate ablation --dataset imagenet/val --model vgg16 --patch 15 --patches 3
+  clrp evaluate ablation --dataset photos --format folder --curves 20";
 
 /// Arguments of `clrp evaluate ablation`.
 #[derive(Debug, Args)]
@@ -84,11 +85,14 @@ impl AblationStudy {
         let mut settings = self.patch.settings()?;
         settings.push(("patches".to_owned(), self.patches.to_string()));
         settings.extend(self.curves.map(|steps| ("curves".to_owned(), steps.to_string())));
-        let run = self.options.start("ablation", &USUAL, settings)?;
+        let setup = self.options.open("ablation", &USUAL, settings)?;
+        setup.check_classes()?;
+        let means = Means::given(self.patch.mean_image.as_deref(), &setup)?;
+        let run = self.options.start(setup)?;
         let removal = Removal {
             ablation: Ablation { size: self.patch.patch, count: self.patches },
             curves: self.curves.map(|steps| Perturbation { steps }),
-            means: Means { file: self.patch.mean_image.as_deref(), run: &run }.inputs()?,
+            means: means.inputs(&run)?,
         };
         measure(&run, run.setup.dataset.has_boxes(), Some(removal))
     }

@@ -16,8 +16,8 @@ use crate::report::shown;
 
 const EXAMPLES: &str = "\
 Examples:
-  clrp evaluate mean-image --data imagenet/train --format folder --model vgg16 -o mean.npy
-  clrp evaluate ablation --data imagenet/val --model vgg16 --mean-image mean.npy";
+  clrp evaluate mean-image --dataset imagenet/train --format folder --model vgg16 -o mean.npy
+  clrp evaluate ablation --dataset imagenet/val --model vgg16 --mean-image mean.npy";
 
 /// Arguments of `clrp evaluate mean-image`.
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ use crate::failure::{Failure, Result};
 
 const EXAMPLES: &str = "\
 Examples:
-  clrp evaluate pointing-game --data VOC2007 --shard 1/2 -o one
-  clrp evaluate pointing-game --data VOC2007 --shard 2/2 -o two
+  clrp evaluate pointing-game --dataset VOC2007 --shard 1/2 -o one
+  clrp evaluate pointing-game --dataset VOC2007 --shard 2/2 -o two
   clrp evaluate merge one two -o both
 
 The results are those of a run of all pictures, to the byte; only the report has no pictures.";
@@ -58,6 +58,14 @@ impl Merge {
                 header.check_same(first, &folder.join(log::FILE))?;
             }
             for record in records {
+                if record.index >= header.pictures {
+                    return Err(Failure::Said(format!(
+                        "`{}`: a record is of picture {}, of {} there are",
+                        folder.join(log::FILE).display(),
+                        record.index,
+                        header.pictures
+                    )));
+                }
                 match all.get(&record.index) {
                     Some(other) if *other != record => {
                         return Err(Failure::Said(format!(

@@ -13,7 +13,7 @@ use clrp::Tensor;
 
 use crate::console::progress_with_rate;
 use crate::evaluation::mean;
-use crate::evaluation::setup::{Run, sha256_of};
+use crate::evaluation::setup::{Run, Setup, sha256_of};
 use crate::evaluation::subject::Subject;
 use crate::failure::Result;
 use crate::options::positive;
@@ -90,35 +90,39 @@ impl PatchOptions {
     }
 }
 
-/// The mean picture as the networks of a run see it.
-struct Means<'a> {
-    /// A file of it.
-    file: Option<&'a Path>,
-    run: &'a Run<'a>,
+/// The mean picture as each network of a run sees it; none where it is to be made.
+struct Means(Option<Vec<Tensor>>);
+
+impl Means {
+    /// From a file, if there is one.
+    fn given(file: Option<&Path>, setup: &Setup) -> Result<Self> {
+        let Some(file) = file else { return Ok(Self(None)) };
+        let read =
+            |subject: &Subject| mean::read(file, subject.explainer.network().graph().input_shape());
+        Ok(Self(Some(setup.subjects.iter().map(read).collect::<Result<_>>()?)))
+    }
+
+    /// One for each network. What has to be made is made once and kept in the run's folder.
+    fn inputs(self, run: &Run<'_>) -> Result<Vec<Tensor>> {
+        match self.0 {
+            Some(inputs) => Ok(inputs),
+            None => run.setup.subjects.iter().map(|subject| made_mean(run, subject)).collect(),
+        }
+    }
 }
 
-impl Means<'_> {
-    /// One for each network. They are made once and kept in the run's folder.
-    fn inputs(&self) -> Result<Vec<Tensor>> {
-        self.run.setup.subjects.iter().map(|subject| self.input(subject)).collect()
+/// The mean of the run's data set, made or kept from before.
+fn made_mean(run: &Run<'_>, subject: &Subject) -> Result<Tensor> {
+    let path = run.folder.join(format!("mean-{}.npy", subject.file_name()));
+    if run.is_resumed() && path.exists() {
+        return mean::read(&path, subject.explainer.network().graph().input_shape());
     }
-
-    fn input(&self, subject: &Subject) -> Result<Tensor> {
-        let shape = subject.explainer.network().graph().input_shape();
-        if let Some(file) = self.file {
-            return mean::read(file, shape);
-        }
-        let path = self.run.folder.join(format!("mean-{}.npy", subject.file_name()));
-        if self.run.is_resumed() && path.exists() {
-            return mean::read(&path, shape);
-        }
-        let dataset = &self.run.setup.dataset;
-        let bar = progress_with_rate(dataset.len(), "mean picture");
-        let preprocess = subject.explainer.preprocess();
-        let mean = mean::mean_picture(dataset, preprocess, &bar, &self.run.stop)?;
-        bar.finish_and_clear();
-        let input = mean.input(preprocess)?;
-        mean::write(&path, &input)?;
-        Ok(input)
-    }
+    let dataset = &run.setup.dataset;
+    let bar = progress_with_rate(dataset.len(), "mean picture");
+    let preprocess = subject.explainer.preprocess();
+    let mean = mean::mean_picture(dataset, preprocess, &bar, &run.stop)?;
+    bar.finish_and_clear();
+    let input = mean.input(preprocess)?;
+    mean::write(&path, &input)?;
+    Ok(input)
 }

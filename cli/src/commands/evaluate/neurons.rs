@@ -1,18 +1,20 @@
 //! `clrp evaluate neurons`.
 
 use clap::Args;
+use clrp::Target;
 use clrp::evaluation::Ablation;
 
 use super::{Means, PatchOptions};
 use crate::evaluation::neurons::NeuronStudy;
 use crate::evaluation::setup::EvaluationOptions;
+use crate::evaluation::subject::Subject;
 use crate::failure::{Failure, Result};
 use crate::targets;
 
 const EXAMPLES: &str = "\
 Examples:
-  clrp evaluate neurons --data digits --count 100 --neurons classifier.0:top8
-  clrp evaluate neurons --data imagenet/val --model vgg16 --neurons classifier.0:top8 --count 1000
+  clrp evaluate neurons --dataset digits --count 100 --neurons classifier.0:top8
+  clrp evaluate neurons --dataset imagenet/val --model vgg16 --neurons classifier.0:top8 --count 1000
 
 The study of section 5.3: the patch that each neuron's map points at is taken out, and the drop of
 every neuron told: row i without the patch of neuron i, column j neuron j. How often the greatest
@@ -41,15 +43,11 @@ impl Neurons {
     pub(crate) fn run(&self) -> Result<()> {
         let mut settings = self.patch.settings()?;
         settings.push(("neurons".to_owned(), self.neurons.clone()));
-        let run = self.options.start("neurons", &USUAL, settings)?;
-        let subject = &run.setup.subjects[0];
-        let target = targets::parse(&self.neurons, None, &subject.labels, &subject.name, 0)?;
-        if target.layer().is_none() || target.count() < 2 {
-            return Err(Failure::Said(format!(
-                "--neurons is `{}`, expected two or more neurons of a layer",
-                self.neurons
-            )));
-        }
+        let setup = self.options.open("neurons", &USUAL, settings)?;
+        setup.check(|subject| self.target(subject))?;
+        let target = self.target(&setup.subjects[0])?;
+        let means = Means::given(self.patch.mean_image.as_deref(), &setup)?;
+        let run = self.options.start(setup)?;
         let study = NeuronStudy {
             dataset: &run.setup.dataset,
             subjects: &run.setup.subjects,
@@ -57,8 +55,18 @@ impl Neurons {
             stop: &run.stop,
             target,
             ablation: Ablation { size: self.patch.patch, count: 1 },
-            means: Means { file: self.patch.mean_image.as_deref(), run: &run }.inputs()?,
+            means: means.inputs(&run)?,
         };
         run.go(|part| study.measure(part))
+    }
+
+    /// The neurons; those of a layer do not depend on the network's labels.
+    fn target(&self, subject: &Subject) -> Result<Target> {
+        let target = targets::parse(&self.neurons, None, &subject.labels, &subject.name, 0)?;
+        if target.layer().is_some() && target.count() > 1 {
+            return Ok(target);
+        }
+        let message = "expected two or more neurons of a layer";
+        Err(Failure::Said(format!("--neurons is `{}`, {message}", self.neurons)))
     }
 }

@@ -10,8 +10,8 @@ use crate::options::positive;
 
 const EXAMPLES: &str = "\
 Examples:
-  clrp evaluate sanity --data digits --count 100
-  clrp evaluate sanity --data imagenet/val --model vgg16 --count 50 --shuffles 4
+  clrp evaluate sanity --dataset digits --count 100
+  clrp evaluate sanity --dataset imagenet/val --model vgg16 --count 50 --shuffles 4
 
 Two checks (Adebayo et al. 2018), each by how alike maps are (1: the same): the weights are shuffled
 layer by layer from the last one down, and the class is changed for the one that the network thinks
@@ -35,7 +35,9 @@ impl Sanity {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         let settings = vec![("shuffles".to_owned(), self.shuffles.to_string())];
-        let run = self.options.start("sanity", &USUAL, settings)?;
+        let setup = self.options.open("sanity", &USUAL, settings)?;
+        setup.check_classes()?;
+        let run = self.options.start(setup)?;
         let of = |subject: &Subject| self.shuffled(subject);
         let check = SanityCheck {
             dataset: &run.setup.dataset,
