@@ -107,7 +107,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_results() {
         }
         assert_same(&place, "whole", &folder);
     }
-    println!("killed {kills} times in {rounds} runs");
+    assert!(rounds > 1, "the run never came to its end");
 }
 
 #[test]

@@ -166,7 +166,8 @@ mod tests {
             of(Some(shard.parse().expect("a shard"))).iter().collect()
         };
         assert_eq!(of(None).iter().collect::<Vec<_>>(), [0..3, 3..6, 6..9, 9..11]);
-        assert_eq!((parts("1/3"), parts("2/3")), (vec![0..3, 9..11], Vec::from([3..6])));
+        assert_eq!(parts("1/3"), [0..3, 9..11]);
+        assert!(parts("2/3").into_iter().eq(std::iter::once(3..6)));
         assert_eq!((parts("5/5"), of(None).count()), (vec![], 11));
         for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
