@@ -3,10 +3,12 @@
 mod builder;
 mod explanation;
 mod input;
+
 mod ledger;
 #[cfg(feature = "gpu")]
 mod on_gpu;
 mod pending;
+mod recent;
 mod request;
 mod run;
 mod sampled;
@@ -15,8 +17,6 @@ mod split;
 mod switches;
 mod target;
 mod warning;
-
-use std::sync::Mutex;
 
 use crate::backend::Device;
 use crate::error::{Error, Result};
@@ -40,7 +40,8 @@ pub use samples::Sampling;
 pub use target::{Choice, Goal, Target};
 pub use warning::{Border, Emptiness, Warning};
 
-use run::{Job, Progress, Ready, Results};
+use recent::Recent;
+use run::{Job, Progress, Results};
 use sampled::Sampled;
 use target::{Group, Rows, find_layer};
 
@@ -78,8 +79,8 @@ pub struct Explainer {
     upsampling: Upsampling,
     /// Bytes that a run's values should not exceed.
     value_bytes: usize,
-    /// The last program that ran, for the next run of its kind.
-    ready: Mutex<Option<Ready>>,
+    /// Programs that have run, for the next runs of their kinds.
+    recent: Recent,
 }
 
 impl std::fmt::Debug for Explainer {

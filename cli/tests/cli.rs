@@ -5,6 +5,7 @@ mod bad_input;
 mod checkpoint;
 mod drawn;
 mod evaluate;
+mod evaluate_boxed;
 mod explain;
 mod fetch;
 mod formats;

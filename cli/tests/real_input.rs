@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{Place, words};
 
 /// The folder, or a printed line that the test is left out.
-fn data(test: &str) -> Option<PathBuf> {
+pub(crate) fn data(test: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     if folder.is_dir() {
         return Some(folder);

@@ -1,7 +1,6 @@
 //! What an explainer is made of.
 
-use std::sync::Mutex;
-
+use super::recent::Recent;
 use super::split::VALUE_BYTES;
 use super::target::find_layer;
 use super::{Explainer, Sampling};
@@ -136,7 +135,7 @@ impl ExplainerBuilder {
             sampling: self.sampling,
             upsampling: self.upsampling,
             value_bytes: self.value_bytes,
-            ready: Mutex::new(None),
+            recent: Recent::default(),
         })
     }
 }

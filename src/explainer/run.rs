@@ -152,13 +152,9 @@ impl Explainer {
         rows: Option<&Rows>,
         run: impl FnOnce(&mut Ready, &[Input<'_>]) -> Result<(Vec<Output>, T)>,
     ) -> Result<(Results, T)> {
-        // Taken out while it runs: a thread that waits for this one may run it too, and a run
-        // that ends in a panic leaves nothing behind.
-        let lock = || self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let last = lock().take();
-        let mut ready = match last {
-            Some(ready) if ready.job == *job => ready,
-            last => self.prepare(job, last)?,
+        let mut ready = match self.recent.take(job) {
+            Some(ready) => ready,
+            None => self.prepare(job)?,
         };
         let mut inputs = vec![Input::Float(pictures)];
         match rows {
@@ -172,20 +168,19 @@ impl Explainer {
         let done = run(&mut ready, &inputs);
         let seconds = start.elapsed().as_secs_f64();
         let lowered = ready.lowered.clone();
-        *lock() = Some(ready);
+        self.recent.put(ready, self.value_bytes);
         let (outputs, more) = done?;
         let results = Results { lowered, outputs, seconds };
         check_scores(self.network.graph().name(), &results.scores())?;
         Ok((results, more))
     }
 
-    /// Makes a program ready. The last one goes as late as memory allows: while it is there, its
+    /// Makes a program ready. Others go only where memory is short: while they are there, their
     /// weights need not be brought to the device again.
-    fn prepare(&self, job: &Job, last: Option<Ready>) -> Result<Ready> {
+    fn prepare(&self, job: &Job) -> Result<Ready> {
         let lowered = Arc::new(self.lowered(job)?);
         let session = match self.device.prepare(&lowered.program) {
-            Err(Error::DeviceMemory { .. }) if last.is_some() => {
-                drop(last);
+            Err(Error::DeviceMemory { .. }) if self.recent.clear() => {
                 self.device.prepare(&lowered.program)?
             }
             other => other?,

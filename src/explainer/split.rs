@@ -46,16 +46,15 @@ impl Explainer {
 
     /// So many targets of the work's kind.
     fn targets(&self, work: &Work<'_>, count: usize) -> Targets {
-        let is_weighted = match work.request.target.choice() {
-            Choice::RandomOfTop { .. } => true,
-            Choice::Top(_) | Choice::Goals(_) | Choice::Each(_) => {
+        let weighted = Targets::Weighted { count, against: false };
+        match work.request.target.choice() {
+            Choice::Top(_) => Targets::Top(count),
+            Choice::RandomOfTop { .. } => weighted,
+            Choice::Goals(_) | Choice::Each(_) => {
                 let groups = self.groups(work);
-                groups.iter().any(|group| matches!(group.targets(1), Targets::Weighted { .. }))
+                let is_weighted = |of: &Group| matches!(of.targets(1), Targets::Weighted { .. });
+                if groups.iter().any(is_weighted) { weighted } else { Targets::Given(count) }
             }
-        };
-        match is_weighted {
-            true => Targets::Weighted { count, against: false },
-            false => Targets::Given(count),
         }
     }
 
@@ -112,6 +111,10 @@ impl Explainer {
     }
 
     fn fits(&self, job: &Job) -> Result<bool> {
+        // What has run fits.
+        if self.recent.has(job) {
+            return Ok(true);
+        }
         self.program_fits(self.lowered(job).map(|lowered| lowered.program))
     }
 

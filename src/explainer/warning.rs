@@ -6,7 +6,7 @@ use std::fmt;
 use super::Explanation;
 use crate::error::Result;
 use crate::image::Plane;
-use crate::methods::{Method, Samples};
+use crate::methods::Samples;
 
 /// Width of the ring that counts as the border, as a share of the map's short side: the few pixels
 /// that a padded first layer or the first windows of a pool see apart from all others.
@@ -206,7 +206,9 @@ impl Explanation {
         if self.sets_relevance_against() && share < no_digits {
             return Ok(vec![Warning::Rounding(share)]);
         }
-        let least = no_digits * f64::from(self.score.abs());
+        // Other contrasts start with 1.
+        let start = if self.starts_with_score() { f64::from(self.score.abs()) } else { 1.0 };
+        let least = no_digits * start;
         let is_alone = self.dual.is_some_and(|dual| dual.abs() <= least);
         let contrast = is_alone.then_some(Warning::NoContrast);
         let border = Border::of(&plane).filter(Border::is_piled_up);
@@ -218,9 +220,11 @@ impl Explanation {
         self.method.recipe().is_some_and(|recipe| recipe.start.is_score())
     }
 
-    /// Whether it is a difference of two maps that start with the score, as large as they are.
+    /// Whether it is a difference of two maps that start with the score, as large as they are: in
+    /// one walk. Two walks are brought to one size before they meet.
     fn sets_relevance_against(&self) -> bool {
-        self.method.contrasts() && self.method != Method::Clrp1Logits && self.starts_with_score()
+        let is_one_walk = self.method.recipe().is_some_and(|recipe| recipe.dual.is_none());
+        self.method.contrasts() && is_one_walk && self.starts_with_score()
     }
 
     /// Why a map of zeros is one.
@@ -249,6 +253,7 @@ impl Explanation {
 mod tests {
     use super::*;
     use crate::explainer::Goal;
+    use crate::methods::Method;
     use crate::methods::Quadrature;
     use crate::tensor::{Shape, Tensor};
 
@@ -374,6 +379,11 @@ mod tests {
         assert_eq!(of(Some(0.0)), [Warning::NoContrast]);
         assert_eq!(of(Some(1e-3)), []);
         assert_eq!(of(None), []);
+        // It starts with 1, however large the score is.
+        let map = explanation(|_, _, _| 1.0);
+        let method = Method::ContrastiveExcitationBackprop;
+        let excited = Explanation { method, dual: Some(1e-3), score: 1e6, ..map };
+        assert_eq!(excited.warnings().expect("ok"), []);
     }
 
     #[test]

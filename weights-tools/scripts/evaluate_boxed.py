@@ -1,10 +1,10 @@
 """Evaluates explanations of SqueezeNet 1.1 on pictures with boxes, in float64.
 
-    python evaluate_boxed.py DATA OUT [--count N] [--only squash]
+    python evaluate_boxed.py DATA [--out DIR] [--count N] [--only squash]
 
 DATA holds weights/squeezenet1_1.safetensors and boxed/ilsvrc2012-val-400: pictures squashed to
 227x227, and boxes.csv, in which boxes are those of the original pictures. Writes
-evaluate-<preprocess>-<composite>.csv to OUT and prints a table for each: accuracies by the
+<preprocess>-<composite>.csv to tests/golden/boxed and prints a table for each: accuracies by the
 maximum and by shares of the energy, the drop of the logit, and means of the other columns.
 
 The maps are this script's own; those of the first picture are held against zennit's.
@@ -24,7 +24,6 @@ absolute value. Its energy is what is above 0; a plane without energy hits nothi
                the share in the region, of equals the first row by row
     drop       what logit and probability of the class lose if the 9x9 pixels around the maximum
                (fewer at borders) are replaced by the mean picture
-    score      the logit, and probability after softmax
 """
 
 import argparse
@@ -45,6 +44,7 @@ from torchvision.transforms import CenterCrop, Resize
 
 from explanations import composite, gradient_maps, relevance_maps
 
+GOLDEN = Path(__file__).resolve().parents[2] / "tests/golden/boxed"
 SHORT_SIDE, SIDE = 256, 224
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 STABILIZER = 1e-9
@@ -57,7 +57,7 @@ EVALUATED = {"squash": ("gu2018", "contrastive"), "center-crop": ("contrastive",
 SHARES = (0.01, 0.1, 0.3, 0.5)
 COLUMNS = (
     "file,class,method,max_x,max_y,hit,tolerance,any,reach,mass,rank,drop_logit,"
-    "drop_probability,score,probability"
+    "drop_probability"
 ).split(",")
 
 
@@ -404,7 +404,6 @@ class Evaluation:
                     line = {"file": file, "class": int(targets[i]), "method": method, **games[i]}
                     line["max_x"], line["max_y"] = points[i]
                     line["drop_logit"], line["drop_probability"] = whole[i] - left[i]
-                    line["score"], line["probability"] = whole[i]
                     self.lines[composite].append(line)
 
     def table(self, composite):
@@ -428,7 +427,7 @@ def prepared(path, apply):
 
 
 def text(value):
-    return f"{value:.9g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def write(path, lines):
@@ -444,7 +443,7 @@ def write(path, lines):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("--out", type=Path, default=GOLDEN)
     parser.add_argument("--count", type=int, help="only the first pictures; the mean stays of all")
     parser.add_argument("--only", nargs="+", choices=PREPROCESSES, default=list(PREPROCESSES))
     parser.add_argument("--batch", type=int, default=4)
@@ -468,7 +467,7 @@ def main():
         for composite, lines in evaluation.lines.items():
             print(f"{preprocess}, {composite}")
             evaluation.table(composite)
-            write(arguments.out / f"evaluate-{preprocess}-{composite}.csv", lines)
+            write(arguments.out / f"{preprocess}-{composite}.csv", lines)
         print(
             f"{len(names)} pictures, {evaluation.boxes} boxes, {evaluation.cut_away} cut away, "
             f"{evaluation.empty} pictures without any, {evaluation.unscored} with a logit of 0"

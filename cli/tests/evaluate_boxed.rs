@@ -1,0 +1,149 @@
+//! The figures of an independent program, picture by picture: `tests/golden/boxed` holds what
+//! PyTorch and numpy say (`weights-tools/scripts/evaluate_boxed.py`) of 400 ILSVRC pictures, which
+//! lie in `../shared/data` beside the project.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::real_input::data;
+use crate::support::{Place, words};
+
+const METHODS: &str = "lrp,clrp1,clrp2,gradient,guided-backprop,centre";
+
+/// Maps in which two pixels are the strongest to 5 digits, so that 32 bit may take the other one:
+/// the end of the file's name, and the method.
+type Ties = &'static [(&'static str, &'static str)];
+
+/// What differs between two numbers of a picture and a method at most.
+const CLOSE: f64 = 1e-3;
+
+/// Numbers of the reference by file, method and column.
+struct Reference(HashMap<(String, String), HashMap<String, f64>>);
+
+impl Reference {
+    fn read(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/boxed");
+        let text = fs::read_to_string(folder.join(name)).expect("it is there");
+        let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let headings = lines.next().expect("it has headings");
+        let row = |cells: Vec<&str>| {
+            let numbers = headings.iter().zip(&cells).skip(3);
+            let numbers = numbers.map(|(name, cell)| {
+                ((*name).to_owned(), cell.parse().expect("the rest are numbers"))
+            });
+            ((cells[0].to_owned(), cells[2].to_owned()), numbers.collect())
+        };
+        Self(lines.map(row).collect())
+    }
+}
+
+/// A number, or a truth as 0 or 1.
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Bool(truth) => f64::from(u8::from(*truth)),
+        number => number.as_f64().unwrap_or_else(|| panic!("{number} is a number")),
+    }
+}
+
+/// Runs the command as the reference was made, and compares.
+fn compare(preprocess: &str, composite: &str, ties: Ties) {
+    let test = format!("the comparison with Python, {preprocess}, {composite}");
+    let Some(data) = data(&test) else { return };
+    let place = Place::new();
+    place.good(words(&format!(
+        "evaluate ablation --dataset {data}/boxed/ilsvrc2012-val-400 --preprocess {preprocess} \
+         --weights {data}/weights/squeezenet1_1.safetensors --composite {composite} --device cpu \
+         --method {METHODS} -o out",
+        data = data.display()
+    )));
+    let reference = Reference::read(&format!("{preprocess}-{composite}.csv"));
+    let records = fs::read_to_string(place.path("out/records.jsonl")).expect("it was written");
+    let mut compared = 0;
+    // By method: the sum of the differences of rank accuracy.
+    let mut rank: HashMap<&str, f64> = HashMap::new();
+    for line in records.lines().skip(1) {
+        let record: Value = serde_json::from_str(line).expect("it is JSON");
+        let file = record["name"].as_str().expect("a name").rsplit('/').next().expect("a part");
+        for (method, found) in METHODS.split(',').zip(methods(&record)) {
+            let expected = &reference.0[&(file.to_owned(), method.to_owned())];
+            let is_tie = ties
+                .iter()
+                .any(|(end, of)| file.trim_end_matches(".JPEG").ends_with(end) && *of == method);
+            let about = |what: &str| format!("{file}, {method}: {what}");
+            compare_pointing(&found["pointing"], expected, is_tie, &about);
+            for column in ["drop_logit", "drop_probability"] {
+                let found = number(&found["ablation"][column]);
+                let apart = (found - expected[column]).abs();
+                let problem = format!("{found}, expected {}", expected[column]);
+                assert!(is_tie || apart <= CLOSE, "{}: {problem}", about(column));
+            }
+            let found = found["pointing"]["rank"].as_f64().unwrap_or(0.0);
+            *rank.entry(method).or_default() += found - expected["rank"];
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, reference.0.len(), "each picture and method was compared");
+    // In contrastive maps many pixels are 0 or nearly so: which of them are among the strongest
+    // depends on the last bit.
+    for (method, sum) in rank {
+        let apart = sum.abs() / (compared / 6) as f64;
+        assert!(apart <= CLOSE, "{method}: mean rank accuracy is {apart} apart");
+    }
+}
+
+fn methods(record: &Value) -> &[Value] {
+    let objects = record["objects"].as_array().expect("a list");
+    assert_eq!(objects.len(), 1, "{record}");
+    objects[0]["methods"].as_array().expect("a list")
+}
+
+fn compare_pointing(
+    found: &Value,
+    expected: &HashMap<String, f64>,
+    is_tie: bool,
+    about: &impl Fn(&str) -> String,
+) {
+    // The boxes are not in the input, or the map points nowhere.
+    if found.is_null() || found["maximum"].is_null() {
+        let all = ["hit", "tolerance", "any", "reach", "mass", "rank"];
+        assert!(all.iter().all(|column| expected[*column] == 0.0), "{}", about("points nowhere"));
+        return;
+    }
+    let maximum = &found["maximum"];
+    let pairs = [
+        ("max_x", &maximum[0]),
+        ("max_y", &maximum[1]),
+        ("hit", &found["hit"]),
+        ("tolerance", &found["hit_within_tolerance"]),
+        ("any", &found["hit_by_any_maximum"]),
+    ];
+    for (column, found) in pairs {
+        let expected = expected[column];
+        assert!(is_tie || number(found) == expected, "{} is {found}", about(column));
+    }
+    for column in ["reach", "mass"] {
+        let (found, expected) = (number(&found[column]), expected[column]);
+        let is_close = (found - expected).abs() <= CLOSE;
+        let may_differ = is_tie && column == "reach";
+        assert!(may_differ || is_close, "{}: {found}, expected {expected}", about(column));
+    }
+}
+
+#[test]
+fn gu2018_on_squashed_pictures() {
+    compare("squash", "gu2018", &[("279", "lrp")]);
+}
+
+#[test]
+fn contrastive_on_squashed_pictures() {
+    let ties = &[("140", "lrp"), ("186", "lrp"), ("031", "clrp1"), ("186", "clrp2")];
+    compare("squash", "contrastive", ties);
+}
+
+#[test]
+fn contrastive_on_centre_crops() {
+    compare("center-crop", "contrastive", &[("066", "clrp1"), ("121", "gradient")]);
+}
