@@ -96,11 +96,11 @@ fn compare(folder: &Path, weights: &[u8], choice: &DeviceChoice, device: Device)
     explainer.explain_all(&inputs, &request)?;
     let (mut bare, mut command) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let start = Instant::now();
+        let start_of_run = Instant::now();
         for _ in 0..(MANY - FEW) / BATCH {
             explainer.explain_all(&inputs, &request)?;
         }
-        bare.push(start.elapsed().as_secs_f64());
+        bare.push(start_of_run.elapsed().as_secs_f64());
         let mut run = |count: usize| -> Result<f64> {
             let output = folder.join(format!("out-{choice:?}-{round}-{count}"));
             let (data, file) = (path(folder)?, path(&folder.join("weights.safetensors"))?);
