@@ -101,7 +101,7 @@ fn compare(folder: &Path, weights: &[u8], choice: &DeviceChoice, device: Device)
             explainer.explain_all(&inputs, &request)?;
         }
         bare.push(start_of_run.elapsed().as_secs_f64());
-        let mut run = |count: usize| -> Result<f64> {
+        let run = |count: usize| -> Result<f64> {
             let output = folder.join(format!("out-{choice:?}-{round}-{count}"));
             let (data, file) = (path(folder)?, path(&folder.join("weights.safetensors"))?);
             let device = if *choice == DeviceChoice::Cpu { "cpu" } else { "gpu" };
