@@ -49,7 +49,12 @@ fn main() -> Result<()> {
         let output = folder.path().join(format!("scenes-{count}"));
         let line = ["evaluate", "pointing-game", "--dataset", "digits", "--device", "cpu"];
         let child = start(&line, &["--count", &count_text, "-o"], &output)?;
-        println!("{count} scenes of digits: {} MB at most", peak(child)? >> 20);
+        let (running, all) = peaks(child, &output.join("records.jsonl"))?;
+        println!(
+            "{count} scenes of digits: {} MB at most while they ran, {} MB with the results",
+            running >> 20,
+            all >> 20
+        );
     }
     Ok(())
 }
@@ -107,9 +112,9 @@ fn compare(folder: &Path, weights: &[u8], choice: &DeviceChoice, device: Device)
             let device = if *choice == DeviceChoice::Cpu { "cpu" } else { "gpu" };
             let methods = METHODS.map(Method::name).join(",");
             let (batch, count) = (BATCH.to_string(), count.to_string());
-            let line = ["evaluate", "pointing-game", "--dataset", &data, "--weights", &file];
+            let line = ["evaluate", "pointing-game", "--dataset", &data, "--model", MODEL];
             let more = ["--device", device, "--method", &methods, "--batch", &batch];
-            let more = [&more[..], &["--count", &count, "-o"]].concat();
+            let more = [&more[..], &["--weights", &file, "--count", &count, "-o"]].concat();
             let start_of_run = Instant::now();
             let status = start(&line, &more, &output)?.wait()?;
             assert!(status.success(), "{status}");
@@ -140,23 +145,26 @@ fn start(line: &[&str], more: &[&str], output: &Path) -> Result<Child> {
         .args(more)
         .arg(output)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .spawn();
     Ok(command?)
 }
 
-/// The most memory that a process had, in bytes, as Linux tells it.
-fn peak(mut child: Child) -> Result<u64> {
+/// The most memory that a process had, in bytes, as Linux tells it: while a file grew, and in all.
+fn peaks(mut child: Child, file: &Path) -> Result<(u64, u64)> {
     let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
+    let (mut running, mut most, mut length) = (0, 0, 0);
     loop {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
         most = most.max(kib.unwrap_or(0) << 10);
+        let grown = fs::metadata(file).map_or(0, |found| found.len());
+        if grown > length {
+            (running, length) = (most, grown);
+        }
         if let Some(status) = child.try_wait()? {
             assert!(status.success(), "{status}");
-            return Ok(most);
+            return Ok((running, most));
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,7 +1,7 @@
 //! Where results go, and where they must not.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
@@ -78,13 +78,22 @@ impl OutputFolder {
 
     /// Writes a file; returns the path that it will have.
     pub(crate) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        self.write_by(name, |file| file.write_all(bytes))
+    }
+
+    /// The same piece by piece.
+    pub(crate) fn write_by(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<PathBuf> {
         let path = self.path.join(name);
         let failed = |source| Error::File { action: "write", path: path.clone(), source };
         if fs::metadata(&path).is_ok_and(|found| found.is_dir()) {
             return Err(failed(ErrorKind::IsADirectory.into()).into());
         }
         let hidden = self.start()?.join(name);
-        fs::write(hidden, bytes).map_err(failed)?;
+        File::create(hidden).and_then(|mut file| write(&mut file)).map_err(failed)?;
         self.files.push(path.clone());
         Ok(path)
     }

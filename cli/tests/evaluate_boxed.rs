@@ -42,9 +42,9 @@ impl Reference {
 
 /// A number, or a truth as 0 or 1.
 fn number(value: &Value) -> f64 {
-    match value {
-        Value::Bool(truth) => f64::from(u8::from(*truth)),
-        number => number.as_f64().unwrap_or_else(|| panic!("{number} is a number")),
+    match value.as_bool() {
+        Some(truth) => f64::from(u8::from(truth)),
+        None => value.as_f64().unwrap_or_else(|| panic!("{value} is a number")),
     }
 }
 

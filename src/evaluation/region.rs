@@ -148,10 +148,14 @@ fn check(bounds: &BoundingBox) -> Result<()> {
     })
 }
 
+/// Edges nearer than this to a pixel's centre, in pixels, lie on it: through resize and crop they
+/// come out with rounding.
+const ON_CENTRE: f64 = 1e-9;
+
 /// The pixels of `0..length` whose centres lie between two edges, the second excluded.
 fn pixels(start: f64, end: f64, length: usize) -> std::ops::Range<usize> {
     // Casts saturate, so edges far outside end at the border.
-    let first = |edge: f64| ((edge - 0.5).ceil().max(0.0) as usize).min(length);
+    let first = |edge: f64| ((edge - 0.5 - ON_CENTRE).ceil().max(0.0) as usize).min(length);
     first(start)..first(end)
 }
 
@@ -162,6 +166,14 @@ mod tests {
 
     fn bounds(left: f64, top: f64, right: f64, bottom: f64) -> BoundingBox {
         BoundingBox { left, top, right, bottom }
+    }
+
+    #[test]
+    fn rounding_moves_no_edge_over_a_centre() {
+        for rounding in [-1e-12, 0.0, 1e-12] {
+            assert_eq!(pixels(1.5 + rounding, 3.5 + rounding, 9), 1..3, "{rounding}");
+        }
+        assert_eq!(pixels(1.5 + 1e-6, 3.5 + 1e-6, 9), 2..4);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The records as a table: a row for each picture, network, object and method.
 
+use std::io::{self, Write};
+
 use super::measure::Family;
 use super::record::{AlikeRecord, Header, MethodRecord, ObjectRecord, Record};
 use super::statistics::area_under;
@@ -39,19 +41,16 @@ const PICTURE: usize = 3;
 const OBJECT: usize = 13;
 const METHOD: usize = COLUMNS.len();
 
-/// The records as the content of a CSV file (RFC 4180); a picture without objects has one row.
-pub(crate) fn per_picture_csv(header: &Header, records: &[Record]) -> Vec<u8> {
+/// Writes the records as a CSV file (RFC 4180); a picture without objects has one row.
+pub(crate) fn write_csv(header: &Header, records: &[Record], out: impl Write) -> io::Result<()> {
     let mut records: Vec<&Record> = records.iter().collect();
     records.sort_by_key(|record| record.index);
     let families = Family::of(&header.experiment, &records);
     let changes: Vec<&str> = families.iter().filter_map(change).collect();
     let headings = headings(&changes);
     let end = csv::Terminator::CRLF;
-    let mut writer = csv::WriterBuilder::new().terminator(end).from_writer(Vec::new());
-    let mut write = |row: Vec<String>| {
-        writer.write_record(row).expect("all rows are as long as the headings");
-    };
-    write(headings.clone());
+    let mut writer = csv::WriterBuilder::new().terminator(end).from_writer(out);
+    writer.write_record(&headings)?;
     for record in records {
         let picture = [record.index.to_string(), record.name.clone(), text(record.error.as_ref())];
         for object in &record.objects {
@@ -61,16 +60,16 @@ pub(crate) fn per_picture_csv(header: &Header, records: &[Record]) -> Vec<u8> {
                 row.push(name.clone());
                 row.extend(method_cells(method));
                 row.extend(changes.iter().flat_map(|change| alike_cells(method, change)));
-                write(row);
+                writer.write_record(row)?;
             }
         }
         if record.objects.is_empty() {
             let mut row = picture.to_vec();
             row.resize(headings.len(), String::new());
-            write(row);
+            writer.write_record(row)?;
         }
     }
-    writer.into_inner().expect("memory accepts all bytes")
+    writer.flush()
 }
 
 fn change(family: &Family) -> Option<&str> {
@@ -145,6 +144,12 @@ mod tests {
     use super::super::testing::{ablation, alike, header, object, picture, pointing};
     use super::*;
 
+    fn written(header: &Header, records: &[Record]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_csv(header, records, &mut bytes).expect("all rows are equally long");
+        bytes
+    }
+
     fn read(bytes: &[u8]) -> Vec<Vec<String>> {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
         let row = |row: csv::Result<csv::StringRecord>| {
@@ -160,7 +165,7 @@ mod tests {
         failed.error = Some("no \"JPEG\",\nat all".to_owned());
         // In the order of their numbers, whatever that in which they come.
         let records = [picture(2, vec![both.clone(), both]), failed, picture(1, Vec::new())];
-        let rows = read(&per_picture_csv(&header(&["lrp", "clrp1"]), &records));
+        let rows = read(&written(&header(&["lrp", "clrp1"]), &records));
         assert_eq!(rows.len(), 1 + 1 + 1 + 4);
         assert_eq!(rows[0], COLUMNS);
         assert_eq!(rows[1][..4], ["0", "picture 0", "no \"JPEG\",\nat all", ""]);
@@ -204,7 +209,7 @@ mod tests {
     fn quotes_commas_and_lines_are_kept_apart() {
         let mut odd = picture(0, Vec::new());
         odd.name = "a,\"b\"\r\nc".to_owned();
-        let bytes = per_picture_csv(&header(&[]), &[odd]);
+        let bytes = written(&header(&[]), &[odd]);
         let text = String::from_utf8(bytes).expect("names are text");
         let (_, row) = text.split_once("\r\n").expect("there are headings");
         assert!(row.starts_with("0,\"a,\"\"b\"\"\r\nc\",,"), "{row}");
@@ -213,7 +218,7 @@ mod tests {
     #[test]
     fn changes_have_columns_of_their_own() {
         let objects = vec![object(0, vec![alike("fc", 0.5)]), object(0, vec![alike("conv", 0.25)])];
-        let rows = read(&per_picture_csv(&header(&["lrp"]), &[picture(0, objects)]));
+        let rows = read(&written(&header(&["lrp"]), &[picture(0, objects)]));
         let names = ["spearman: fc", "ssim: fc", "spearman_abs: fc", "spearman: conv"];
         assert_eq!(rows[0][26..30], names);
         assert_eq!(rows[1][26..], ["0.5", "0.5", "0.5", "", "", ""]);
@@ -222,6 +227,6 @@ mod tests {
 
     #[test]
     fn without_records_there_are_headings() {
-        assert_eq!(read(&per_picture_csv(&header(&["lrp"]), &[])).len(), 1);
+        assert_eq!(read(&written(&header(&["lrp"]), &[])).len(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::csv::per_picture_csv;
+use super::csv::write_csv;
 use super::html::{Example, page};
 use super::log;
 use super::neurons::matrices;
@@ -35,7 +35,7 @@ pub(crate) fn finish(
     let Examples { best, worst } = examples(&header, &records)?;
     let report = page(&summary, &figures, &best, &worst);
     let mut files = OutputFolder::open(folder)?;
-    files.write("results.csv", &per_picture_csv(&header, &records))?;
+    files.write_by("results.csv", |file| write_csv(&header, &records, file))?;
     files.write("summary.json", &summary.json())?;
     files.write("summary.md", markdown(&summary).as_bytes())?;
     for figure in &figures {
