@@ -1,6 +1,7 @@
 //! The figures of an independent program, picture by picture: `tests/golden/boxed` holds what
 //! PyTorch and numpy say (`weights-tools/scripts/evaluate_boxed.py`) of 400 ILSVRC pictures, which
-//! lie in `../shared/data` beside the project.
+//! lie in `../shared/data` beside the project. The first of them, or all where `CLRP_REFERENCES` asks
+//! for the long comparisons.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,6 +13,9 @@ use crate::real_input::data;
 use crate::support::{Place, words};
 
 const METHODS: &str = "lrp,clrp1,clrp2,gradient,guided-backprop,centre";
+
+/// Pictures of the short comparison.
+const FEW: usize = 40;
 
 /// Maps in which two pixels are the strongest to 5 digits, so that 32 bit may take the other one:
 /// the end of the file's name, and the method.
@@ -53,11 +57,18 @@ fn compare(preprocess: &str, composite: &str, ties: Ties) {
     let test = format!("the comparison with Python, {preprocess}, {composite}");
     let Some(data) = data(&test) else { return };
     let place = Place::new();
-    place.good(words(&format!(
-        "evaluate ablation --dataset {data}/boxed/ilsvrc2012-val-400 --preprocess {preprocess} \
-         --weights {data}/weights/squeezenet1_1.safetensors --composite {composite} --device cpu \
-         --method {METHODS} -o out",
+    let pictures = format!(
+        "--dataset {data}/boxed/ilsvrc2012-val-400 --preprocess {preprocess} \
+         --weights {data}/weights/squeezenet1_1.safetensors",
         data = data.display()
+    );
+    // The mean is of all pictures in any case.
+    place.good(words(&format!("evaluate mean-image {pictures} -o mean.npy")));
+    let is_long = std::env::var_os("CLRP_REFERENCES").is_some();
+    let count = if is_long { String::new() } else { format!("--count {FEW}") };
+    place.good(words(&format!(
+        "evaluate ablation {pictures} --mean-image mean.npy {count} --composite {composite} \
+         --device cpu --method {METHODS} -o out"
     )));
     let reference = Reference::read(&format!("{preprocess}-{composite}.csv"));
     let records = fs::read_to_string(place.path("out/records.jsonl")).expect("it was written");
@@ -85,7 +96,8 @@ fn compare(preprocess: &str, composite: &str, ties: Ties) {
             compared += 1;
         }
     }
-    assert_eq!(compared, reference.0.len(), "each picture and method was compared");
+    let expected = if is_long { reference.0.len() } else { 6 * FEW };
+    assert_eq!(compared, expected, "each picture and method was compared");
     // In contrastive maps many pixels are 0 or nearly so: which of them are among the strongest
     // depends on the last bit.
     for (method, sum) in rank {
