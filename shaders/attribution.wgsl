@@ -22,6 +22,11 @@ fn share(row: u32, i: u32) -> f32 {
     return rows[i] / select(sum, 1.0, sum == 0.0);
 }
 
+// Not `max`: what is no number stays none, so that it is told.
+fn clamped(r: f32) -> f32 {
+    return select(r, 0.0, r <= 0.0);
+}
+
 @compute @workgroup_size(256)
 fn main(
     @builtin(global_invocation_id) id: vec3<u32>,
@@ -43,12 +48,12 @@ fn main(
             maps[i] = rows[row * count + at];
         }
         case 1u: {
-            maps[i] = max(rows[row * count + at], 0.0);
+            maps[i] = clamped(rows[row * count + at]);
         }
         default: {
             let dual = row - params.first + params.dual_first;
             let difference = share(row, row * count + at) - share(dual, dual * count + at);
-            maps[i] = max(difference, 0.0);
+            maps[i] = clamped(difference);
         }
     }
 }

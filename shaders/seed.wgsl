@@ -17,6 +17,16 @@ struct Params {
 @group(0) @binding(5) var<storage, read> dual_sums: array<f32>;
 @group(0) @binding(6) var<storage, read_write> rows: array<f32>;
 
+// The sum of (w - w_k) y_k over the target's units, which is w - S where y are probabilities.
+fn others(w: f32, image: u32, number: u32) -> f32 {
+    var sum = 0.0;
+    for (var k = 0u; k < params.count; k++) {
+        sum += (w - weights[number * params.count + k]) * outputs[image * params.count + k];
+    }
+    return sum;
+}
+
+// What a unit starts with in all other modes.
 fn seed(y: f32, w: f32, dual: f32, sum: f32) -> f32 {
     let score = select(y * w, -y * w, sum < 0.0);
     switch params.mode {
@@ -24,8 +34,7 @@ fn seed(y: f32, w: f32, dual: f32, sum: f32) -> f32 {
         case 1u: { return score - abs(sum) * dual; }
         case 2u: { return select(0.0, abs(y), w == 0.0); }
         case 3u: { return w; }
-        case 4u: { return w - dual; }
-        default: { return y * (w - sum); }
+        default: { return w - dual; }
     }
 }
 
@@ -45,5 +54,9 @@ fn main(
     let y = outputs[image * params.count + unit];
     // Nothing to set the target against: then there is no dual.
     let dual = duals[i] / max(dual_sums[number], 1.0);
-    rows[row * params.count + unit] = seed(y, weights[i], dual, sums[number]);
+    if params.mode == 5u {
+        rows[row * params.count + unit] = y * others(weights[i], image, number);
+    } else {
+        rows[row * params.count + unit] = seed(y, weights[i], dual, sums[number]);
+    }
 }

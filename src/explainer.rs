@@ -202,7 +202,18 @@ impl Explainer {
         let graph = self.network.graph();
         request.target.check(graph, pictures)?;
         let at = request.target.node(graph)?;
-        let layers = request.layers.iter().map(|layer| find_layer(graph, layer));
+        let layer = |name: &String| {
+            let layer = find_layer(graph, name)?;
+            if graph.is_made_of(at, layer) {
+                return Ok(layer);
+            }
+            let at = &graph.node(at).name;
+            Err(Error::Unsupported {
+                what: format!("map at layer `{name}`"),
+                why: format!("the target at `{at}` does not depend on it"),
+            })
+        };
+        let layers = request.layers.iter().map(layer);
         let work = Work { at, layers: layers.collect::<Result<_>>()?, request };
         self.check_methods(&work)?;
         Ok(work)

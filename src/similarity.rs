@@ -7,9 +7,9 @@ use crate::image::Plane;
 /// How alike two maps are; each is 1 for equal ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Similarity {
-    /// The cosine of the angle between them as vectors; 0 if one is zero everywhere.
+    /// The cosine of the angle between them as vectors.
     pub cosine: f64,
-    /// Spearman's rank correlation, ties by their mean rank; 0 if one is the same everywhere.
+    /// Spearman's rank correlation, ties by their mean rank.
     pub spearman: f64,
     /// Structural similarity (Wang et al. 2004) of the maps over their largest absolute values:
     /// the mean over all 7x7 windows, with sample covariances, as scikit-image has it for a range
@@ -18,21 +18,26 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// Compares two maps.
+    /// Compares two maps; none if one of them is the same everywhere, which is like nothing and
+    /// unlike nothing.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if their sizes differ,
     /// [`Error::InputValue`](crate::Error::InputValue) if one holds a value that is not finite.
-    pub fn of(a: &Plane, b: &Plane) -> Result<Self> {
+    pub fn of(a: &Plane, b: &Plane) -> Result<Option<Self>> {
         check_shape(("second map", &b.size()), ("the first", &a.size()))?;
         a.check_finite("first map")?;
         b.check_finite("second map")?;
+        let is_flat = |plane: &Plane| plane.values().iter().all(|v| *v == plane.values()[0]);
+        if is_flat(a) || is_flat(b) {
+            return Ok(None);
+        }
         let (x, y) = (widened(a), widened(b));
-        Ok(Self {
+        Ok(Some(Self {
             cosine: cosine(&x, &y),
             spearman: correlation(&ranks(&x), &ranks(&y)),
             ssim: ssim(&normalized(&x), &normalized(&y), a.height(), a.width()),
-        })
+        }))
     }
 }
 
@@ -121,13 +126,17 @@ mod tests {
         Plane::new(height, values.len() / height, values.to_vec()).expect("it fits")
     }
 
+    fn similarity(a: &Plane, b: &Plane) -> Similarity {
+        Similarity::of(a, b).expect("one size").expect("neither is flat")
+    }
+
     #[test]
     fn equal_maps_are_alike_and_opposite_ones_are_not() {
         let a = plane(2, &[1.0, -2.0, -3.0, 4.0]);
         let b = plane(2, &[-1.0, 2.0, 3.0, -4.0]);
-        let same = Similarity::of(&a, &a).expect("one size");
+        let same = similarity(&a, &a);
         assert!([same.cosine, same.spearman, same.ssim].iter().all(|s| (s - 1.0).abs() < 1e-12));
-        let opposite = Similarity::of(&a, &b).expect("one size");
+        let opposite = similarity(&a, &b);
         assert!((opposite.cosine + 1.0).abs() < 1e-12 && (opposite.spearman + 1.0).abs() < 1e-12);
         // The mean is 0: those of opposite sign would turn it round once more.
         assert!(opposite.ssim < -0.9, "{}", opposite.ssim);
@@ -153,14 +162,15 @@ mod tests {
         assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
         // Of (1, 2, 3) and (1, 3, 2): 1 - 6 * 2 / (3 * 8) = 0.5.
         let (a, b) = (plane(1, &[1.0, 2.0, 3.0]), plane(1, &[1.0, 3.0, 2.0]));
-        assert!((Similarity::of(&a, &b).expect("one size").spearman - 0.5).abs() < 1e-12);
+        assert!((similarity(&a, &b).spearman - 0.5).abs() < 1e-12);
     }
 
     #[test]
     fn nothing_is_like_nothing() {
-        let zero = plane(1, &[0.0, 0.0]);
-        let found = Similarity::of(&zero, &plane(1, &[1.0, 0.0])).expect("one size");
-        assert_eq!((found.cosine, found.spearman), (0.0, 0.0));
+        let (zero, map) = (plane(1, &[0.0, 0.0]), plane(1, &[1.0, 0.0]));
+        for (a, b) in [(&zero, &map), (&map, &zero), (&zero, &zero)] {
+            assert_eq!(Similarity::of(a, b).expect("one size"), None);
+        }
     }
 
     #[test]
@@ -169,7 +179,7 @@ mod tests {
         // a = i % 5 / 4 and b = i % 7 / 6, 9 rows of 10.
         let a: Vec<f32> = (0..90).map(|i| (i % 5) as f32 / 4.0).collect();
         let b: Vec<f32> = (0..90).map(|i| (i % 7) as f32 / 6.0).collect();
-        let found = Similarity::of(&plane(9, &a), &plane(9, &b)).expect("one size").ssim;
+        let found = similarity(&plane(9, &a), &plane(9, &b)).ssim;
         assert!((found - 0.003_940_618_298_80).abs() < 1e-7, "{found}");
     }
 }

@@ -74,6 +74,8 @@ fn what_is_split_is_the_same_as_whole() {
     for target in several() {
         let request = Request::new(methods, target);
         let of = |explainer: &Explainer| explainer.explain_all(&pictures, &request).expect("runs");
+        assert_eq!(of(&whole).len(), pictures.len());
+        assert_eq!(of(&split).len(), pictures.len());
         for (whole, split) in of(&whole).iter().zip(&of(&split)) {
             assert_eq!(order(whole), order(split));
             assert_eq!(whole.explanations.len(), request_len(whole, &methods));
@@ -147,6 +149,8 @@ fn progress_rises_to_one() {
         let told = told.into_inner().expect("no panic");
         assert!(told.is_sorted_by(|a, b| a <= b), "{told:?}");
         assert_eq!(told.last(), Some(&1.0));
+        // The end is not told long before it comes.
+        assert!(told.iter().filter(|done| **done >= 1.0).count() < 3, "{told:?}");
     }
 }
 
@@ -262,4 +266,50 @@ fn each_picture_may_have_targets_of_its_own() {
     );
     assert!(message(Target::each([vec![]]), &pictures[..1]).contains("number of targets is 0"));
     assert!(message(Target::each([classes(1, 99)]), &pictures[..1]).contains("99 is out of range"));
+}
+
+#[test]
+fn layers_that_the_target_is_not_made_of_are_errors() {
+    let target = || Target::goals([Goal::Channel(2)]).at("features.3");
+    let explainer = explainer();
+    let request = Request::new(Method::Lrp, target()).layers(["features.0", "features.6"]);
+    let expected = "map at layer `features.6` is not supported: the target at `features.3` does not \
+                    depend on it";
+    let message = explainer.check(&request).expect_err("it lies above").to_string();
+    assert_eq!(message, expected);
+    let found = explainer.explain_all(&[picture(1)], &request).expect_err("it lies above");
+    assert_eq!(found.to_string(), expected);
+    let cam = builder().cam_layer("features.6").build().expect("the layer is there");
+    let message = cam.explain(&picture(1), Method::GradCam, target()).expect_err("it lies above");
+    let expected = "method `grad-cam` at layer `features.6` is not supported: the target at \
+                    `features.3` does not depend on it";
+    assert_eq!(message.to_string(), expected);
+    // The layer itself, and one below it.
+    for layer in ["features.3", "features.2"] {
+        let cam = builder().cam_layer(layer).build().expect("the layer is there");
+        cam.explain(&picture(1), Method::GradCam, target()).expect("it runs");
+    }
+}
+
+#[test]
+fn layer_maps_of_gradient_times_input_are_times_the_layers_values() {
+    let methods = [Method::Gradient, Method::GradientXInput];
+    let request = Request::new(methods, Target::classes([3, 5])).layers(["features.4"]);
+    let explained = explainer().explain_all(&[picture(1)], &request).expect("it runs").remove(0);
+    let maps: Vec<&[f32]> =
+        explained.explanations.iter().map(|one| one.layers[0].map.values()).collect();
+    let [slope, product, other_slope, other_product] = maps[..] else { panic!("four maps") };
+    let mut compared = 0;
+    for i in 0..slope.len() {
+        // What the ratio is, the same for both classes, is the output of a ReLU.
+        let (value, other) = (product[i] / slope[i], other_product[i] / other_slope[i]);
+        if value.is_finite() && other.is_finite() {
+            assert!(
+                value >= 0.0 && (value - other).abs() <= 1e-4 * value.max(1.0),
+                "{value} {other}"
+            );
+            compared += usize::from(value > 0.0);
+        }
+    }
+    assert!(compared > 100, "{compared}");
 }

@@ -132,14 +132,17 @@ impl Explainer {
 
     /// About how often the network runs.
     pub(super) fn runs(&self, work: &Work<'_>, pictures: usize, split: Split) -> usize {
-        let rounds = work.request.target.count().div_ceil(split.targets);
         let batches = pictures.div_ceil(split.pictures);
-        let finding = match work.request.target.choice() {
-            Choice::Top(count) if *count <= split.targets => 0,
-            Choice::Top(_) | Choice::RandomOfTop { .. } => batches,
+        let (rounds, finding) = match work.request.target.choice() {
+            Choice::Top(count) if *count <= split.targets => (1, 0),
+            Choice::Top(_) | Choice::RandomOfTop { .. } => {
+                (work.request.target.count().div_ceil(split.targets), batches)
+            }
             // Each group goes by itself.
             Choice::Goals(_) | Choice::Each(_) => {
-                batches * self.groups(work).len().saturating_sub(1)
+                let groups = self.groups(work);
+                let rounds = groups.iter().map(|group| group.goals.len().div_ceil(split.targets));
+                (rounds.sum(), 0)
             }
         };
         let shape = self.network.graph().input_shape();

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use super::Explanation;
+use super::{Explanation, Goal};
 use crate::error::Result;
 use crate::image::Plane;
-use crate::methods::Samples;
+use crate::kernels::seed;
+use crate::methods::{Finish, Samples, Start};
 
 /// Width of the ring that counts as the border, as a share of the map's short side: the few pixels
 /// that a padded first layer or the first windows of a pool see apart from all others.
@@ -73,9 +74,9 @@ pub enum Warning {
     Zero(Emptiness),
     /// Values are infinite or not a number.
     NotFinite {
-        /// How many.
+        /// How many; 0 if a clamp hid them.
         values: usize,
-        /// Whether they are of relevance, and not slopes.
+        /// Whether they are of relevance, and not slopes or scores.
         is_relevance: bool,
         /// The first layer of the walk that got such relevance, where there is a ledger.
         layer: Option<String>,
@@ -104,6 +105,10 @@ pub enum Emptiness {
     Lost,
     /// The slope at the picture is 0.
     Flat,
+    /// The sum of the channels, weighted by slopes, is negative or 0 everywhere (Grad-CAM).
+    NegativeSum,
+    /// The walk starts with a softmax's slope, whose sum is 0, and nothing arrived.
+    Saturated,
     /// The product of the picture and a slope is 0.
     NoProduct,
     /// The number is the same for all samples of the picture.
@@ -125,6 +130,13 @@ impl fmt::Display for Emptiness {
             }
             Emptiness::Flat => {
                 "as nothing between the picture and the target passes the method's signal"
+            }
+            Emptiness::NegativeSum => {
+                "as the channels' sum, weighted by their slopes, is nowhere above 0"
+            }
+            Emptiness::Saturated => {
+                "as the probability is 0 or 1 and no score moves it, or all relevance was lost on \
+                 the way"
             }
             Emptiness::NoProduct => "as the slope is 0 wherever the input is not",
             Emptiness::Unmoved => "as no change of the picture changes the number",
@@ -150,15 +162,19 @@ impl fmt::Display for Warning {
         match self {
             Warning::Zero(why) => write!(f, "is zero everywhere, {why}"),
             Warning::NotFinite { values, is_relevance, layer } => {
-                write!(f, "has {values} values that are not finite, as ")?;
+                match values {
+                    0 => f.write_str("comes of values that are not finite, as ")?,
+                    _ => write!(f, "has {values} values that are not finite, as ")?,
+                }
                 if !is_relevance {
-                    return f.write_str("slopes grew without bound on the way to the picture");
+                    return f.write_str("numbers grew without bound on the way to the picture");
                 }
                 match layer {
                     Some(layer) => write!(f, "relevance grew without bound above `{layer}`, ")?,
                     None => f.write_str("relevance grew without bound, ")?,
                 }
-                f.write_str("where denominators nearly vanish: a larger epsilon keeps it small")
+                f.write_str("where denominators nearly vanish (a larger epsilon keeps it small) ")?;
+                f.write_str("or numbers are too large")
             }
             Warning::Rounding(share) => {
                 write!(f, "has a magnitude of {share:.0e} of the score, as the target and what ")?;
@@ -189,11 +205,13 @@ impl Explanation {
     pub fn warnings(&self) -> Result<Vec<Warning>> {
         let values = self.map.values();
         let not_finite = values.iter().filter(|value| !value.is_finite()).count();
-        if not_finite > 0 {
+        // A clamp may have hidden them.
+        let is_hidden = self.leak.is_some_and(|leak| !leak.is_finite());
+        if not_finite > 0 || is_hidden {
             let rows = self.ledger.iter().flat_map(|ledger| &ledger.rows);
             let layer = rows.clone().find(|row| !row.magnitude.is_finite());
             let layer = layer.map(|row| row.layer.clone());
-            let is_relevance = self.method.recipe().is_none_or(|r| r.walk.is_relevance());
+            let is_relevance = self.method.recipe().is_some_and(|r| r.walk.is_relevance());
             return Ok(vec![Warning::NotFinite { values: not_finite, is_relevance, layer }]);
         }
         let plane = self.plane()?;
@@ -203,7 +221,8 @@ impl Explanation {
         let no_digits = NO_DIGITS * self.roundoff;
         let magnitude: f64 = values.iter().map(|&value| f64::from(value.abs())).sum();
         let share = magnitude / f64::from(self.score.abs());
-        if self.sets_relevance_against() && share < no_digits {
+        let is_of_score = self.sets_against_in_one_walk() && self.starts_with_score();
+        if is_of_score && share < no_digits {
             return Ok(vec![Warning::Rounding(share)]);
         }
         // Other contrasts start with 1.
@@ -211,7 +230,9 @@ impl Explanation {
         let least = no_digits * start;
         let is_alone = self.dual.is_some_and(|dual| dual.abs() <= least);
         let contrast = is_alone.then_some(Warning::NoContrast);
-        let border = Border::of(&plane).filter(Border::is_piled_up);
+        // What a neuron at the border sees lies there.
+        let is_anywhere = !matches!(self.goal, Goal::Neuron { .. });
+        let border = Border::of(&plane).filter(|border| is_anywhere && border.is_piled_up());
         Ok(contrast.into_iter().chain(border.map(Warning::OnBorder)).collect())
     }
 
@@ -220,11 +241,11 @@ impl Explanation {
         self.method.recipe().is_some_and(|recipe| recipe.start.is_score())
     }
 
-    /// Whether it is a difference of two maps that start with the score, as large as they are: in
-    /// one walk. Two walks are brought to one size before they meet.
-    fn sets_relevance_against(&self) -> bool {
+    /// Whether one walk carries the difference to what the target is set against. Two walks are
+    /// brought to one size before they meet.
+    fn sets_against_in_one_walk(&self) -> bool {
         let is_one_walk = self.method.recipe().is_some_and(|recipe| recipe.dual.is_none());
-        self.method.contrasts() && is_one_walk && self.starts_with_score()
+        self.method.contrasts() && is_one_walk
     }
 
     /// Why a map of zeros is one.
@@ -237,12 +258,20 @@ impl Explanation {
             };
         };
         if !recipe.walk.is_relevance() {
-            return if recipe.times_input { Emptiness::NoProduct } else { Emptiness::Flat };
+            return match recipe.finish {
+                Finish::Cam => Emptiness::NegativeSum,
+                Finish::Map(_) | Finish::GuidedCam if recipe.times_input => Emptiness::NoProduct,
+                Finish::Map(_) | Finish::GuidedCam => Emptiness::Flat,
+            };
         }
         match self.leak {
             _ if self.starts_with_score() && self.score == 0.0 => Emptiness::NoValue,
-            // It starts with nothing, so that what leaked is what arrived with the other sign.
-            Some(leak) if self.method.contrasts() && leak > 0.0 => Emptiness::Negative,
+            Some(0.0) if recipe.start == Start::Seed(seed::Mode::Probability) => {
+                Emptiness::Saturated
+            }
+            // It starts with nothing, so that what leaked is what arrived with the other sign; of
+            // two walks each starts with something.
+            Some(leak) if self.sets_against_in_one_walk() && leak > 0.0 => Emptiness::Negative,
             _ if self.method.contrasts() => Emptiness::Equal,
             _ => Emptiness::Lost,
         }
@@ -328,6 +357,9 @@ mod tests {
             warnings(&holes),
             [Warning::NotFinite { values: 40, is_relevance: true, layer: None }]
         );
+        let hidden = Explanation { leak: Some(f64::NAN), ..explanation(|_, _, _| 0.0) };
+        let not_finite = Warning::NotFinite { values: 0, is_relevance: true, layer: None };
+        assert_eq!(hidden.warnings().expect("ok"), [not_finite]);
         // In a map this small the ring is 28 % of the area, more than a fourth.
         assert_eq!(warnings(&|_, y, x| f32::from(u8::from(on_border(y, x)))), []);
         let border = Border { ring: 4, share: 0.613, area: 0.0703 };
@@ -341,7 +373,7 @@ mod tests {
         assert_eq!(
             not_finite.to_string(),
             "has 2 values that are not finite, as relevance grew without bound above `fc`, where \
-             denominators nearly vanish: a larger epsilon keeps it small"
+             denominators nearly vanish (a larger epsilon keeps it small) or numbers are too large"
         );
     }
 
@@ -358,10 +390,12 @@ mod tests {
             (Method::Clrp1, 2.0, Some(0.5), Emptiness::Negative),
             (Method::Clrp2, 2.0, Some(0.0), Emptiness::Equal),
             (Method::Clrp2, 0.0, Some(0.0), Emptiness::NoValue),
-            (Method::Sglrp, 0.0, Some(0.0), Emptiness::Lost),
             (Method::ExcitationBackprop, 0.0, Some(1.0), Emptiness::Lost),
             (Method::Gradient, 2.0, None, Emptiness::Flat),
-            (Method::GradCam, 2.0, None, Emptiness::Flat),
+            (Method::GradCam, 2.0, None, Emptiness::NegativeSum),
+            (Method::GuidedGradCam, 2.0, None, Emptiness::Flat),
+            (Method::Sglrp, 2.0, Some(0.0), Emptiness::Saturated),
+            (Method::Clrp1Logits, 2.0, Some(1.0), Emptiness::Equal),
             (Method::GradientXInput, 2.0, None, Emptiness::NoProduct),
             (Method::IntegratedGradients(Quadrature::Riemann), 2.0, None, Emptiness::NoProduct),
             (Method::Occlusion, 2.0, None, Emptiness::Unmoved),

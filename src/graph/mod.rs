@@ -80,6 +80,18 @@ impl Graph {
         &self.nodes[id.0]
     }
 
+    /// Whether a node's values are made of another's; its own are.
+    pub fn is_made_of(&self, id: NodeId, other: NodeId) -> bool {
+        let mut needed = HashSet::from([id]);
+        // Nodes come after those that they read.
+        for node in (other.0 + 1..=id.0).rev().map(NodeId) {
+            if needed.contains(&node) {
+                needed.extend(self.node(node).inputs.iter().copied());
+            }
+        }
+        needed.contains(&other)
+    }
+
     /// The nodes that read a node, in order; one that reads it twice comes twice.
     pub fn readers(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
         let nodes = self.nodes.iter().enumerate();

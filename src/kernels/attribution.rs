@@ -56,6 +56,8 @@ pub fn cpu<F: Float>(p: &Params, rows: &[F], sums: &[F], maps: &mut [F]) {
         let r = rows[row * count + at];
         if sums[row] == F::ZERO { r } else { r / sums[row] }
     };
+    // What is no number stays none, so that it is told.
+    let clamped = |r: F| if r <= F::ZERO { F::ZERO } else { r };
     parallel::each(maps, |i, out| {
         let (map, channel, position) = (i / count, i / positions % channels, i % positions);
         let (image, j) = (map / p.targets as usize, map % p.targets as usize);
@@ -63,10 +65,10 @@ pub fn cpu<F: Float>(p: &Params, rows: &[F], sums: &[F], maps: &mut [F]) {
         let at = position * channels + channel;
         *out = match p.mode {
             0 => rows[row * count + at],
-            1 => rows[row * count + at].maximum(F::ZERO),
+            1 => clamped(rows[row * count + at]),
             _ => {
                 let dual = image * p.rows as usize + p.dual_first as usize + j;
-                (share(row, at) - share(dual, at)).maximum(F::ZERO)
+                clamped(share(row, at) - share(dual, at))
             }
         };
     });
@@ -93,5 +95,8 @@ mod tests {
         let mut maps = [9.0; 4];
         cpu(&p, &rows, &[0.0, 6.0], &mut maps);
         assert_eq!(maps, [1.0, 3.0, 0.0, 4.0]);
+        let rows = [f64::NAN, 1.0, -1.0, f64::INFINITY];
+        cpu(&Params { rows: 1, first: 0, ..p }, &rows, &[0.0], &mut maps);
+        assert!(maps[0].is_nan() && maps[1..] == [0.0, 1.0, f64::INFINITY], "{maps:?}");
     }
 }

@@ -40,7 +40,9 @@ pub enum Mode {
     One = 3,
     /// `w - d`: gradients of the difference to what the dual stands for.
     OneAgainst = 4,
-    /// `y (w - S)` where `y` are probabilities: their gradient by the scores.
+    /// `y (w - S)` where `y` are probabilities: their gradient by the scores. As they sum to 1,
+    /// `w - S` is the sum of `(w - w_k) y_k` over all units `k`, which keeps its digits where one of
+    /// them has nearly all of the probability.
     Probability = 5,
 }
 
@@ -75,6 +77,11 @@ pub fn cpu<F: Float>(
             let (w, duals) = (&w[target * count..][..count], &duals[target * count..][..count]);
             // Nothing to set the target against: then there is no dual.
             let (sum, dual_sum) = (sums[target], dual_sums[target].maximum(F::ONE));
+            // `sum of (w - w_k) y_k`, without the units that have the same weight.
+            let others = |own: F| {
+                let parts = w.iter().zip(y).filter(|(w, _)| **w != own);
+                parts.fold(F::ZERO, |sum, (w, y)| sum + (own - *w) * *y)
+            };
             for (unit, r) in row.iter_mut().enumerate() {
                 let score = if sum < F::ZERO { -(w[unit] * y[unit]) } else { w[unit] * y[unit] };
                 let d = duals[unit] / dual_sum;
@@ -85,7 +92,7 @@ pub fn cpu<F: Float>(
                     2 => F::ZERO,
                     3 => w[unit],
                     4 => w[unit] - d,
-                    _ => y[unit] * (w[unit] - sum),
+                    _ => y[unit] * others(w[unit]),
                 };
             }
         }
@@ -124,5 +131,10 @@ mod tests {
         // y (1 - y) at the target, -y_t y_k elsewhere.
         let rows = seeded(Mode::Probability, [0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.0; 3]);
         assert_eq!(rows[3..], [0.25, -0.125, -0.125]);
+        // Of 1 in 32 bit nothing is left for the target, of what the others have 1e-10.
+        let p = Params { batch: 1, count: 2, rows: 1, first: 0, targets: 1, mode: 5 };
+        let mut rows = [7.0_f32; 2];
+        cpu(&p, &[1.0, 1e-10], &[1.0, 0.0], &[0.0; 2], &[1.0], &[0.0], &mut rows);
+        assert_eq!(rows, [1e-10, -1e-10]);
     }
 }

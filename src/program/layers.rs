@@ -111,7 +111,14 @@ impl Lowering<'_> {
     pub(super) fn cam_layer(&self) -> Result<NodeId> {
         let graph = self.plan.network.graph();
         if let Some(id) = self.plan.extras.cam_layer {
-            return Ok(id);
+            if graph.is_made_of(self.plan.at, id) {
+                return Ok(id);
+            }
+            let (layer, at) = (&graph.node(id).name, &graph.node(self.plan.at).name);
+            return Err(Error::Unsupported {
+                what: format!("method `grad-cam` at layer `{layer}`"),
+                why: format!("the target at `{at}` does not depend on it"),
+            });
         }
         // Below what makes the target: there every class has a channel already.
         let (layers, _) = makers(graph, self.plan.at);
@@ -121,7 +128,7 @@ impl Lowering<'_> {
             if id == graph.input() {
                 return Err(Error::Unsupported {
                     what: format!("method `grad-cam` on `{}`", graph.name()),
-                    why: "no layer below the target has positions".to_owned(),
+                    why: "no layer with positions lies on all ways to the target".to_owned(),
                 });
             }
             let node = graph.node(id);

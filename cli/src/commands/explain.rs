@@ -82,7 +82,8 @@ JSON (--json), one object:
                 stabilizer, unexplained, and the same for each layer in rows), warnings (kind:
                 zero, not-finite, rounding, no-contrast or on-border; message; on-border: ring in
                 pixels, and its share of the map's magnitude and of its area)
-  compare       --compare: method, targets [a, b], cosine, spearman, ssim of their maps
+  compare       --compare: method, targets [a, b], cosine, spearman, ssim of their maps;
+                null where one is zero everywhere or not finite
   sheet         its path
   model, weights (null: bundled), device, composite";
 

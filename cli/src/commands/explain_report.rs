@@ -59,6 +59,15 @@ impl TargetReport {
             None => TargetReport::Other(explanation.goal.to_string()),
         }
     }
+
+    /// What is explained, in a sentence; of a layer, if it is not the scores.
+    fn place(&self, layer: Option<&str>) -> String {
+        match (layer, self) {
+            (Some(layer), target) => format!("`{layer}:{target}`"),
+            (None, TargetReport::Class(class)) => format!("class {class}"),
+            (None, target) => format!("`{target}`"),
+        }
+    }
 }
 
 impl std::fmt::Display for TargetReport {
@@ -79,14 +88,14 @@ pub(crate) struct LayerReport {
     pub(crate) files: Files,
 }
 
-/// How alike the maps of two targets are.
+/// How alike the maps of two targets are; none where one is zero everywhere or not finite.
 #[derive(Serialize)]
 pub(crate) struct ComparisonReport {
     pub(crate) method: &'static str,
     pub(crate) targets: [TargetReport; 2],
-    pub(crate) cosine: f64,
-    pub(crate) spearman: f64,
-    pub(crate) ssim: f64,
+    pub(crate) cosine: Option<f64>,
+    pub(crate) spearman: Option<f64>,
+    pub(crate) ssim: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -220,6 +229,32 @@ pub(crate) struct BorderReport {
     area: f64,
 }
 
+impl WarningReport {
+    /// What is said behind the map's name.
+    fn text(&self, has_max_pools: bool) -> String {
+        let cause = match self.border {
+            Some(_) if has_max_pools => "; `clrp switches` shows what max pools add to it",
+            _ => "",
+        };
+        format!("{}{cause}", self.message)
+    }
+}
+
+/// What speaks against reading an explanation of a picture, a line each.
+pub(crate) fn warning_lines(
+    image: &str,
+    explanation: &Explanation,
+    has_max_pools: bool,
+) -> clrp::Result<Vec<String>> {
+    let of = TargetReport::of(explanation).place(explanation.layer.as_deref());
+    let map = format!("`{image}`: {} of {of}", explanation.method);
+    let lines = explanation
+        .warnings()?
+        .into_iter()
+        .map(|warning| format!("{map} {}", WarningReport::from(warning).text(has_max_pools)));
+    Ok(lines.collect())
+}
+
 impl From<Warning> for WarningReport {
     fn from(warning: Warning) -> Self {
         let mut border = None;
@@ -246,15 +281,15 @@ pub(crate) fn comparisons(explanations: &[Explanation]) -> clrp::Result<Vec<Comp
             for other in &of_method[i + 1..] {
                 let alike = match Similarity::of(&one.plane()?, &other.plane()?) {
                     // A map that is not finite is like nothing; its warning tells of it.
-                    Err(clrp::Error::InputValue { .. }) => continue,
+                    Err(clrp::Error::InputValue { .. }) => None,
                     alike => alike?,
                 };
                 reports.push(ComparisonReport {
                     method: method.name(),
                     targets: [TargetReport::of(one), TargetReport::of(other)],
-                    cosine: alike.cosine,
-                    spearman: alike.spearman,
-                    ssim: alike.ssim,
+                    cosine: alike.map(|alike| alike.cosine),
+                    spearman: alike.map(|alike| alike.spearman),
+                    ssim: alike.map(|alike| alike.ssim),
                 });
             }
         }
@@ -262,17 +297,18 @@ pub(crate) fn comparisons(explanations: &[Explanation]) -> clrp::Result<Vec<Comp
     Ok(reports)
 }
 
-/// The mean of each method's comparisons.
+/// The mean of each method's comparisons, of the pairs that can be compared.
 fn comparison_table(comparisons: &[ComparisonReport]) -> Table {
     let mut table = Table::new(["method", ">pairs", ">cosine", ">Spearman", ">SSIM"]).indented(2);
     for of_method in comparisons.chunk_by(|a, b| a.method == b.method) {
-        let mean = |of: fn(&ComparisonReport) -> f64| {
-            let sum: f64 = of_method.iter().map(of).sum();
-            format!("{:.3}", sum / of_method.len() as f64)
+        let count = of_method.iter().filter(|pair| pair.cosine.is_some()).count();
+        let mean = |of: fn(&ComparisonReport) -> Option<f64>| match count {
+            0 => "-".to_owned(),
+            _ => format!("{:.3}", of_method.iter().filter_map(of).sum::<f64>() / count as f64),
         };
         table.row([
             of_method[0].method.to_owned(),
-            of_method.len().to_string(),
+            count.to_string(),
             mean(|c| c.cosine),
             mean(|c| c.spearman),
             mean(|c| c.ssim),
@@ -285,19 +321,10 @@ impl PictureReport {
     /// Says which maps say little.
     pub(crate) fn warn(&self, has_max_pools: bool) {
         for explanation in &self.explanations {
-            let (method, target) = (explanation.method, &explanation.target);
-            for WarningReport { message, border, .. } in &explanation.warnings {
-                let cause = match border {
-                    Some(_) if has_max_pools => "; `clrp switches` shows what max pools add to it",
-                    _ => "",
-                };
-                let of = match (&explanation.layer, target) {
-                    (Some(layer), target) => format!("`{layer}:{target}`"),
-                    (None, TargetReport::Class(class)) => format!("class {class}"),
-                    (None, target) => format!("`{target}`"),
-                };
-                let map = format!("`{}`: {method} of {of}", self.image);
-                say("warning", &format!("{map} {message}{cause}"));
+            for warning in &explanation.warnings {
+                let of = explanation.target.place(explanation.layer.as_deref());
+                let map = format!("`{}`: {} of {of}", self.image, explanation.method);
+                say("warning", &format!("{map} {}", warning.text(has_max_pools)));
             }
         }
     }

@@ -10,7 +10,8 @@ use clrp::labels::Labels;
 use clrp::{Error, Explained, Explainer, Explanation, Goal, Method, Request, Target};
 
 use super::explain::{named, unique_methods};
-use crate::console::{print, progress};
+use super::explain_report::warning_lines;
+use crate::console::{print, progress, say};
 use crate::failure::{Failure, Result};
 use crate::folder::{Results, stem};
 use crate::known::Known;
@@ -19,6 +20,7 @@ use crate::options::{
     DeviceOptions, MethodOptions, NetworkOptions, PictureOptions, Precision, RuleOptions,
 };
 use crate::pictures::{self, Loaded};
+use crate::report::shown;
 use crate::runner::Runner;
 use crate::targets;
 
@@ -134,12 +136,17 @@ impl Figure {
             Number::Five => Results::open(&self.output, images, weights)?,
         };
 
+        let has_max_pools = runner.network.graph().max_pools().next().is_some();
         let bar = progress(images.len());
-        let (mut rows, mut written) = (Vec::new(), Vec::new());
+        let (mut rows, mut written, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         runner.process(images, &bar, |explainer, pictures| {
             for (picture, explained) in
                 pictures.iter().zip(work.explain(explainer, pictures, &targets)?)
             {
+                let name = shown(&picture.path);
+                for explanation in explained.iter().flat_map(|one| &one.explanations) {
+                    warnings.extend(warning_lines(&name, explanation, has_max_pools)?);
+                }
                 match self.number {
                     Number::One => rows.push(work.row_of_classes(picture, &explained)?),
                     Number::Three => rows.extend(work.rows_of_methods(picture, &explained[0])?),
@@ -163,6 +170,7 @@ impl Figure {
             written.push(results.write(&name, &page.encode_png())?);
         }
         results.commit()?;
+        warnings.iter().for_each(|warning| say("warning", warning));
         print(written.join("\n") + "\n")
     }
 

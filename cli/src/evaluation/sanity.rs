@@ -90,6 +90,8 @@ fn compare(
             };
             let alike = Similarity::of(one, other)?;
             let of_absolute = Similarity::of(&absolute(one)?, &absolute(other)?)?;
+            // Maps of nothing are neither like others nor unlike them.
+            let (Some(alike), Some(of_absolute)) = (alike, of_absolute) else { continue };
             method.alike.push(AlikeRecord {
                 change: change.to_owned(),
                 spearman: alike.spearman,
