@@ -14,11 +14,17 @@ use crate::failure::{Failure, Result};
 /// What a file may say.
 const KEYS: [&str; 5] = ["base", "stabilizer", "bias", "batch-norm", "rules"];
 
+/// What is wrong with `features.0 = "flat"`, which is a table to TOML.
+const UNQUOTED: &str = "names of layers with dots stand in quotes, as \"features.0\" = \"flat\"";
+
 /// A preset by name, or a composite from a file whose name ends in `.toml`.
 pub(crate) fn named(name: &str) -> Result<Composite> {
     let path = Path::new(name);
     if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
-        return Ok(preset(name)?);
+        return preset(name).map_err(|error| match path.is_file() {
+            true => Failure::Said(format!("{error}; a file of rules ends in .toml")),
+            false => error.into(),
+        });
     }
     let read = |source| Error::File { action: "read", path: path.to_owned(), source };
     let text = fs::read_to_string(path).map_err(read)?;
@@ -69,8 +75,13 @@ fn from_text(text: &str, path: &Path) -> Result<Composite> {
                 Some(rules) => {
                     let rules = rules.iter().map(|(selector, rule)| {
                         let selector = Selector::from(selector.get_ref().as_ref());
-                        let text = rule.get_ref().as_str();
-                        let text = text.ok_or_else(|| mismatch("rule", "text", rule));
+                        let text = match rule.get_ref().is_table() {
+                            true => Err(UNQUOTED.to_owned()),
+                            false => {
+                                let text = rule.get_ref().as_str();
+                                text.ok_or_else(|| mismatch("rule", "text", rule))
+                            }
+                        };
                         let read = text.and_then(|text| {
                             text.parse::<Rule>().map_err(|error: Error| error.to_string())
                         });
@@ -82,8 +93,12 @@ fn from_text(text: &str, path: &Path) -> Result<Composite> {
                 None => Err(mismatch("rules", "a table of layers and rules", value)),
             },
             other => {
-                let unknown = Error::unknown("key", other, KEYS);
-                return Err(at(key.span(), &unknown.to_string()));
+                let unknown = Error::unknown("key", other, KEYS).to_string();
+                let hint = match value.get_ref().is_table() {
+                    true => format!("; rules stand below [rules], and {UNQUOTED}"),
+                    false => String::new(),
+                };
+                return Err(at(key.span(), &(unknown + &hint)));
             }
         };
         composite = read.map_err(|message| at(value.span(), &message))?;
@@ -168,6 +183,13 @@ mod tests {
         );
         assert!(message("base = \"gu208\"\n").contains("line 1, column 8: unknown composite"));
         assert!(message("[rules]\nconv = 3\n").contains("rule is a value of type integer"));
+        assert_eq!(
+            message("[rules]\nfeatures.0 = \"flat\"\n"),
+            "`mine.toml`, line 2, column 1: names of layers with dots stand in quotes, as \
+             \"features.0\" = \"flat\""
+        );
+        let above = message("features.0 = \"flat\"\n");
+        assert!(above.contains("unknown key `features`") && above.contains("below [rules]"));
         assert!(message("rule = 3\n").contains("line 1, column 1: unknown key `rule`"));
         assert!(message("batch-norm = \"x\"\n").contains("expected `bypass` or `fold`"));
         assert!(message("stabilizer = \"x\"\n").contains("expected a number"));

@@ -169,7 +169,8 @@ pub(crate) struct RuleOptions {
     composite: String,
 
     /// A rule for layers, before those of the composite, as features.0=z-box, conv=gamma:0.25,
-    /// first-conv=flat, linear=epsilon:1e-6, avg-pool=even or add=norm; may be repeated
+    /// first-conv=flat, linear=epsilon:1e-6, 'features.*=flat', avg-pool=even or add=norm; may be
+    /// repeated
     #[arg(long, value_name = "LAYERS=RULE", value_parser = composites::rule)]
     rule: Vec<(Selector, Rule)>,
 

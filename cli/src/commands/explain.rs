@@ -75,13 +75,13 @@ JSON (--json), one object:
   predictions   the best 5: class, label, logit, probability
   explanations  all methods of the first target, then the next: method, target (class number, or
                 text), layer (of a neuron), label, score (logit), probability (null for neurons and
-                mixtures),
-                sum (of the map), leak (what relevance methods lost on the way; null for others),
+                mixtures), sum (of the map's values, as --npy writes them), leak (what relevance methods lost on the way; null for others),
                 seconds (share of the run), files {map, overlay, npy}, layers (--layers: layer,
                 shape, sum, files), ledger (--ledger: start, arrived, bias, padding, dead,
-                stabilizer, unexplained, and the same for each layer in rows), warnings (kind:
-                zero, not-finite, rounding, no-contrast or on-border; message; on-border: ring in
-                pixels, and its share of the map's magnitude and of its area)
+                stabilizer, unexplained; rows: layer, kind, rule, got, sent, the same leaks,
+                magnitude, min, max), warnings (kind: zero, not-finite, rounding, no-contrast or
+                on-border; message; on-border: ring in pixels, and its share of the map's magnitude
+                and of its area)
   compare       --compare: method, targets [a, b], cosine, spearman, ssim of their maps;
                 null where one is zero everywhere or not finite
   sheet         its path
