@@ -10,7 +10,7 @@ use clrp::image::{Mode, Preprocess};
 use clrp::models::BuildOptions;
 use clrp::program::Upsampling;
 use clrp::rules::{BatchNorm, Composite, LayerKind, Rule, Selector};
-use clrp::{ExplainerBuilder, Sampling};
+use clrp::{ExplainerBuilder, Method, Sampling};
 
 use crate::composites;
 use crate::failure::{Failure, Result};
@@ -271,7 +271,8 @@ pub(crate) struct MethodOptions {
     #[arg(long, value_name = "N", value_parser = positive::<usize>)]
     cells: Option<usize>,
 
-    /// grad-cam: the layer it looks at; the last with positions below the classes unless given
+    /// grad-cam: the layer it looks at; unless given, the nearest below the target with positions
+    /// through which everything goes that the target is made of
     #[arg(long, value_name = "LAYER")]
     cam_layer: Option<String>,
 
@@ -290,6 +291,31 @@ enum UpsamplingOption {
 }
 
 impl MethodOptions {
+    /// Refuses an option of methods that are not asked for.
+    pub(crate) fn check(&self, methods: &[Method]) -> Result<()> {
+        let is_cam = |method| matches!(method, Method::GradCam | Method::GuidedGradCam);
+        let is_smooth = |method| matches!(method, Method::SmoothGrad(_));
+        let is_path = |method| matches!(method, Method::IntegratedGradients(_));
+        let (is_occlusion, is_rise) = (|of| of == Method::Occlusion, |of| of == Method::Rise);
+        let has = |is: fn(Method) -> bool| methods.iter().any(|method| is(*method));
+        let given = [
+            ("--samples", self.samples.is_some(), "smoothgrad", has(is_smooth)),
+            ("--noise", self.noise.is_some(), "smoothgrad", has(is_smooth)),
+            ("--steps", self.steps.is_some(), "integrated-gradients", has(is_path)),
+            ("--window", self.window.is_some(), "occlusion", has(is_occlusion)),
+            ("--stride", self.stride.is_some(), "occlusion", has(is_occlusion)),
+            ("--masks", self.masks.is_some(), "rise", has(is_rise)),
+            ("--cells", self.cells.is_some(), "rise", has(is_rise)),
+            ("--cam-layer", self.cam_layer.is_some(), "grad-cam", has(is_cam)),
+        ];
+        match given.into_iter().find(|(_, is_given, _, is_used)| *is_given && !is_used) {
+            None => Ok(()),
+            Some((option, _, method, _)) => Err(Failure::Said(format!(
+                "{option} is for the method {method}, which is not asked for"
+            ))),
+        }
+    }
+
     /// An explainer's builder with these numbers.
     pub(crate) fn apply(&self, builder: ExplainerBuilder) -> ExplainerBuilder {
         let own = Sampling::default();

@@ -197,6 +197,9 @@ fn what_does_not_apply_is_told() {
         ("--method rise --cells 18446744073709551615", "expected 2 to 1024"),
         ("--method rise --masks 18446744073709551615", "expected 1 to 1000000000"),
         ("--method integrated-gradients-gauss --steps 10001", "expected 1 to 10000"),
+        ("--method lrp --samples 5", "--samples is for the method smoothgrad, which is not asked"),
+        ("--cam-layer features.0", "--cam-layer is for the method grad-cam, which is not asked"),
+        ("--target features.3:2 --layers features.9", "the target at `features.3` does not depend"),
     ] {
         let line = place.bad(words(&format!("{EXPLAIN} -o out {rest}")));
         assert!(line.contains(expected), "{rest}\n  {line}\n  {expected}");
@@ -204,4 +207,8 @@ fn what_does_not_apply_is_told() {
     let figure = "figure 5 scene-00000.png --model digits --device cpu";
     let line = place.bad(words(&format!("{figure} --neurons features.0:top9")));
     assert!(line.contains("--neurons is features.0:top9, expected 1 to 8"), "{line}");
+    let line = place.bad(words(&format!("{figure} --target 3")));
+    assert!(line.contains("--target is for figure 3"), "{line}");
+    let line = place.bad(words(&format!("{} --window 4x4", figure.replace('5', "3"))));
+    assert!(line.contains("--window is for the method occlusion"), "{line}");
 }

@@ -53,3 +53,46 @@ fn of_other_maps_nothing_is_said() {
     let (run, warnings) = explain(|y, x| if (y / 8 + x / 8) % 2 == 0 { 1.0 } else { -1.0 });
     assert_eq!((run.err.as_str(), warnings), ("", serde_json::json!([])));
 }
+
+#[test]
+fn figures_warn_too() {
+    let place = Place::with_scenes(1);
+    // With these rules CLRP2's two sides hand down the same.
+    let run = place.good(words(
+        "figure 3 scene-00000.png --model digits --device cpu --composite epsilon_plus",
+    ));
+    assert!(run.err.contains("warning: `scene-00000.png`: clrp2 of class"), "{}", run.err);
+}
+
+#[test]
+fn a_clamp_hides_no_map_that_is_not_finite() {
+    let place = Place::with_scenes(1);
+    let line = "explain scene-00000.png --model digits --device cpu --target top2 --json --compare \
+                --rule conv=alpha-beta:1e19,1e19 --method lrp,clrp1";
+    let json = place.json(words(line));
+    for explanation in json["explanations"].as_array().expect("a list") {
+        let kind = &explanation["warnings"][0]["kind"];
+        assert_eq!(kind, "not-finite", "{explanation}");
+    }
+    assert!(json["compare"][0]["cosine"].is_null(), "{}", json["compare"]);
+}
+
+#[test]
+fn maps_of_nothing_are_not_compared() {
+    let place = Place::new();
+    let values = NpyValues::F32(vec![0.0; 3 * 64 * 64]);
+    let array = Npy::new(vec![3, 64, 64], values).expect("it fits");
+    array.write(place.path("made.npy")).expect("it can be written");
+    let line = "explain made.npy --model digits --device cpu --method gradient-x-input,lrp \
+                --target top2 --compare";
+    let json = place.json(words(&format!("{line} --json")));
+    let pair = &json["compare"][0];
+    assert_eq!(pair["method"], "gradient-x-input");
+    for name in ["cosine", "spearman", "ssim"] {
+        assert!(pair[name].is_null(), "{pair}");
+    }
+    assert!(json["compare"][1]["cosine"].is_number(), "{}", json["compare"]);
+    let text = place.good(words(line)).out;
+    let is_row = |line: &&str| line.split_whitespace().eq(["gradient-x-input", "0", "-", "-", "-"]);
+    assert!(text.lines().any(|line| is_row(&line)), "{text}");
+}

@@ -6,7 +6,7 @@ use clap::Args;
 use clrp::explainer::probabilities;
 use clrp::image::Colormap;
 use clrp::labels::Labels;
-use clrp::{Explained, Explanation, Goal, Method, Request};
+use clrp::{Explained, Explanation, Goal, Method, Request, Target};
 
 use super::explain_report::{
     ExplanationReport, LayerReport, LedgerReport, PictureReport, TargetReport, WarningReport,
@@ -166,6 +166,29 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
+    /// The ways to explain the target, if they suit the other options.
+    fn methods_for(&self, target: &Target) -> Result<Vec<Method>> {
+        let methods = match (&self.method[..], &self.against, target.layer()) {
+            ([], Some(_), _) => vec![Method::Clrp1],
+            ([], None, Some(_)) => vec![Method::Lrp, Method::Clrp2],
+            ([], None, None) => vec![Method::Lrp, Method::Clrp1, Method::Clrp2],
+            (names, _, _) => unique_methods(names)?,
+        };
+        self.methods.check(&methods)?;
+        let accounts = |method: &Method| method.recipe().is_some_and(|r| r.walk.is_relevance());
+        if self.ledger && !methods.iter().any(accounts) {
+            let message = "--ledger needs a method of relevance, as lrp or clrp1";
+            return Err(Failure::Said(message.to_owned()));
+        }
+        targets::none_is_empty("--layers", &self.layers)?;
+        if !self.layers.is_empty() && !methods.iter().any(|method| method.has_layer_maps()) {
+            let message = "--layers needs a method that walks through them once, as lrp or \
+                           gradient (not grad-cam, random or those of many samples)";
+            return Err(Failure::Said(message.to_owned()));
+        }
+        Ok(methods)
+    }
+
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
@@ -192,23 +215,7 @@ impl Explain {
             let expected = "at least two targets, as --target top2";
             return Err(Failure::Said(format!("--compare needs {expected}, found one")));
         }
-        let methods = match (&self.method[..], against, target.layer()) {
-            ([], Some(_), _) => vec![Method::Clrp1],
-            ([], None, Some(_)) => vec![Method::Lrp, Method::Clrp2],
-            ([], None, None) => vec![Method::Lrp, Method::Clrp1, Method::Clrp2],
-            (names, _, _) => unique_methods(names)?,
-        };
-        let accounts = |method: &Method| method.recipe().is_some_and(|r| r.walk.is_relevance());
-        if self.ledger && !methods.iter().any(accounts) {
-            let message = "--ledger needs a method of relevance, as lrp or clrp1";
-            return Err(Failure::Said(message.to_owned()));
-        }
-        targets::none_is_empty("--layers", &self.layers)?;
-        if !self.layers.is_empty() && !methods.iter().any(|method| method.has_layer_maps()) {
-            let message = "--layers needs a method that walks through them once, as lrp or \
-                           gradient (not grad-cam, random or those of many samples)";
-            return Err(Failure::Said(message.to_owned()));
-        }
+        let methods = self.methods_for(&target)?;
         let request = Request::new(methods.clone(), target)
             .layers(self.layers.iter().cloned())
             .ledger(self.ledger);

@@ -58,9 +58,9 @@ pub(crate) struct Figure {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::METHODS)]
     method: Vec<String>,
 
-    /// Figure 3: what to explain, as `clrp explain --target`
-    #[arg(long, value_name = "TARGET", default_value = "top2")]
-    target: String,
+    /// Figure 3: what to explain, as `clrp explain --target`; top2 unless given
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
 
     /// Figure 5: up to eight neurons of a layer, as classifier.0:top8 or
     /// classifier.0:12,classifier.0:2431
@@ -113,6 +113,7 @@ const NEURONS: usize = 8;
 impl Figure {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
+        self.check()?;
         let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
         let composite = self.rules.composite()?;
         let images = &self.pictures.images;
@@ -174,6 +175,18 @@ impl Figure {
         print(written.join("\n") + "\n")
     }
 
+    /// Refuses what the figure does not take.
+    fn check(&self) -> Result<()> {
+        let wrong = match self.number {
+            Number::One | Number::Five if self.target.is_some() => "--target is for figure 3",
+            Number::One | Number::Three if self.neurons.is_some() => "--neurons is for figure 5",
+            Number::One | Number::Three | Number::Five => {
+                return self.methods.check(&self.chosen_methods()?);
+            }
+        };
+        Err(Failure::Said(wrong.to_owned()))
+    }
+
     fn chosen_methods(&self) -> Result<Vec<Method>> {
         if !self.method.is_empty() {
             return unique_methods(&self.method);
@@ -206,7 +219,7 @@ impl Work<'_> {
                 Ok(vec![Target::top(classes.min(3)), drawn])
             }
             Number::Three => {
-                let text = &self.figure.target;
+                let text = self.figure.target.as_deref().unwrap_or("top2");
                 Ok(vec![targets::parse(text, None, labels, &self.model, seed)?])
             }
             Number::Five => {

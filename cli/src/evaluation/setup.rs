@@ -194,6 +194,8 @@ impl EvaluationOptions {
     ) -> Result<Setup> {
         let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
         let ways = Way::unique(if self.method.is_empty() { &usual } else { &self.method })?;
+        let methods: Vec<Method> = ways.iter().filter_map(|way| way.method()).collect();
+        self.methods.check(&methods)?;
         let dataset = self.data.open()?;
         let (device, composite) = (self.device.open(self.precision)?, self.rules.composite()?);
         let (mut subjects, mut networks) = (Vec::new(), Vec::new());
