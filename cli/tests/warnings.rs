@@ -66,9 +66,11 @@ fn figures_warn_too() {
 
 #[test]
 fn a_clamp_hides_no_map_that_is_not_finite() {
-    let place = Place::with_scenes(1);
-    let line = "explain scene-00000.png --model digits --device cpu --target top2 --json --compare \
-                --rule conv=alpha-beta:1e19,1e19 --method lrp,clrp1";
+    let place = Place::new();
+    let array = Npy::new(vec![3, 64, 64], NpyValues::F32(vec![1e38; 3 * 64 * 64]));
+    array.expect("it fits").write(place.path("huge.npy")).expect("it can be written");
+    let line = "explain huge.npy --model digits --device cpu --target top2 --json --compare \
+                --method lrp,clrp1";
     let json = place.json(words(line));
     for explanation in json["explanations"].as_array().expect("a list") {
         let kind = &explanation["warnings"][0]["kind"];
