@@ -358,7 +358,11 @@ impl Explainer {
     /// on their order.
     fn random(&self, of: &Sampled<'_>) -> Result<Vec<Explanation>> {
         let noise = |(goal, value): (&Goal, &f64)| {
-            let map = random(self.seed, of.picture, &goal.to_string())?;
+            let of_what = match self.layer_name(of.at) {
+                Some(layer) => format!("{layer}:{goal}"),
+                None => goal.to_string(),
+            };
+            let map = random(self.seed, of.picture, &of_what)?;
             let sum = map.values().iter().map(|&v| f64::from(v)).sum();
             let of_what = (Method::Random, goal, self.layer_name(of.at));
             Ok(Explanation::of_map(of_what, *value, map, sum, self.device.roundoff()))
@@ -421,7 +425,9 @@ fn chosen(choice: &Choice, best: &[Goal]) -> Vec<Goal> {
 }
 
 fn random(seed: u64, picture: &Tensor, target: &str) -> Result<Tensor> {
-    let of_target = target.bytes().fold(0, |state, byte| mix(state + u64::from(byte) + 1));
+    let of_target = target
+        .bytes()
+        .fold(0, |state, byte| mix(u64::from(byte).wrapping_add(state).wrapping_add(1)));
     let start = picture.values().iter().fold(mix(seed ^ of_target), |state, value| {
         mix(state.wrapping_add(u64::from(value.to_bits())))
     });

@@ -8,7 +8,7 @@ use clrp::methods::{Quadrature, Slope};
 use clrp::models::Model;
 use clrp::{
     Cancel, Error, Explained, Explainer, ExplainerBuilder, Goal, Method, Request, Sampling, Shape,
-    Target, Tensor,
+    Target, Tensor, Warning,
 };
 
 use crate::support::{OF_F32_MAPS, distance, pictures, reference};
@@ -107,6 +107,9 @@ fn targets_that_are_named_twice_keep_their_places() {
     let found = found.iter().map(|one| (one.goal.clone(), one.method));
     let expected = [3, 3, 5].map(|class| methods.map(|method| (Goal::Class(class), method)));
     assert!(found.eq(expected.concat()));
+    // More than there are classes.
+    let many = explainer().explain(&picture(1), Method::Lrp, Target::classes([3; 11]));
+    assert_eq!(many.expect("it runs").explanations.len(), 11);
 }
 
 #[test]
@@ -262,9 +265,13 @@ fn each_picture_may_have_targets_of_its_own() {
     );
     assert_eq!(
         message(Target::each([classes(1, 2), vec![Goal::Class(3)]]), &pictures[..2]),
-        "targets of a picture is `3`, expected as many and such as `1`, `2`"
+        "targets of a picture is `3` for picture 1, expected as many and such as `1`, `2`"
     );
     assert!(message(Target::each([vec![]]), &pictures[..1]).contains("number of targets is 0"));
+    assert!(message(Target::each([classes(1, 2), vec![]]), &pictures[..2]).contains("is none for"));
+    let nothing = Request::new(Method::Lrp, Target::each([]));
+    let none: [Tensor; 0] = [];
+    assert!(explainer.explain_all(&none, &nothing).expect("nothing to do").is_empty());
     assert!(message(Target::each([classes(1, 99)]), &pictures[..1]).contains("99 is out of range"));
 }
 
@@ -312,4 +319,17 @@ fn layer_maps_of_gradient_times_input_are_times_the_layers_values() {
         }
     }
     assert!(compared > 100, "{compared}");
+}
+
+#[test]
+fn a_contrast_against_nothing_is_told() {
+    let all = |count| vec![Goal::Mixture((0..count).map(|class| (class, 1.0)).collect())];
+    for (classes, expected) in [(10, Some(0.0)), (9, None)] {
+        let explained =
+            explainer().explain(&picture(1), Method::Clrp1, Target::goals(all(classes)));
+        let explanation = explained.expect("it runs").explanations.remove(0);
+        assert_eq!(explanation.dual, expected);
+        let warnings = explanation.warnings().expect("the map has a plane");
+        assert_eq!(warnings.contains(&Warning::NoContrast), expected.is_some(), "{warnings:?}");
+    }
 }

@@ -37,7 +37,8 @@ pub struct Explanation {
     pub leak: Option<f64>,
     /// For contrasts that start below the layers that make the target (CLRP2, contrastive excitation
     /// backprop), the relevance that was subtracted there: 0 if those layers negated hand down
-    /// nothing, so that the map is that of the method without contrast.
+    /// nothing, so that the map is that of the method without contrast. For CLRP1 0 where there is
+    /// nothing to set the target against, as all classes are part of it; else none.
     pub dual: Option<f64>,
     /// The explanation's share of the run's time, in seconds.
     pub seconds: f64,

@@ -12,6 +12,7 @@ use crate::error::Result;
 
 /// Explanations in the making, for any executor. Dropping it ends the work.
 #[derive(Debug)]
+#[must_use = "dropping it ends the work"]
 pub struct Pending<T = Explained> {
     shared: Arc<Mutex<Shared<T>>>,
     cancel: Cancel,
@@ -91,8 +92,9 @@ impl Explainer {
         rayon::spawn(move || {
             // A panic is the caller's, not the pool's.
             let done = catch_unwind(AssertUnwindSafe(|| work(&explainer, &request)));
-            // Whoever is woken may be the last to hold the explainer, and may poll at once.
-            drop(explainer);
+            // Whoever is woken may be the last to hold the explainer, or what the request's
+            // progress is told to, and may poll at once.
+            drop((explainer, request));
             let waker = {
                 let mut shared = lock(&shared);
                 shared.done = Some(done);

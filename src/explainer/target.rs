@@ -189,6 +189,7 @@ impl Target {
             Choice::RandomOfTop { count, of, .. } if !(1..=*of).contains(count) => {
                 Err(number(*count, *of))
             }
+            Choice::Each(lists) if lists.is_empty() && pictures == 0 => Ok(()),
             Choice::Goals(_) | Choice::Each(_) if self.count() == 0 => Err(number(0, units)),
             Choice::Top(_) | Choice::RandomOfTop { .. } => Ok(()),
             Choice::Goals(goals) => {
@@ -213,17 +214,22 @@ impl Target {
 fn check_alike(lists: &[Vec<Goal>], shape: Shape) -> Result<()> {
     let kinds =
         |list: &Vec<Goal>| list.iter().map(|goal| Kind::of(goal, shape)).collect::<Vec<_>>();
-    match lists.iter().find(|list| kinds(list) != kinds(&lists[0])) {
+    let Some(first) = lists.first() else { return Ok(()) };
+    let expected = kinds(first);
+    match lists.iter().enumerate().find(|(_, list)| kinds(list) != expected) {
         None => Ok(()),
-        Some(other) => Err(Error::Setting {
+        Some((picture, other)) => Err(Error::Setting {
             what: "targets of a picture",
-            found: listed(other),
-            expected: format!("as many and such as {}", listed(&lists[0])),
+            found: format!("{} for picture {picture}", listed(other)),
+            expected: format!("as many and such as {}", listed(first)),
         }),
     }
 }
 
 fn listed(goals: &[Goal]) -> String {
+    if goals.is_empty() {
+        return "none".to_owned();
+    }
     let texts: Vec<String> = goals.iter().map(|goal| format!("`{goal}`")).collect();
     texts.join(", ")
 }

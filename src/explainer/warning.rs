@@ -83,8 +83,8 @@ pub enum Warning {
     },
     /// A contrast whose magnitude is this share of the score: a difference of equal maps.
     Rounding(f64),
-    /// A contrast of which nothing was subtracted, as the negated layer hands down nothing: the
-    /// map is that of the method without contrast.
+    /// A contrast of which nothing was subtracted, as the negated layer hands down nothing or there
+    /// is nothing to set the target against: the map is that of the method without contrast.
     NoContrast,
     /// Far more of it lies on the border than the border's area is worth. Max pools can be the
     /// reason: [`Explainer::switches`](super::Explainer::switches) tells.
@@ -181,8 +181,8 @@ impl fmt::Display for Warning {
                 f.write_str("it is set against hand down the same: that is rounding")
             }
             Warning::NoContrast => f.write_str(
-                "has nothing subtracted, as the target's layer negated hands down no relevance: \
-                 it is the map without contrast",
+                "has nothing subtracted, as what the target is set against hands down no \
+                 relevance: it is the map without contrast",
             ),
             Warning::OnBorder(Border { ring, share, area }) => {
                 let (share, area) = (share * 100.0, area * 100.0);

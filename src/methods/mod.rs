@@ -8,6 +8,7 @@ use std::str::FromStr;
 pub use recipe::{Finish, Recipe, RowSums, Start, Walk};
 
 use crate::error::Error;
+use crate::kernels::seed;
 
 /// A way to explain a number that a network gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -257,36 +258,32 @@ impl Method {
         self.recipe().is_some_and(|recipe| matches!(recipe.walk, Walk::Gradient(_)))
     }
 
+    /// Whether the method has a ledger: it hands down relevance.
+    pub fn has_ledger(self) -> bool {
+        self.recipe().is_some_and(|recipe| recipe.walk.is_relevance())
+    }
+
     /// Whether the method has maps at layers: its signal walks through them once.
     pub fn has_layer_maps(self) -> bool {
         self.recipe().is_some_and(|recipe| matches!(recipe.finish, Finish::Map(_)))
     }
 
     /// Whether the method can set the target against chosen classes.
-    pub const fn takes_against(self) -> bool {
-        matches!(
-            self,
-            Method::Clrp1
-                | Method::Gradient
-                | Method::GuidedBackprop
-                | Method::Deconvnet
-                | Method::GradientXInput
-                | Method::GradCam
-                | Method::GuidedGradCam
-                | Method::SmoothGrad(_)
-                | Method::IntegratedGradients(_)
-        )
+    pub fn takes_against(self) -> bool {
+        match self.recipe() {
+            Some(recipe) => {
+                !recipe.walk.is_relevance() || recipe.start == Start::Seed(seed::Mode::Contrast)
+            }
+            None => self.samples().and_then(Samples::inner).is_some_and(Method::takes_against),
+        }
     }
 
     /// Whether the method sets the target against something, so that it needs a second class.
-    pub const fn contrasts(self) -> bool {
-        matches!(
-            self,
-            Method::Clrp1
-                | Method::Clrp2
-                | Method::Clrp1Logits
-                | Method::ContrastiveExcitationBackprop
-        )
+    pub fn contrasts(self) -> bool {
+        self.recipe().is_some_and(|recipe| match recipe.start {
+            Start::Seed(seed::Mode::Contrast) | Start::MirrorDifference(_) => true,
+            Start::Seed(_) => recipe.dual.is_some(),
+        })
     }
 }
 

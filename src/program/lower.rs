@@ -10,8 +10,8 @@ use super::walks::Lowering;
 use super::{Builder, Element, Entry, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Network, NodeId};
-use crate::kernels::Encoding;
-use crate::methods::{Method, Walk};
+use crate::kernels::{Encoding, seed};
+use crate::methods::{Method, Start, Walk};
 use crate::rules::{Composite, Rule};
 use crate::weight::Weight;
 
@@ -265,7 +265,8 @@ fn check(plan: &Plan<'_>) -> Result<()> {
                 },
             );
         }
-        if *method == Method::Sglrp && !is_output {
+        let recipe = method.recipe();
+        if recipe.is_some_and(|r| r.start == Start::Seed(seed::Mode::Probability)) && !is_output {
             return unsupported(method, "it explains probabilities, which only classes have");
         }
         if plan.targets.against() && !method.takes_against() {
@@ -273,7 +274,7 @@ fn check(plan: &Plan<'_>) -> Result<()> {
         }
     }
     let targets = plan.targets.count();
-    let most = if matches!(plan.targets, Targets::Weighted { .. }) { usize::MAX } else { units };
+    let most = if matches!(plan.targets, Targets::Top(_)) { units } else { usize::MAX };
     if targets == 0 || targets > most {
         return setting("number of targets", targets, format!("1 to {most}"));
     }

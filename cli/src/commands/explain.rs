@@ -175,8 +175,7 @@ impl Explain {
             (names, _, _) => unique_methods(names)?,
         };
         self.methods.check(&methods)?;
-        let accounts = |method: &Method| method.recipe().is_some_and(|r| r.walk.is_relevance());
-        if self.ledger && !methods.iter().any(accounts) {
+        if self.ledger && !methods.iter().any(|method| method.has_ledger()) {
             let message = "--ledger needs a method of relevance, as lrp or clrp1";
             return Err(Failure::Said(message.to_owned()));
         }
