@@ -11,8 +11,7 @@ use super::{Explained, Explanation, Goal, LayerMap};
 use crate::backend::{Input, Output, Session};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
-use crate::kernels::seed;
-use crate::methods::{Method, Start};
+use crate::methods::Method;
 use crate::program::{Extras, Lowered, MapOutput, Plan, Targets, lower};
 use crate::tensor::{Shape, Tensor};
 
@@ -227,10 +226,8 @@ impl Explainer {
                     let start =
                         recipe.and_then(|recipe| recipe.start.total(score, groups[image].sums(j)));
                     let (map, sum, leak) = maps.take(image, j, count, picture.shape(), start)?;
-                    let is_alone = recipe.is_some_and(|recipe| {
-                        recipe.start == Start::Seed(seed::Mode::Contrast)
-                            && !groups[image].sums(j).has_dual
-                    });
+                    let is_alone =
+                        recipe.is_some_and(|of| of.start.lacks_dual(groups[image].sums(j)));
                     let dual = maps.dual.as_ref().map(|sums| sums[image * count + j]);
                     let dual = dual.or(is_alone.then_some(0.0));
                     explanations.push(Explanation {

@@ -6,8 +6,7 @@ use std::fmt;
 use super::{Explanation, Goal};
 use crate::error::Result;
 use crate::image::Plane;
-use crate::kernels::seed;
-use crate::methods::{Finish, Samples, Start};
+use crate::methods::{Finish, Samples};
 
 /// Width of the ring that counts as the border, as a share of the map's short side: the few pixels
 /// that a padded first layer or the first windows of a pool see apart from all others.
@@ -266,9 +265,7 @@ impl Explanation {
         }
         match self.leak {
             _ if self.starts_with_score() && self.score == 0.0 => Emptiness::NoValue,
-            Some(0.0) if recipe.start == Start::Seed(seed::Mode::Probability) => {
-                Emptiness::Saturated
-            }
+            Some(0.0) if recipe.start.is_probability() => Emptiness::Saturated,
             // It starts with nothing, so that what leaked is what arrived with the other sign; of
             // two walks each starts with something.
             Some(leak) if self.sets_against_in_one_walk() && leak > 0.0 => Emptiness::Negative,

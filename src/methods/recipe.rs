@@ -62,6 +62,16 @@ impl Start {
         matches!(mode, seed::Mode::Score | seed::Mode::Contrast)
     }
 
+    /// Whether it is the slope of a probability.
+    pub const fn is_probability(self) -> bool {
+        matches!(self, Start::Seed(seed::Mode::Probability))
+    }
+
+    /// Whether it should set a target of such sums against others, and there are none.
+    pub const fn lacks_dual(self, sums: RowSums) -> bool {
+        matches!(self, Start::Seed(seed::Mode::Contrast)) && !sums.has_dual
+    }
+
     /// The sum of what starts, for a target of this score, if it is known.
     pub fn total(self, score: f64, sums: RowSums) -> Option<f64> {
         match self {

@@ -10,8 +10,8 @@ use super::walks::Lowering;
 use super::{Builder, Element, Entry, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Network, NodeId};
-use crate::kernels::{Encoding, seed};
-use crate::methods::{Method, Start, Walk};
+use crate::kernels::Encoding;
+use crate::methods::{Method, Walk};
 use crate::rules::{Composite, Rule};
 use crate::weight::Weight;
 
@@ -265,8 +265,7 @@ fn check(plan: &Plan<'_>) -> Result<()> {
                 },
             );
         }
-        let recipe = method.recipe();
-        if recipe.is_some_and(|r| r.start == Start::Seed(seed::Mode::Probability)) && !is_output {
+        if method.recipe().is_some_and(|recipe| recipe.start.is_probability()) && !is_output {
             return unsupported(method, "it explains probabilities, which only classes have");
         }
         if plan.targets.against() && !method.takes_against() {
