@@ -62,9 +62,11 @@ Ledger (--ledger), for relevance: what each layer got, what it sent to its input
 
 Maps:
   Relevance starts with the score's magnitude: evidence for a negative score is positive, too.
-  Relevance is summed over channels; of slopes (gradient, guided-backprop, deconvnet) the largest
-  absolute value counts. Colours are `hot` (0 to the largest value) where no pixel is negative by
-  more than a thousandth of the largest, else `bwr` (symmetric about 0).
+  Relevance is summed over channels, and of contrastive-excitation-backprop only what is above 0 is
+  shown; of slopes (gradient, guided-backprop, guided-grad-cam, deconvnet) the largest absolute
+  value counts. --npy writes the values before that. Colours are `hot` (0 to the largest value)
+  where no pixel is negative by more than a thousandth of the largest, else `bwr` (symmetric about
+  0).
 
 JSON (--json), one object:
   image         the path as given; with several IMAGEs these fields are in a list `images`, up to

@@ -36,8 +36,8 @@ pub(crate) struct Counts {
     pub(crate) unreadable: usize,
     /// The first of them.
     pub(crate) unreadable_named: Vec<Unreadable>,
-    /// Pictures that have no boxes at all.
-    pub(crate) without_boxes: usize,
+    /// Pictures that have no boxes at all; none where the experiment asks for no boxes.
+    pub(crate) without_boxes: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -187,7 +187,7 @@ impl Summary {
         });
         Self {
             header: header.clone(),
-            counts: Counts::of(&records),
+            counts: Counts::of(&header.experiment, &records),
             resamples: RESAMPLES,
             permutations: PERMUTATIONS,
             networks: networks.collect(),
@@ -204,7 +204,8 @@ impl Summary {
 }
 
 impl Counts {
-    fn of(records: &[&Record]) -> Self {
+    fn of(experiment: &str, records: &[&Record]) -> Self {
+        let asks_for_boxes = !matches!(experiment, "neurons" | "sanity");
         let failed = || records.iter().filter_map(|record| Some((record, record.error.as_ref()?)));
         let named = failed().take(NAMED).map(|(record, reason)| Unreadable {
             name: record.name.clone(),
@@ -219,7 +220,7 @@ impl Counts {
             read: records.len() - failed().count(),
             unreadable: failed().count(),
             unreadable_named: named.collect(),
-            without_boxes: records.iter().filter(without).count(),
+            without_boxes: asks_for_boxes.then(|| records.iter().filter(without).count()),
         }
     }
 }
@@ -338,7 +339,9 @@ mod tests {
         assert_eq!((counts.pictures, counts.read, counts.unreadable), (4, 3, 1));
         assert_eq!(counts.unreadable_named[0].name, "picture 3");
         assert_eq!(counts.unreadable_named[0].reason, "no JPEG");
-        assert_eq!(counts.without_boxes, 0);
+        assert_eq!(counts.without_boxes, Some(0));
+        let neurons = Header { experiment: "neurons".to_owned(), ..header(&["lrp"]) };
+        assert_eq!(Summary::of(&neurons, &records()).counts.without_boxes, None);
         let network = &summary.networks[0];
         assert_eq!((network.pictures, network.objects), (3, 4));
         assert_eq!((network.not_in_input, network.boxes_cut_away), (1, 2));
@@ -475,7 +478,7 @@ mod tests {
         predicted.area = None;
         let records = [picture(0, vec![predicted]), picture(1, Vec::new())];
         let summary = Summary::of(&header(&["lrp"]), &records);
-        assert_eq!(summary.counts.without_boxes, 2);
+        assert_eq!(summary.counts.without_boxes, Some(2));
         assert_eq!(summary.networks[0].not_in_input, 0);
     }
 }

@@ -81,13 +81,14 @@ pub(crate) fn facts(summary: &Summary) -> Vec<(String, String)> {
 /// What became of pictures and objects, a sentence each.
 pub(crate) fn notes(summary: &Summary) -> Vec<String> {
     let counts = &summary.counts;
+    let without = counts.without_boxes.map(|count| format!(", {} without boxes", thousands(count)));
     let mut notes = vec![format!(
-        "{} of {} pictures: {} read, {} unreadable, {} without boxes",
+        "{} of {} pictures: {} read, {} unreadable{}",
         thousands(counts.pictures),
         thousands(summary.header.pictures),
         thousands(counts.read),
         thousands(counts.unreadable),
-        thousands(counts.without_boxes),
+        without.unwrap_or_default(),
     )];
     for unreadable in &counts.unreadable_named {
         notes.push(format!("unreadable: `{}`: {}", unreadable.name, unreadable.reason));
