@@ -270,7 +270,8 @@ pub(crate) struct MethodOptions {
     #[arg(long, value_name = "N", value_parser = positive::<usize>)]
     cells: Option<usize>,
 
-    /// grad-cam: the layer it looks at; the last with positions below the classes unless given
+    /// grad-cam: the layer it looks at; unless given, the nearest with positions through which
+    /// everything goes that the target is made of
     #[arg(long, value_name = "LAYER")]
     cam_layer: Option<String>,
 
