@@ -5,7 +5,7 @@ use super::{Explainer, Job, Work};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::methods::{Method, Samples};
-use crate::program::{Program, Targets};
+use crate::program::{Program, Targets, check_against};
 
 /// How much goes at once.
 #[derive(Clone, Copy, Debug)]
@@ -22,14 +22,9 @@ pub(super) const VALUE_BYTES: usize = 320 << 20;
 impl Explainer {
     /// Whether the methods that a run does not check suit the target.
     pub(super) fn check_methods(&self, work: &Work<'_>) -> Result<()> {
-        let is_against = self.groups(work).iter().any(|group| group.targets(1).against());
-        let unsuited = |method: &&Method| is_against && !method.takes_against();
-        match work.request.methods.iter().find(unsuited) {
-            None => Ok(()),
-            Some(method) => Err(Error::Unsupported {
-                what: format!("method `{method}` on `{}`", self.network.graph().name()),
-                why: "it cannot set a target against chosen classes".to_owned(),
-            }),
+        match self.groups(work).iter().any(|group| group.targets(1).against()) {
+            true => check_against(self.network.graph(), &work.request.methods),
+            false => Ok(()),
         }
     }
 

@@ -56,7 +56,7 @@ impl Lowering<'_> {
         };
         self.b.at("input", "attribution");
         let from = match recipe.times_input {
-            true => self.times_input(arrived.input),
+            true => self.times(self.plan.network.graph().input(), arrived.input),
             false => arrived.input,
         };
         let (map, sums) = self.map(from, shape, mode, recipe, starts);
@@ -120,7 +120,8 @@ impl Lowering<'_> {
             }
             let node = self.plan.network.graph().node(tap.node);
             self.b.at(&node.name, "attribution");
-            let (map, _) = self.map(tap.rows, node.shape, mode, recipe, starts);
+            let rows = if recipe.times_input { self.times(tap.node, tap.rows) } else { tap.rows };
+            let (map, _) = self.map(rows, node.shape, mode, recipe, starts);
             outputs.push(LayerOutput { node: tap.node, method, maps: self.b.output(map) });
         }
         outputs
@@ -160,9 +161,10 @@ impl Lowering<'_> {
         self.b.emit(call, &[Operand::Value(from.slot)], rows)
     }
 
-    fn times_input(&mut self, signal: Rows) -> Rows {
+    /// A signal at a node times the node's value.
+    fn times(&mut self, node: NodeId, signal: Rows) -> Rows {
         let len = self.b.len(signal.slot);
-        let count = word(self.plan.network.graph().input_shape().len());
+        let count = word(self.plan.network.graph().node(node).shape.len());
         let call = Call::MultiplyAdd(multiply_add::Params {
             total: word(len),
             count,
@@ -171,8 +173,8 @@ impl Lowering<'_> {
             scale: 1.0,
             accumulate: 0,
         });
-        let picture = self.forward.value(self.plan.network.graph().input());
-        let slot = self.b.emit(call, &[picture, signal.slot].map(Operand::Value), len);
+        let value = self.forward.value(node);
+        let slot = self.b.emit(call, &[value, signal.slot].map(Operand::Value), len);
         Rows { slot, ..signal }
     }
 
@@ -185,14 +187,7 @@ impl Lowering<'_> {
         let targets = self.plan.targets.count();
         self.b.at(&node.name, "grad-cam");
         let tap = arrived.taps.iter().find(|tap| tap.node == layer);
-        let Some(Tap { rows, .. }) = tap.copied() else {
-            // The target does not depend on the layer.
-            return super::relevance::constant(
-                &mut self.b,
-                batch * targets * picture.height * picture.width,
-                &[0.0],
-            );
-        };
+        let Tap { rows, .. } = *tap.expect("the target depends on the layer");
         assert!(first == 0 && rows.rows == targets, "gradients of one start walk alone");
         let all = batch * targets;
         let means = Call::AvgPool2d(avg_pool2d::Params {
