@@ -62,11 +62,9 @@ impl<'a> Progress<'a> {
 
     /// Part of the present run is done.
     fn step(&self, done: usize, of: usize) -> Result<()> {
-        if self.request.cancels.iter().any(super::Cancel::is_cancelled) {
-            return Err(Error::Cancelled);
-        }
+        self.request.check_cancelled()?;
         if let Some(progress) = &self.request.progress {
-            progress(((self.done + done as f64 / of.max(1) as f64) / self.runs).min(1.0));
+            progress((self.done + done as f64 / of.max(1) as f64) / self.runs);
         }
         Ok(())
     }
@@ -168,7 +166,7 @@ impl Explainer {
         let done = run(&mut ready, &inputs);
         let seconds = start.elapsed().as_secs_f64();
         let lowered = ready.lowered.clone();
-        self.recent.put(ready, self.value_bytes);
+        self.recent.put(ready, self.value_bytes, self.device.float_bytes());
         let (outputs, more) = done?;
         let results = Results { lowered, outputs, seconds };
         check_scores(self.network.graph().name(), &results.scores())?;

@@ -55,7 +55,8 @@ impl Explainer {
 
     /// How many pictures and how many targets go at once.
     pub(super) fn split(&self, work: &Work<'_>, pictures: usize) -> Result<Split> {
-        let count = work.request.target.count();
+        // Without pictures there may be no targets either.
+        let count = work.request.target.count().max(1);
         let direct = work.direct();
         let targets = |count| self.targets(work, count);
         let fits = |count, batch| self.fits(&work.job(&direct, targets(count), batch));
@@ -120,21 +121,23 @@ impl Explainer {
             Err(Error::TooLarge { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let largest = program.largest_buffer().saturating_mul(4);
-        let all = program.buffer_bytes(4);
+        let float = self.device.float_bytes();
+        let largest = program.largest_buffer().saturating_mul(float);
+        let all = program.buffer_bytes(float);
         Ok(largest <= self.device.limits().binding_bytes && all <= self.value_bytes)
     }
 
-    /// About how often the network runs.
+    /// How often the network runs.
     pub(super) fn runs(&self, work: &Work<'_>, pictures: usize, split: Split) -> usize {
-        let rounds = work.request.target.count().div_ceil(split.targets);
         let batches = pictures.div_ceil(split.pictures);
-        let finding = match work.request.target.choice() {
-            Choice::Top(count) if *count <= split.targets => 0,
-            Choice::Top(_) | Choice::RandomOfTop { .. } => batches,
+        let rounds_of = |count: usize| count.div_ceil(split.targets);
+        let (finding, rounds) = match work.request.target.choice() {
+            Choice::Top(count) if *count <= split.targets => (0, 1),
+            Choice::Top(count) => (batches, rounds_of(*count)),
+            Choice::RandomOfTop { .. } => (batches, 1),
             // Each group goes by itself.
             Choice::Goals(_) | Choice::Each(_) => {
-                batches * self.groups(work).len().saturating_sub(1)
+                (0, self.groups(work).iter().map(|group| rounds_of(group.goals.len())).sum())
             }
         };
         let shape = self.network.graph().input_shape();
