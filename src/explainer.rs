@@ -38,7 +38,7 @@ pub use pending::Pending;
 pub use request::{Cancel, Methods, Request};
 pub use samples::Sampling;
 pub use target::{Choice, Goal, Target};
-pub use warning::{Border, Emptiness, Warning};
+pub use warning::{Border, Emptiness, Numbers, Warning};
 
 use recent::Recent;
 use run::{Job, Progress, Results};
