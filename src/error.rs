@@ -183,6 +183,15 @@ pub enum Error {
         found: f32,
     },
 
+    /// What is wrong with one of several pictures, or with what is asked of it.
+    #[error("picture {picture}: {source}")]
+    OfPicture {
+        /// Its number, from 0.
+        picture: usize,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+
     /// A target that the network does not have.
     #[error("target {target} is out of range, `{model}` has {classes} classes")]
     TargetOutOfRange {

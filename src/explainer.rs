@@ -38,7 +38,7 @@ pub use pending::Pending;
 pub use request::{Cancel, Methods, Request};
 pub use samples::Sampling;
 pub use target::{Choice, Goal, Target};
-pub use warning::{Border, Emptiness, Warning};
+pub use warning::{Border, Emptiness, Numbers, Warning};
 
 use recent::Recent;
 use run::{Job, Progress, Results};
@@ -168,6 +168,8 @@ impl Explainer {
         images: &[impl ToInput],
         request: &Request<'_>,
     ) -> Result<Vec<Explained>> {
+        // Who asked may be gone before it begins.
+        request.check_cancelled()?;
         let inputs = images.iter().map(|image| image.to_input(&self.preprocess));
         let inputs: Vec<_> = inputs.collect::<Result<_>>()?;
         let pictures: Vec<&Tensor> = inputs.iter().map(AsRef::as_ref).collect();
@@ -358,13 +360,14 @@ impl Explainer {
     /// on their order.
     fn random(&self, of: &Sampled<'_>) -> Result<Vec<Explanation>> {
         let noise = |(goal, value): (&Goal, &f64)| {
-            let of_what = match self.layer_name(of.at) {
+            let layer = self.layer_name(of.at);
+            let target = match &layer {
                 Some(layer) => format!("{layer}:{goal}"),
                 None => goal.to_string(),
             };
-            let map = random(self.seed, of.picture, &of_what)?;
+            let map = random(self.seed, of.picture, &target)?;
             let sum = map.values().iter().map(|&v| f64::from(v)).sum();
-            let of_what = (Method::Random, goal, self.layer_name(of.at));
+            let of_what = (Method::Random, goal, layer);
             Ok(Explanation::of_map(of_what, *value, map, sum, self.device.roundoff()))
         };
         of.group.goals.iter().zip(of.values).map(noise).collect()
@@ -427,7 +430,7 @@ fn chosen(choice: &Choice, best: &[Goal]) -> Vec<Goal> {
 fn random(seed: u64, picture: &Tensor, target: &str) -> Result<Tensor> {
     let of_target = target
         .bytes()
-        .fold(0, |state, byte| mix(u64::from(byte).wrapping_add(state).wrapping_add(1)));
+        .fold(0, |state: u64, byte| mix(state.wrapping_add(u64::from(byte)).wrapping_add(1)));
     let start = picture.values().iter().fold(mix(seed ^ of_target), |state, value| {
         mix(state.wrapping_add(u64::from(value.to_bits())))
     });

@@ -1,6 +1,9 @@
 //! What callers of an explainer rely on besides the maps: order, splitting, progress, cancelling,
 //! the asynchronous form, and errors for what does not go together.
 
+mod each;
+
+use std::sync::mpsc::{TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 
 use clrp::image::Preprocess;
@@ -11,7 +14,7 @@ use clrp::{
     Target, Tensor, Warning,
 };
 
-use crate::support::{OF_F32_MAPS, distance, pictures, reference};
+use crate::support::{OF_F32_MAPS, ROUNDED_F32, distance, pictures, reference};
 
 const SHAPE: Shape = Shape { channels: 3, height: 64, width: 64 };
 
@@ -56,47 +59,45 @@ fn order(explained: &Explained) -> Vec<(String, Method)> {
     explained.explanations.iter().map(|one| (one.goal.to_string(), one.method)).collect()
 }
 
+const METHODS: [Method; 7] = [
+    Method::Gradient,
+    Method::SmoothGrad(Slope::Gradient),
+    Method::Lrp,
+    Method::Rise,
+    Method::Clrp1,
+    Method::Random,
+    Method::IntegratedGradients(Quadrature::Riemann),
+];
+
+/// Whether two runs explain the same, in the same order, up to rounding.
+fn hold_same(whole: &Explained, split: &Explained) {
+    assert_eq!(order(whole), order(split));
+    for (a, b) in whole.explanations.iter().zip(&split.explanations) {
+        let what = format!("{} of {}", a.method, a.goal);
+        let values =
+            |map: &Tensor| -> Vec<f64> { map.values().iter().map(|&v| f64::from(v)).collect() };
+        let apart = distance(&values(&a.map), &values(&b.map));
+        assert!(apart <= OF_F32_MAPS, "{what}: {apart:.1e}");
+        assert!((a.score - b.score).abs() <= 1e-5 * a.score.abs(), "{what}");
+    }
+}
+
 #[test]
 fn what_is_split_is_the_same_as_whole() {
-    let methods = [
-        Method::Gradient,
-        Method::SmoothGrad(Slope::Gradient),
-        Method::Lrp,
-        Method::Rise,
-        Method::Clrp1,
-        Method::Random,
-        Method::IntegratedGradients(Quadrature::Riemann),
-    ];
     let whole = explainer();
     // Nothing fits: one picture, one target, one sample at a time.
     let split = builder().value_bytes(1).build().expect("the preset suits");
     let pictures: Vec<Tensor> = (1..4).map(picture).collect();
     for target in several() {
-        let request = Request::new(methods, target);
+        let request = Request::new(METHODS, target.clone());
         let of = |explainer: &Explainer| explainer.explain_all(&pictures, &request).expect("runs");
-        assert_eq!(of(&whole).len(), pictures.len());
-        assert_eq!(of(&split).len(), pictures.len());
-        for (whole, split) in of(&whole).iter().zip(&of(&split)) {
-            assert_eq!(order(whole), order(split));
-            assert_eq!(whole.explanations.len(), request_len(whole, &methods));
-            for (a, b) in whole.explanations.iter().zip(&split.explanations) {
-                let what = format!("{} of {}", a.method, a.goal);
-                let values = |map: &Tensor| -> Vec<f64> {
-                    map.values().iter().map(|&v| f64::from(v)).collect()
-                };
-                let apart = distance(&values(&a.map), &values(&b.map));
-                assert!(apart <= OF_F32_MAPS, "{what}: {apart:.1e}");
-                assert!((a.score - b.score).abs() <= 1e-5 * a.score.abs(), "{what}");
-            }
+        let (whole, split) = (of(&whole), of(&split));
+        assert_eq!([whole.len(), split.len()], [pictures.len(); 2]);
+        for (whole, split) in whole.iter().zip(&split) {
+            assert_eq!(whole.explanations.len(), target.count() * METHODS.len());
+            hold_same(whole, split);
         }
     }
-}
-
-/// Targets times methods.
-fn request_len(explained: &Explained, methods: &[Method]) -> usize {
-    let first = explained.explanations[0].method;
-    let targets = explained.explanations.iter().filter(|one| one.method == first).count();
-    targets * methods.len()
 }
 
 #[test]
@@ -108,8 +109,75 @@ fn targets_that_are_named_twice_keep_their_places() {
     let expected = [3, 3, 5].map(|class| methods.map(|method| (Goal::Class(class), method)));
     assert!(found.eq(expected.concat()));
     // More than there are classes.
-    let many = explainer().explain(&picture(1), Method::Lrp, Target::classes([3; 11]));
-    assert_eq!(many.expect("it runs").explanations.len(), 11);
+    let explained = explainer().explain(&picture(1), Method::Lrp, Target::classes([3; 11]));
+    let maps: Vec<Tensor> =
+        explained.expect("it runs").explanations.into_iter().map(|one| one.map).collect();
+    assert_eq!(maps.len(), 11);
+    assert!(maps.iter().all(|map| *map == maps[0]));
+}
+
+#[test]
+fn at_layers_the_gradient_times_the_input_is_that_times_what_they_give() {
+    let layer = "features.3";
+    let neurons: Vec<[usize; 3]> =
+        (0..8).flat_map(|channel| (0..8).map(move |i| [channel, 3 + i, 5])).collect();
+    let goals = neurons.iter().map(|&[channel, row, column]| Goal::Neuron { channel, row, column });
+    let given = explainer().explain(&picture(1), Method::Random, Target::goals(goals).at(layer));
+    let given = given.expect("it runs").explanations;
+    assert_eq!(given.len(), neurons.len());
+    let request = Request::new([Method::Gradient, Method::GradientXInput], Target::top(1));
+    let explained = explainer().explain_all(&[picture(1)], &request.layers([layer]));
+    let explained = &explained.expect("it runs")[0].explanations;
+    let [slopes, products] = [0, 1].map(|method| &explained[method].layers[0].map);
+    let mut moved = 0;
+    for (&[channel, row, column], given) in neurons.iter().zip(&given) {
+        let Shape { height, width, .. } = slopes.shape();
+        let at = (channel * height + row) * width + column;
+        let (slope, product) = (slopes.values()[at], products.values()[at]);
+        let expected = slope * given.score;
+        let apart = f64::from((product - expected).abs());
+        assert!(apart <= ROUNDED_F32 * f64::from(expected.abs()), "{product} {expected}");
+        moved += usize::from(slope != 0.0 && given.score != 1.0);
+    }
+    assert!(moved > 5, "{moved} of {}", neurons.len());
+}
+
+#[test]
+fn noise_is_of_the_layer_too() {
+    let of = |layer| {
+        let target = Target::goals([Goal::Channel(2)]).at(layer);
+        let explained = explainer().explain(&picture(1), Method::Random, target);
+        explained.expect("it runs").explanations.remove(0).map
+    };
+    assert!(of("features.0") != of("features.3"));
+}
+
+#[test]
+fn grad_cam_refuses_a_layer_that_the_target_does_not_depend_on() {
+    let explainer = builder().cam_layer("features.3").build().expect("the layer is there");
+    for method in [Method::GradCam, Method::GuidedGradCam] {
+        let target = Target::goals([Goal::Channel(1)]).at("features.0");
+        let error = explainer.explain(&picture(1), method, target).expect_err("there is no slope");
+        let expected = format!(
+            "method `{method}` on `digits` is not supported: layer `features.3` is not below the \
+             target in `features.0`"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_contrast_to_nothing_is_told() {
+    let all = Goal::Mixture((0..10).map(|class| (class, 1.0)).collect());
+    for method in [Method::Clrp1, Method::Clrp1Logits] {
+        let target = Target::goals([all.clone(), Goal::Class(3)]);
+        let explained = explainer().explain(&picture(1), method, target).expect("it runs");
+        let is_told = |i: usize| {
+            let warnings = explained.explanations[i].warnings().expect("it has pixels");
+            (explained.explanations[i].dual, warnings.contains(&Warning::NoContrast))
+        };
+        assert_eq!([is_told(0), is_told(1)], [(Some(0.0), true), (None, false)], "{method}");
+    }
 }
 
 #[test]
@@ -143,17 +211,21 @@ fn starts_are_what_walks_start_with() {
 
 #[test]
 fn progress_rises_to_one() {
-    for target in several() {
-        let told = Mutex::new(Vec::new());
-        let request = Request::new([Method::Lrp, Method::Rise], target)
-            .progress(|done| told.lock().expect("no panic").push(done));
-        explainer().explain_all(&[picture(1), picture(2)], &request).expect("it runs");
-        drop(request);
-        let told = told.into_inner().expect("no panic");
-        assert!(told.is_sorted_by(|a, b| a <= b), "{told:?}");
-        assert_eq!(told.last(), Some(&1.0));
-        // The end is not told long before it comes.
-        assert!(told.iter().filter(|done| **done >= 1.0).count() < 3, "{told:?}");
+    let split = builder().value_bytes(1).build().expect("the preset suits");
+    for explainer in [explainer(), split] {
+        for target in several() {
+            let told = Mutex::new(Vec::new());
+            let request = Request::new([Method::Lrp, Method::Rise], target)
+                .progress(|done| told.lock().expect("no panic").push(done));
+            explainer.explain_all(&[picture(1), picture(2)], &request).expect("it runs");
+            drop(request);
+            let told = told.into_inner().expect("no panic");
+            assert!(told.is_sorted_by(|a, b| a <= b), "{told:?}");
+            assert_eq!(told.last(), Some(&1.0));
+            // The last step of the last run, and its end.
+            let ends = told.iter().filter(|done| **done == 1.0).count();
+            assert!(ends < 3, "{ends} of {told:?}");
+        }
     }
 }
 
@@ -197,8 +269,53 @@ fn the_asynchronous_form_gives_the_same() {
     let all = pollster::block_on(explainer.explain_all_async(pictures, request)).expect("it runs");
     assert_eq!((all.len(), &all[0].explanations[1].map), (2, &expected.explanations[1].map));
     assert_eq!(*told.lock().expect("no panic"), 1.0);
-    // Nobody waits for it.
-    drop(explainer.explain_async(picture(1), Method::Rise, Target::top(1)));
+}
+
+#[test]
+fn asynchronous_work_that_is_dropped_ends() {
+    // Far more than the test has time for.
+    let sampling = Sampling { masks: 50_000, ..Sampling::default() };
+    let explainer = Arc::new(builder().sampling(sampling).build().expect("the preset suits"));
+    let (told, tells) = channel();
+    let request = Request::new(Method::Rise, Target::top(1)).progress(move |done| {
+        // The test may have failed already.
+        let _ = told.send(done);
+    });
+    let pending = explainer.explain_all_async(vec![picture(1)], request);
+    let first: f64 = tells.recv().expect("it begins");
+    drop(pending);
+    // That ends when the work lets the sender go.
+    let last = tells.iter().last().unwrap_or(first);
+    assert!(last < 1.0, "{last}");
+}
+
+#[test]
+fn asynchronous_work_has_let_all_go_when_it_is_ready() {
+    let (told, tells) = channel();
+    let request = Request::new(Method::Lrp, Target::top(1)).progress(move |done| {
+        told.send(done).expect("the test listens");
+    });
+    let pending = Arc::new(explainer()).explain_all_async(vec![picture(1)], request);
+    pollster::block_on(pending).expect("it runs");
+    assert_eq!(tells.try_iter().last(), Some(1.0));
+    assert_eq!(tells.try_recv(), Err(TryRecvError::Disconnected));
+}
+
+#[test]
+#[should_panic(expected = "polled again after it was ready")]
+fn asynchronous_work_is_ready_once() {
+    let mut pending = Arc::new(explainer()).explain_async(picture(1), Method::Lrp, Target::top(1));
+    pollster::block_on(&mut pending).expect("it runs");
+    let _ = pollster::block_on(pending);
+}
+
+#[test]
+fn what_is_cancelled_before_it_begins_looks_at_no_picture() {
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let request = Request::new(Method::Lrp, Target::top(1)).cancel(&cancel);
+    let error = explainer().explain_all(&[Tensor::zeros(Shape::new(3, 1, 1))], &request);
+    assert!(matches!(error, Err(Error::Cancelled)));
 }
 
 #[test]
@@ -240,96 +357,14 @@ fn strides_wider_than_windows_leave_gaps() {
 }
 
 #[test]
-fn each_picture_may_have_targets_of_its_own() {
-    let (pictures, methods) = ([1, 2, 3].map(picture), [Method::Lrp, Method::Random]);
-    let explainer = builder().max_batch(2).build().expect("the preset suits");
-    let classes = |a, b| vec![Goal::Class(a), Goal::Class(b)];
-    let lists = [classes(3, 5), classes(1, 3), classes(9, 0)];
-    let all = Request::new(methods, Target::each(lists.clone()));
-    let found = explainer.explain_all(&pictures, &all).expect("it runs");
-    for ((picture, list), found) in pictures.iter().zip(lists).zip(&found) {
-        let alone = explainer.explain(picture, methods, Target::goals(list)).expect("it runs");
-        assert_eq!(order(found), order(&alone));
-        for (found, alone) in found.explanations.iter().zip(&alone.explanations) {
-            assert_eq!(found.score, alone.score);
-            assert_eq!(found.map, alone.map);
-        }
-    }
-    let message = |target, pictures: &[Tensor]| {
-        let request = Request::new(Method::Lrp, target);
-        explainer.explain_all(pictures, &request).expect_err("it does not suit").to_string()
-    };
-    assert_eq!(
-        message(Target::each([classes(1, 2)]), &pictures),
-        "number of pictures with targets of their own is 1, expected 3"
-    );
-    assert_eq!(
-        message(Target::each([classes(1, 2), vec![Goal::Class(3)]]), &pictures[..2]),
-        "targets of a picture is `3` for picture 1, expected as many and such as `1`, `2`"
-    );
-    assert!(message(Target::each([vec![]]), &pictures[..1]).contains("number of targets is 0"));
-    assert!(message(Target::each([classes(1, 2), vec![]]), &pictures[..2]).contains("is none for"));
-    let nothing = Request::new(Method::Lrp, Target::each([]));
-    let none: [Tensor; 0] = [];
-    assert!(explainer.explain_all(&none, &nothing).expect("nothing to do").is_empty());
-    assert!(message(Target::each([classes(1, 99)]), &pictures[..1]).contains("99 is out of range"));
-}
-
-#[test]
 fn layers_that_the_target_is_not_made_of_are_errors() {
-    let target = || Target::goals([Goal::Channel(2)]).at("features.3");
+    let target = Target::goals([Goal::Channel(2)]).at("features.3");
     let explainer = explainer();
-    let request = Request::new(Method::Lrp, target()).layers(["features.0", "features.6"]);
+    let request = Request::new(Method::Lrp, target).layers(["features.0", "features.6"]);
     let expected = "map at layer `features.6` is not supported: the target at `features.3` does not \
                     depend on it";
     let message = explainer.check(&request).expect_err("it lies above").to_string();
     assert_eq!(message, expected);
     let found = explainer.explain_all(&[picture(1)], &request).expect_err("it lies above");
     assert_eq!(found.to_string(), expected);
-    let cam = builder().cam_layer("features.6").build().expect("the layer is there");
-    let message = cam.explain(&picture(1), Method::GradCam, target()).expect_err("it lies above");
-    let expected = "method `grad-cam` at layer `features.6` is not supported: the target at \
-                    `features.3` does not depend on it";
-    assert_eq!(message.to_string(), expected);
-    // The layer itself, and one below it.
-    for layer in ["features.3", "features.2"] {
-        let cam = builder().cam_layer(layer).build().expect("the layer is there");
-        cam.explain(&picture(1), Method::GradCam, target()).expect("it runs");
-    }
-}
-
-#[test]
-fn layer_maps_of_gradient_times_input_are_times_the_layers_values() {
-    let methods = [Method::Gradient, Method::GradientXInput];
-    let request = Request::new(methods, Target::classes([3, 5])).layers(["features.4"]);
-    let explained = explainer().explain_all(&[picture(1)], &request).expect("it runs").remove(0);
-    let maps: Vec<&[f32]> =
-        explained.explanations.iter().map(|one| one.layers[0].map.values()).collect();
-    let [slope, product, other_slope, other_product] = maps[..] else { panic!("four maps") };
-    let mut compared = 0;
-    for i in 0..slope.len() {
-        // What the ratio is, the same for both classes, is the output of a ReLU.
-        let (value, other) = (product[i] / slope[i], other_product[i] / other_slope[i]);
-        if value.is_finite() && other.is_finite() {
-            assert!(
-                value >= 0.0 && (value - other).abs() <= 1e-4 * value.max(1.0),
-                "{value} {other}"
-            );
-            compared += usize::from(value > 0.0);
-        }
-    }
-    assert!(compared > 100, "{compared}");
-}
-
-#[test]
-fn a_contrast_against_nothing_is_told() {
-    let all = |count| vec![Goal::Mixture((0..count).map(|class| (class, 1.0)).collect())];
-    for (classes, expected) in [(10, Some(0.0)), (9, None)] {
-        let explained =
-            explainer().explain(&picture(1), Method::Clrp1, Target::goals(all(classes)));
-        let explanation = explained.expect("it runs").explanations.remove(0);
-        assert_eq!(explanation.dual, expected);
-        let warnings = explanation.warnings().expect("the map has a plane");
-        assert_eq!(warnings.contains(&Warning::NoContrast), expected.is_some(), "{warnings:?}");
-    }
 }

@@ -6,7 +6,7 @@ use clrp::{Error, Goal, Target};
 use crate::failure::{Failure, Result};
 
 /// Reads targets with commas between: `top3`; `10-of-top100`; numbers, names and `WordNet` ids of
-/// classes; mixtures of them as `340*0.7+386*0.3`; and of a layer `features.28:17@3,5` (channel,
+/// classes; mixtures of them as `340*0.7+386*0.3` or `340+386`; and of a layer `features.28:17@3,5` (channel,
 /// row, column), `features.28:17` (a channel) and `features.28:top8`.
 pub(crate) fn parse(
     text: &str,
@@ -108,7 +108,7 @@ fn choice(part: &str, classes: usize, seed: u64) -> Result<Option<Target>> {
     {
         return match count.parse() {
             Ok(count) if count > 0 => Ok(Some(Target::top(count).at(layer))),
-            Ok(_) | Err(_) => setting("at least top1".to_owned()),
+            Ok(_) | Err(_) => setting("top1 to as many as the layer has outputs".to_owned()),
         };
     }
     if let Some((count, of)) = part.split_once("-of-").and_then(|(n, of)| Some((n, top(of)?))) {
@@ -163,6 +163,7 @@ impl Classes<'_> {
             Err(_) if part.contains('*') => self.mixture(part).map(Some),
             Err(_) if part.contains(':') => Ok(None),
             Err(_) if top(part).is_some() || part.contains("-of-top") => Err(not_alone(part)),
+            Err(_) if part.contains('+') => self.mixture(part).map(Some),
             Err(error) => Err(error),
         }
     }
@@ -191,11 +192,12 @@ fn not_alone(part: &str) -> Failure {
 
 /// A channel or a neuron of a layer.
 fn neuron(part: &str) -> Result<(Option<String>, Goal)> {
-    let wrong = |expected: &str| {
+    let wrong = || {
+        let expected = "a layer, a channel and perhaps a row and a column, as `features.28:17@3,5`";
         let (found, expected) = (format!("`{part}`"), expected.to_owned());
         Err(Error::Setting { what: "target", found, expected }.into())
     };
-    let Some((layer, unit)) = part.rsplit_once(':') else { return wrong("a class") };
+    let (layer, unit) = part.rsplit_once(':').expect("what has no `:` is of classes");
     if top(unit).is_some() {
         return Err(not_alone(part));
     }
@@ -203,14 +205,13 @@ fn neuron(part: &str) -> Result<(Option<String>, Goal)> {
         Some((channel, place)) => (channel, Some(place)),
         None => (unit, None),
     };
-    let expected = "a layer, a channel and perhaps a row and a column, as `features.28:17@3,5`";
-    let Ok(channel) = channel.trim().parse::<usize>() else { return wrong(expected) };
+    let Ok(channel) = channel.trim().parse::<usize>() else { return wrong() };
     let goal = match place.map(|place| place.split_once(',')) {
         None => Goal::Channel(channel),
-        Some(None) => return wrong(expected),
+        Some(None) => return wrong(),
         Some(Some((row, column))) => {
             let (Ok(row), Ok(column)) = (row.trim().parse(), column.trim().parse()) else {
-                return wrong(expected);
+                return wrong();
             };
             Goal::Neuron { channel, row, column }
         }
@@ -237,10 +238,19 @@ mod tests {
             target("zebra*0.75+386*0.25,7"),
             Target::goals([Goal::Mixture(vec![(340, 0.75), (386, 0.25)]), Goal::Class(7)])
         );
+        let mean = Goal::Mixture(vec![(340, 1.0), (386, 1.0)]);
+        assert_eq!(target("zebra+386"), Target::goals([mean]));
         assert_eq!(
             read("zebra", Some("386,281")).expect("two classes"),
             Target::goals([Goal::Against { class: 340, against: vec![386, 281] }])
         );
+    }
+
+    #[test]
+    fn a_name_with_a_plus_is_one_class() {
+        let labels = Labels::named(["C", "C++"].map(str::to_owned));
+        let target = parse("C++", None, &labels, "languages", 0).expect("a class");
+        assert_eq!(target, Target::class(1));
     }
 
     #[test]
@@ -275,6 +285,8 @@ mod tests {
         assert!(message("features.28:x").contains("a layer, a channel and perhaps"));
         assert!(message("features.28:1@2").contains("a layer, a channel and perhaps"));
         assert!(message("a:1,b:2").contains("are of several layers"));
+        assert!(message("340+zebr").starts_with("unknown class `zebr`"));
+        assert!(message("fc:top99999999999999999999").contains("to as many as the layer has"));
         assert!(message("340*x").contains("part of a mixture is `340*x`"));
         let against = read("top3", Some("386")).expect_err("no class").to_string();
         assert_eq!(against, "--against needs a class as --target, found `top3`");

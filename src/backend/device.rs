@@ -98,6 +98,16 @@ impl Device {
         }
     }
 
+    /// Bytes of each of its numbers.
+    pub(crate) fn float_bytes(&self) -> usize {
+        match self {
+            Device::CpuF64(_) => size_of::<f64>(),
+            Device::Cpu(_) => size_of::<f32>(),
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => size_of::<f32>(),
+        }
+    }
+
     /// What the device can take in one step.
     pub fn limits(&self) -> Limits {
         match self {

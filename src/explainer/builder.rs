@@ -88,8 +88,8 @@ impl ExplainerBuilder {
         Self { sampling, ..self }
     }
 
-    /// The layer that Grad-CAM looks at, instead of the last one with several positions below the
-    /// layer that makes the scores.
+    /// The layer that Grad-CAM looks at, instead of the nearest one with positions through which
+    /// everything goes that the target is made of. The target must depend on it.
     #[must_use]
     pub fn cam_layer(self, layer: impl Into<String>) -> Self {
         Self { cam_layer: Some(layer.into()), ..self }

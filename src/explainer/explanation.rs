@@ -37,8 +37,8 @@ pub struct Explanation {
     pub leak: Option<f64>,
     /// For contrasts that start below the layers that make the target (CLRP2, contrastive excitation
     /// backprop), the relevance that was subtracted there: 0 if those layers negated hand down
-    /// nothing, so that the map is that of the method without contrast. For CLRP1 0 where there is
-    /// nothing to set the target against, as all classes are part of it; else none.
+    /// nothing, so that the map is that of the method without contrast. For other contrasts 0 if
+    /// there is nothing to set the target against, as of a mixture of all classes; else none.
     pub dual: Option<f64>,
     /// The explanation's share of the run's time, in seconds.
     pub seconds: f64,
@@ -46,6 +46,11 @@ pub struct Explanation {
     pub layers: Vec<LayerMap>,
     /// Where relevance went, if that was asked for.
     pub ledger: Option<Ledger>,
+    /// The sum of the map's row before clamping, where the map is made of one.
+    pub(super) arrived: Option<f64>,
+    /// For relevance methods, how large each side of the map is where its walk starts, if that is
+    /// known.
+    pub(super) scale: Option<f64>,
     /// The relative rounding error of the device's numbers.
     pub(super) roundoff: f64,
 }
@@ -71,6 +76,8 @@ impl Explanation {
             seconds: 0.0,
             layers: Vec::new(),
             ledger: None,
+            arrived: None,
+            scale: None,
             roundoff,
         }
     }

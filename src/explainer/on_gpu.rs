@@ -76,11 +76,7 @@ impl Explainer {
         }
         let input = image.to_input(&self.preprocess)?;
         self.check_pictures(&[&input])?;
-        let graph = self.network.graph();
-        request.target.check(graph, 1)?;
-        let at = request.target.node(graph)?;
-        let work = Work { at, layers: Vec::new(), request: &request };
-        self.check_methods(&work)?;
+        let work = self.work(&request, 1)?;
         let at_once = self.split(&work, 1)?.targets;
         let mut kept = Keeping { explainer: self, work: &work, input: &input, explained: None };
         match request.target.choice() {
@@ -88,7 +84,7 @@ impl Explainer {
             Choice::Top(_) | Choice::RandomOfTop { .. } | Choice::Goals(_) | Choice::Each(_) => {
                 let goals =
                     self.find_goals(0, &[&input], &work, &mut Progress::new(&request, 1))?;
-                for group in self.groups_of(&goals[0], at) {
+                for group in self.groups_of(&goals[0], work.at) {
                     for first in (0..group.goals.len()).step_by(at_once) {
                         kept.run_group(&group.slice(first, at_once))?;
                     }

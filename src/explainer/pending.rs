@@ -11,6 +11,9 @@ use super::{Cancel, Explained, Explainer, Methods, Request, Target, ToInput};
 use crate::error::Result;
 
 /// Explanations in the making, for any executor. Dropping it ends the work.
+///
+/// # Panics
+/// If it is polled again after it was ready, or if the work panicked.
 #[derive(Debug)]
 #[must_use = "dropping it ends the work"]
 pub struct Pending<T = Explained> {
@@ -21,6 +24,8 @@ pub struct Pending<T = Explained> {
 #[derive(Debug)]
 struct Shared<T> {
     done: Option<std::result::Result<Result<T>, Panic>>,
+    /// What was done has been handed over.
+    is_over: bool,
     waker: Option<Waker>,
 }
 
@@ -86,15 +91,14 @@ impl Explainer {
         // Its own: one of the caller's may end other work, too.
         let cancel = Cancel::new();
         let request = request.cancel(&cancel);
-        let shared = Arc::new(Mutex::new(Shared { done: None, waker: None }));
+        let shared = Arc::new(Mutex::new(Shared { done: None, is_over: false, waker: None }));
         let pending = Pending { shared: shared.clone(), cancel: cancel.clone() };
         let explainer = self.clone();
         rayon::spawn(move || {
-            // A panic is the caller's, not the pool's.
-            let done = catch_unwind(AssertUnwindSafe(|| work(&explainer, &request)));
-            // Whoever is woken may be the last to hold the explainer, or what the request's
-            // progress is told to, and may poll at once.
-            drop((explainer, request));
+            // A panic is the caller's, not the pool's. The explainer and the request go with the
+            // closure: whoever is woken may be the last to hold the one, and wait for the end of
+            // what the other's progress holds.
+            let done = catch_unwind(AssertUnwindSafe(move || work(&explainer, &request)));
             let waker = {
                 let mut shared = lock(&shared);
                 shared.done = Some(done);
@@ -113,13 +117,15 @@ impl<T> Future for Pending<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut shared = lock(&self.shared);
-        match shared.done.take() {
-            Some(Ok(explained)) => Poll::Ready(explained),
-            Some(Err(panic)) => resume_unwind(panic),
-            None => {
-                shared.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        assert!(!shared.is_over, "polled again after it was ready");
+        let Some(done) = shared.done.take() else {
+            shared.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        shared.is_over = true;
+        match done {
+            Ok(explained) => Poll::Ready(explained),
+            Err(panic) => resume_unwind(panic),
         }
     }
 }

@@ -29,14 +29,14 @@ impl Recent {
         Some(kept.remove(place))
     }
 
-    /// Puts one back, and drops those that ran longest ago while the values of all take more than
-    /// so many bytes.
-    pub(super) fn put(&self, ready: Ready, value_bytes: usize) {
+    /// Puts one back, and drops those that ran longest ago while the values of all, which take
+    /// `float` bytes each, take more than so many bytes.
+    pub(super) fn put(&self, ready: Ready, value_bytes: usize, float: usize) {
         let mut kept = self.lock();
         kept.retain(|other| other.job != ready.job);
         kept.push(ready);
         let bytes = |kept: &[Ready]| -> usize {
-            let each = kept.iter().map(|ready| ready.lowered.program.buffer_bytes(4));
+            let each = kept.iter().map(|ready| ready.lowered.program.buffer_bytes(float));
             each.fold(0, usize::saturating_add)
         };
         while kept.len() > KEPT || (kept.len() > 1 && bytes(&kept) > value_bytes) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::target::Target;
+use crate::error::{Error, Result};
 use crate::methods::Method;
 
 /// What is wanted of pictures.
@@ -44,14 +45,8 @@ impl fmt::Debug for Request<'_> {
 impl<'a> Request<'a> {
     /// Maps of these methods for this target. A method that is named twice is computed once.
     pub fn new(methods: impl Into<Methods>, target: impl Into<Target>) -> Self {
-        let mut unique = Vec::new();
-        for method in methods.into().0 {
-            if !unique.contains(&method) {
-                unique.push(method);
-            }
-        }
         Self {
-            methods: unique,
+            methods: methods.into().0,
             target: target.into(),
             layers: Vec::new(),
             ledger: false,
@@ -61,8 +56,9 @@ impl<'a> Request<'a> {
     }
 
     /// Maps at the outputs of these layers, too, of the methods that walk through them once
-    /// (sampled methods and Grad-CAM have none), where their signal is there: a contrast like CLRP2
-    /// only starts below the layers that make the target.
+    /// ([`Method::has_layer_maps`]: sampled methods, Grad-CAM, guided Grad-CAM and random have
+    /// none), where their signal is there: a contrast like CLRP2 only starts below the layers that
+    /// make the target.
     #[must_use]
     pub fn layers(self, layers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { layers: layers.into_iter().map(Into::into).collect(), ..self }
@@ -87,9 +83,17 @@ impl<'a> Request<'a> {
         self.cancels.push(cancel.clone());
         self
     }
+
+    /// Whether the work goes on.
+    pub(super) fn check_cancelled(&self) -> Result<()> {
+        match self.cancels.iter().any(Cancel::is_cancelled) {
+            true => Err(Error::Cancelled),
+            false => Ok(()),
+        }
+    }
 }
 
-/// Methods of a request: one, or several.
+/// Methods of a request: one, or several, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Methods(Vec<Method>);
 
@@ -101,19 +105,37 @@ impl From<Method> for Methods {
 
 impl From<&[Method]> for Methods {
     fn from(methods: &[Method]) -> Self {
-        Self(methods.to_vec())
+        methods.iter().copied().collect()
     }
 }
 
 impl<const N: usize> From<[Method; N]> for Methods {
     fn from(methods: [Method; N]) -> Self {
-        Self(methods.to_vec())
+        methods.into_iter().collect()
     }
 }
 
 impl From<Vec<Method>> for Methods {
     fn from(methods: Vec<Method>) -> Self {
-        Self(methods)
+        methods.into_iter().collect()
+    }
+}
+
+impl FromIterator<Method> for Methods {
+    fn from_iter<I: IntoIterator<Item = Method>>(methods: I) -> Self {
+        let mut unique = Vec::new();
+        for method in methods {
+            if !unique.contains(&method) {
+                unique.push(method);
+            }
+        }
+        Self(unique)
+    }
+}
+
+impl From<Methods> for Vec<Method> {
+    fn from(methods: Methods) -> Self {
+        methods.0
     }
 }
 

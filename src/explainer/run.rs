@@ -11,7 +11,7 @@ use super::{Explained, Explanation, Goal, LayerMap};
 use crate::backend::{Input, Output, Session};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
-use crate::methods::Method;
+use crate::methods::{Method, Recipe};
 use crate::program::{Extras, Lowered, MapOutput, Plan, Targets, lower};
 use crate::tensor::{Shape, Tensor};
 
@@ -62,11 +62,9 @@ impl<'a> Progress<'a> {
 
     /// Part of the present run is done.
     fn step(&self, done: usize, of: usize) -> Result<()> {
-        if self.request.cancels.iter().any(super::Cancel::is_cancelled) {
-            return Err(Error::Cancelled);
-        }
+        self.request.check_cancelled()?;
         if let Some(progress) = &self.request.progress {
-            progress(((self.done + done as f64 / of.max(1) as f64) / self.runs).min(1.0));
+            progress((self.done + done as f64 / of.max(1) as f64) / self.runs);
         }
         Ok(())
     }
@@ -168,7 +166,7 @@ impl Explainer {
         let done = run(&mut ready, &inputs);
         let seconds = start.elapsed().as_secs_f64();
         let lowered = ready.lowered.clone();
-        self.recent.put(ready, self.value_bytes);
+        self.recent.put(ready, self.value_bytes, self.device.float_bytes());
         let (outputs, more) = done?;
         let results = Results { lowered, outputs, seconds };
         check_scores(self.network.graph().name(), &results.scores())?;
@@ -223,13 +221,14 @@ impl Explainer {
                         continue;
                     };
                     let recipe = method.recipe().filter(|recipe| recipe.walk.is_relevance());
-                    let start =
-                        recipe.and_then(|recipe| recipe.start.total(score, groups[image].sums(j)));
-                    let (map, sum, leak) = maps.take(image, j, count, picture.shape(), start)?;
-                    let is_alone =
-                        recipe.is_some_and(|of| of.start.lacks_dual(groups[image].sums(j)));
-                    let dual = maps.dual.as_ref().map(|sums| sums[image * count + j]);
-                    let dual = dual.or(is_alone.then_some(0.0));
+                    let sums = groups[image].sums(j);
+                    let start = recipe.and_then(|recipe| recipe.start.total(score, sums));
+                    let (map, sum, arrived) = maps.take(image, j, count, picture.shape())?;
+                    let is_alone = !sums.has_dual && recipe.is_some_and(Recipe::is_against_others);
+                    let dual = match &maps.dual {
+                        Some(sums) => Some(sums[image * count + j]),
+                        None => is_alone.then_some(0.0),
+                    };
                     explanations.push(Explanation {
                         method: *method,
                         goal: groups[image].goals[j].clone(),
@@ -237,8 +236,10 @@ impl Explainer {
                         score: score as f32,
                         map,
                         sum,
-                        leak,
+                        leak: start.zip(arrived).map(|(start, arrived)| start - arrived),
                         dual,
+                        arrived,
+                        scale: recipe.and_then(|recipe| recipe.scale(score, sums)),
                         roundoff: self.device.roundoff(),
                         seconds: share,
                         layers: self.layer_maps(*method, image * count + j, results)?,
@@ -343,20 +344,18 @@ impl Maps {
         Self { place, maps: outputs[place.maps].to_f64(), sums, dual }
     }
 
-    /// The map of a picture's target, its sum, and what leaked.
+    /// The map of a picture's target, its sum, and that of its row before clamping.
     fn take(
         &self,
         image: usize,
         j: usize,
         count: usize,
         picture: Shape,
-        start: Option<f64>,
     ) -> Result<(Tensor, f64, Option<f64>)> {
         let shape = Shape::new(self.place.channels, picture.height, picture.width);
         let map = &self.maps[(image * count + j) * shape.len()..][..shape.len()];
         let arrived = self.sums.as_ref().zip(self.place.sums);
         let arrived = arrived.map(|(sums, place)| sums[image * place.rows + place.first + j]);
-        let leak = start.zip(arrived).map(|(start, arrived)| start - arrived);
-        Ok((tensor(shape, map)?, map.iter().sum(), leak))
+        Ok((tensor(shape, map)?, map.iter().sum(), arrived))
     }
 }

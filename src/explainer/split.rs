@@ -5,7 +5,7 @@ use super::{Explainer, Job, Work};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::methods::{Method, Samples};
-use crate::program::{Program, Targets};
+use crate::program::{Program, Targets, check_against};
 
 /// How much goes at once.
 #[derive(Clone, Copy, Debug)]
@@ -22,14 +22,9 @@ pub(super) const VALUE_BYTES: usize = 320 << 20;
 impl Explainer {
     /// Whether the methods that a run does not check suit the target.
     pub(super) fn check_methods(&self, work: &Work<'_>) -> Result<()> {
-        let is_against = self.groups(work).iter().any(|group| group.targets(1).against());
-        let unsuited = |method: &&Method| is_against && !method.takes_against();
-        match work.request.methods.iter().find(unsuited) {
-            None => Ok(()),
-            Some(method) => Err(Error::Unsupported {
-                what: format!("method `{method}` on `{}`", self.network.graph().name()),
-                why: "it cannot set a target against chosen classes".to_owned(),
-            }),
+        match self.groups(work).iter().any(|group| group.targets(1).against()) {
+            true => check_against(self.network.graph(), &work.request.methods),
+            false => Ok(()),
         }
     }
 
@@ -60,7 +55,8 @@ impl Explainer {
 
     /// How many pictures and how many targets go at once.
     pub(super) fn split(&self, work: &Work<'_>, pictures: usize) -> Result<Split> {
-        let count = work.request.target.count();
+        // Without pictures there may be no targets either.
+        let count = work.request.target.count().max(1);
         let direct = work.direct();
         let targets = |count| self.targets(work, count);
         let fits = |count, batch| self.fits(&work.job(&direct, targets(count), batch));
@@ -125,24 +121,23 @@ impl Explainer {
             Err(Error::TooLarge { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let largest = program.largest_buffer().saturating_mul(4);
-        let all = program.buffer_bytes(4);
+        let float = self.device.float_bytes();
+        let largest = program.largest_buffer().saturating_mul(float);
+        let all = program.buffer_bytes(float);
         Ok(largest <= self.device.limits().binding_bytes && all <= self.value_bytes)
     }
 
-    /// About how often the network runs.
+    /// How often the network runs.
     pub(super) fn runs(&self, work: &Work<'_>, pictures: usize, split: Split) -> usize {
         let batches = pictures.div_ceil(split.pictures);
-        let (rounds, finding) = match work.request.target.choice() {
-            Choice::Top(count) if *count <= split.targets => (1, 0),
-            Choice::Top(_) | Choice::RandomOfTop { .. } => {
-                (work.request.target.count().div_ceil(split.targets), batches)
-            }
+        let rounds_of = |count: usize| count.div_ceil(split.targets);
+        let (finding, rounds) = match work.request.target.choice() {
+            Choice::Top(count) if *count <= split.targets => (0, 1),
+            Choice::Top(count) => (batches, rounds_of(*count)),
+            Choice::RandomOfTop { .. } => (batches, 1),
             // Each group goes by itself.
             Choice::Goals(_) | Choice::Each(_) => {
-                let groups = self.groups(work);
-                let rounds = groups.iter().map(|group| group.goals.len().div_ceil(split.targets));
-                (rounds.sum(), 0)
+                (0, self.groups(work).iter().map(|group| rounds_of(group.goals.len())).sum())
             }
         };
         let shape = self.network.graph().input_shape();

@@ -125,7 +125,8 @@ impl Target {
     }
 
     /// Each picture of a request its own numbers, as many and of the same kinds for each: the
-    /// classes that the pictures show.
+    /// classes that the pictures show. What is wrong with those of one picture is an
+    /// [`Error::OfPicture`].
     pub fn each(goals: impl IntoIterator<Item = Vec<Goal>>) -> Self {
         Self::of(Choice::Each(goals.into_iter().collect()))
     }
@@ -189,41 +190,39 @@ impl Target {
             Choice::RandomOfTop { count, of, .. } if !(1..=*of).contains(count) => {
                 Err(number(*count, *of))
             }
-            Choice::Each(lists) if lists.is_empty() && pictures == 0 => Ok(()),
+            Choice::Each(lists) if lists.len() != pictures => {
+                let (found, expected) = (lists.len().to_string(), pictures.to_string());
+                let what = "number of pictures with targets of their own";
+                Err(Error::Setting { what, found, expected })
+            }
+            Choice::Each(lists) if lists.is_empty() => Ok(()),
             Choice::Goals(_) | Choice::Each(_) if self.count() == 0 => Err(number(0, units)),
             Choice::Top(_) | Choice::RandomOfTop { .. } => Ok(()),
             Choice::Goals(goals) => {
                 let place = Place { graph, layer: self.layer(), shape: node.shape };
                 goals.iter().try_for_each(|goal| place.check(goal))
             }
-            Choice::Each(lists) if lists.len() != pictures => {
-                let (found, expected) = (lists.len().to_string(), pictures.to_string());
-                let what = "number of pictures with targets of their own";
-                Err(Error::Setting { what, found, expected })
-            }
             Choice::Each(lists) => {
                 let place = Place { graph, layer: self.layer(), shape: node.shape };
-                lists.iter().flatten().try_for_each(|goal| place.check(goal))?;
-                check_alike(lists, node.shape)
+                lists.iter().enumerate().try_for_each(|(picture, list)| {
+                    let checked = list.iter().try_for_each(|goal| place.check(goal));
+                    checked
+                        .and_then(|()| check_alike(list, &lists[0], node.shape))
+                        .map_err(|error| Error::OfPicture { picture, source: Box::new(error) })
+                })
             }
         }
     }
 }
 
-/// Whether the lists of all pictures run together: goals of the same kinds, one by one.
-fn check_alike(lists: &[Vec<Goal>], shape: Shape) -> Result<()> {
-    let kinds =
-        |list: &Vec<Goal>| list.iter().map(|goal| Kind::of(goal, shape)).collect::<Vec<_>>();
-    let Some(first) = lists.first() else { return Ok(()) };
-    let expected = kinds(first);
-    match lists.iter().enumerate().find(|(_, list)| kinds(list) != expected) {
-        None => Ok(()),
-        Some((picture, other)) => Err(Error::Setting {
-            what: "targets of a picture",
-            found: format!("{} for picture {picture}", listed(other)),
-            expected: format!("as many and such as {}", listed(first)),
-        }),
+/// Whether a picture's goals run together with the first one's: the same kinds, one by one.
+fn check_alike(list: &[Goal], first: &[Goal], shape: Shape) -> Result<()> {
+    let kinds = |list: &[Goal]| list.iter().map(|goal| Kind::of(goal, shape)).collect::<Vec<_>>();
+    if kinds(list) == kinds(first) {
+        return Ok(());
     }
+    let expected = format!("as many and such as {}", listed(first));
+    Err(Error::Setting { what: "list of targets", found: listed(list), expected })
 }
 
 fn listed(goals: &[Goal]) -> String {

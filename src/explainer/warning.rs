@@ -6,7 +6,7 @@ use std::fmt;
 use super::{Explanation, Goal};
 use crate::error::Result;
 use crate::image::Plane;
-use crate::methods::{Finish, Samples};
+use crate::methods::{Finish, Samples, Walk};
 
 /// Width of the ring that counts as the border, as a share of the map's short side: the few pixels
 /// that a padded first layer or the first windows of a pool see apart from all others.
@@ -21,8 +21,8 @@ const FACTOR: f64 = 4.0;
 /// times as much can be a detail at the edge.
 const LEAST: f64 = 0.2;
 
-/// A contrast whose magnitude is less of the score than that many times the rounding error (1e-6 in
-/// 32 bit) has no digits: its terms are as large as the score.
+/// A contrast whose magnitude is less of what each side starts with than that many times the
+/// rounding error (1e-6 in 32 bit) has no digits.
 const NO_DIGITS: f64 = 16.0;
 
 /// What the border of a map holds.
@@ -75,19 +75,32 @@ pub enum Warning {
     NotFinite {
         /// How many; 0 if a clamp hid them.
         values: usize,
-        /// Whether they are of relevance, and not slopes or scores.
-        is_relevance: bool,
+        /// What they are made of.
+        of: Numbers,
         /// The first layer of the walk that got such relevance, where there is a ledger.
         layer: Option<String>,
     },
-    /// A contrast whose magnitude is this share of the score: a difference of equal maps.
+    /// A contrast whose magnitude is this share of what each of its sides starts with: a difference
+    /// of equal maps.
     Rounding(f64),
-    /// A contrast of which nothing was subtracted, as the negated layer hands down nothing or there
-    /// is nothing to set the target against: the map is that of the method without contrast.
+    /// A contrast of which nothing was subtracted, as the negated layer hands down nothing, or as
+    /// there is nothing to set the target against: the map is that of the method without contrast.
     NoContrast,
     /// Far more of it lies on the border than the border's area is worth. Max pools can be the
     /// reason: [`Explainer::switches`](super::Explainer::switches) tells.
     OnBorder(Border),
+}
+
+/// What the values of a map are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Numbers {
+    /// Relevance.
+    Relevance,
+    /// Slopes.
+    Slopes,
+    /// Values of what is explained, for changed pictures.
+    Values,
 }
 
 /// Why a map is zero everywhere. `Display` goes on after a comma.
@@ -102,14 +115,17 @@ pub enum Emptiness {
     Equal,
     /// All relevance was lost between the target and the picture.
     Lost,
+    /// The probability that is explained does not change with the scores, so that nothing starts;
+    /// or all was lost.
+    Saturated,
     /// The slope at the picture is 0.
     Flat,
-    /// The sum of the channels, weighted by slopes, is negative or 0 everywhere (Grad-CAM).
-    NegativeSum,
-    /// The walk starts with a softmax's slope, whose sum is 0, and nothing arrived.
-    Saturated,
     /// The product of the picture and a slope is 0.
     NoProduct,
+    /// Grad-CAM's weighted sums of channels are negative or 0 everywhere, and those are cut off.
+    NegativeCam,
+    /// Guided backprop's map is 0 wherever Grad-CAM's plane is not.
+    NoOverlap,
     /// The number is the same for all samples of the picture.
     Unmoved,
 }
@@ -127,17 +143,18 @@ impl fmt::Display for Emptiness {
             Emptiness::Lost => {
                 "as all relevance was lost on the way from the target; a ledger tells where"
             }
+            Emptiness::Saturated => {
+                "as nothing starts where softmax is saturated, or as all relevance was lost on the \
+                 way from the target; a ledger tells which"
+            }
             Emptiness::Flat => {
                 "as nothing between the picture and the target passes the method's signal"
             }
-            Emptiness::NegativeSum => {
-                "as the channels' sum, weighted by their slopes, is nowhere above 0"
-            }
-            Emptiness::Saturated => {
-                "as the probability is 0 or 1 and no score moves it, or all relevance was lost on \
-                 the way"
-            }
             Emptiness::NoProduct => "as the slope is 0 wherever the input is not",
+            Emptiness::NegativeCam => {
+                "as the channels of its layer, weighted by their slopes, sum to 0 or less everywhere"
+            }
+            Emptiness::NoOverlap => "as guided backprop is 0 wherever Grad-CAM is not",
             Emptiness::Unmoved => "as no change of the picture changes the number",
         })
     }
@@ -160,24 +177,31 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::Zero(why) => write!(f, "is zero everywhere, {why}"),
-            Warning::NotFinite { values, is_relevance, layer } => {
+            Warning::NotFinite { values, of, layer } => {
                 match values {
                     0 => f.write_str("comes of values that are not finite, as ")?,
                     _ => write!(f, "has {values} values that are not finite, as ")?,
                 }
-                if !is_relevance {
-                    return f.write_str("numbers grew without bound on the way to the picture");
-                }
-                match layer {
-                    Some(layer) => write!(f, "relevance grew without bound above `{layer}`, ")?,
-                    None => f.write_str("relevance grew without bound, ")?,
+                match (of, layer) {
+                    (Numbers::Slopes, _) => {
+                        return f.write_str("slopes grew without bound on the way to the picture");
+                    }
+                    (Numbers::Values, _) => {
+                        return f.write_str(
+                            "the explained number grew without bound for changed pictures",
+                        );
+                    }
+                    (Numbers::Relevance, Some(layer)) => {
+                        write!(f, "relevance grew without bound above `{layer}`, ")?;
+                    }
+                    (Numbers::Relevance, None) => f.write_str("relevance grew without bound, ")?,
                 }
                 f.write_str("where denominators nearly vanish (a larger epsilon keeps it small) ")?;
                 f.write_str("or numbers are too large")
             }
             Warning::Rounding(share) => {
-                write!(f, "has a magnitude of {share:.0e} of the score, as the target and what ")?;
-                f.write_str("it is set against hand down the same: that is rounding")
+                write!(f, "has a magnitude of {share:.0e} of what it starts with, as the target ")?;
+                f.write_str("and what it is set against hand down the same: that is rounding")
             }
             Warning::NoContrast => f.write_str(
                 "has nothing subtracted, as what the target is set against hands down no \
@@ -205,72 +229,73 @@ impl Explanation {
         let values = self.map.values();
         let not_finite = values.iter().filter(|value| !value.is_finite()).count();
         // A clamp may have hidden them.
-        let is_hidden = self.leak.is_some_and(|leak| !leak.is_finite());
+        let is_hidden = self.arrived.is_some_and(|arrived| !arrived.is_finite());
         if not_finite > 0 || is_hidden {
             let rows = self.ledger.iter().flat_map(|ledger| &ledger.rows);
             let layer = rows.clone().find(|row| !row.magnitude.is_finite());
             let layer = layer.map(|row| row.layer.clone());
-            let is_relevance = self.method.recipe().is_some_and(|r| r.walk.is_relevance());
-            return Ok(vec![Warning::NotFinite { values: not_finite, is_relevance, layer }]);
+            let of = match self.method.recipe_of_each().map(|recipe| recipe.walk) {
+                Some(Walk::Relevance | Walk::Excitation) => Numbers::Relevance,
+                Some(Walk::Gradient(_)) => Numbers::Slopes,
+                None => Numbers::Values,
+            };
+            return Ok(vec![Warning::NotFinite { values: not_finite, of, layer }]);
         }
         let plane = self.plane()?;
         if plane.values().iter().all(|&value| value == 0.0) {
             return Ok(vec![Warning::Zero(self.emptiness())]);
         }
-        let no_digits = NO_DIGITS * self.roundoff;
         let magnitude: f64 = values.iter().map(|&value| f64::from(value.abs())).sum();
-        let share = magnitude / f64::from(self.score.abs());
-        let is_of_score = self.sets_against_in_one_walk() && self.starts_with_score();
-        if is_of_score && share < no_digits {
-            return Ok(vec![Warning::Rounding(share)]);
+        if let Some(scale) = self.scale.filter(|_| self.method.contrasts())
+            && magnitude < self.rounding(scale)
+        {
+            return Ok(vec![Warning::Rounding(magnitude / scale)]);
         }
-        // Other contrasts start with 1.
-        let start = if self.starts_with_score() { f64::from(self.score.abs()) } else { 1.0 };
-        let least = no_digits * start;
-        let is_alone = self.dual.is_some_and(|dual| dual.abs() <= least);
-        let contrast = is_alone.then_some(Warning::NoContrast);
+        let contrast = self.is_alone().then_some(Warning::NoContrast);
         // What a neuron at the border sees lies there.
         let is_anywhere = !matches!(self.goal, Goal::Neuron { .. });
         let border = Border::of(&plane).filter(|border| is_anywhere && border.is_piled_up());
         Ok(contrast.into_iter().chain(border.map(Warning::OnBorder)).collect())
     }
 
-    /// Whether the walk starts with the score.
-    fn starts_with_score(&self) -> bool {
-        self.method.recipe().is_some_and(|recipe| recipe.start.is_score())
+    /// What is nothing but rounding, of a sum of so much.
+    fn rounding(&self, scale: f64) -> f64 {
+        NO_DIGITS * self.roundoff * scale
     }
 
-    /// Whether one walk carries the difference to what the target is set against. Two walks are
-    /// brought to one size before they meet.
-    fn sets_against_in_one_walk(&self) -> bool {
-        let is_one_walk = self.method.recipe().is_some_and(|recipe| recipe.dual.is_none());
-        self.method.contrasts() && is_one_walk
+    /// Whether it is a contrast of which nothing was subtracted.
+    fn is_alone(&self) -> bool {
+        let least = self.scale.map_or(0.0, |scale| self.rounding(scale));
+        self.dual.is_some_and(|dual| dual.abs() <= least)
     }
 
     /// Why a map of zeros is one.
     fn emptiness(&self) -> Emptiness {
-        let Some(recipe) = self.method.recipe() else {
-            return match self.method.samples() {
-                Some(Samples::Path(_)) => Emptiness::NoProduct,
-                Some(Samples::Noise(_)) => Emptiness::Flat,
-                Some(Samples::Windows | Samples::Masks) | None => Emptiness::Unmoved,
-            };
-        };
+        let Some(recipe) = self.method.recipe_of_each() else { return Emptiness::Unmoved };
         if !recipe.walk.is_relevance() {
+            let is_path = matches!(self.method.samples(), Some(Samples::Path(_)));
             return match recipe.finish {
-                Finish::Cam => Emptiness::NegativeSum,
-                Finish::Map(_) | Finish::GuidedCam if recipe.times_input => Emptiness::NoProduct,
-                Finish::Map(_) | Finish::GuidedCam => Emptiness::Flat,
+                Finish::Cam => Emptiness::NegativeCam,
+                Finish::GuidedCam => Emptiness::NoOverlap,
+                Finish::Map(_) if recipe.times_input || is_path => Emptiness::NoProduct,
+                Finish::Map(_) => Emptiness::Flat,
             };
         }
-        match self.leak {
-            _ if self.starts_with_score() && self.score == 0.0 => Emptiness::NoValue,
-            Some(0.0) if recipe.start.is_probability() => Emptiness::Saturated,
-            // It starts with nothing, so that what leaked is what arrived with the other sign; of
-            // two walks each starts with something.
-            Some(leak) if self.sets_against_in_one_walk() && leak > 0.0 => Emptiness::Negative,
-            _ if self.method.contrasts() => Emptiness::Equal,
-            _ => Emptiness::Lost,
+        if recipe.start.is_score() && self.score == 0.0 {
+            return Emptiness::NoValue;
+        }
+        if recipe.start.is_probability() {
+            return Emptiness::Saturated;
+        }
+        let arrived = self.arrived.unwrap_or(0.0);
+        match recipe.dual {
+            _ if !self.method.contrasts() => Emptiness::Lost,
+            // Each side is divided by its sum: one of them is above the other somewhere.
+            Some(_) if arrived == 0.0 => Emptiness::Lost,
+            Some(_) => Emptiness::Equal,
+            None if arrived < 0.0 => Emptiness::Negative,
+            None if self.is_alone() => Emptiness::Lost,
+            None => Emptiness::Equal,
         }
     }
 }
@@ -279,8 +304,7 @@ impl Explanation {
 mod tests {
     use super::*;
     use crate::explainer::Goal;
-    use crate::methods::Method;
-    use crate::methods::Quadrature;
+    use crate::methods::{Method, Quadrature, Slope};
     use crate::tensor::{Shape, Tensor};
 
     /// An explanation with two channels of 10x20 pixels.
@@ -300,6 +324,8 @@ mod tests {
             seconds: 0.0,
             layers: Vec::new(),
             ledger: None,
+            arrived: None,
+            scale: Some(1.0),
             roundoff: 6e-8,
         }
     }
@@ -352,10 +378,10 @@ mod tests {
         let holes = |_, y, _| if y == 3 { f32::NAN } else { 0.0 };
         assert_eq!(
             warnings(&holes),
-            [Warning::NotFinite { values: 40, is_relevance: true, layer: None }]
+            [Warning::NotFinite { values: 40, of: Numbers::Relevance, layer: None }]
         );
-        let hidden = Explanation { leak: Some(f64::NAN), ..explanation(|_, _, _| 0.0) };
-        let not_finite = Warning::NotFinite { values: 0, is_relevance: true, layer: None };
+        let hidden = Explanation { arrived: Some(f64::NAN), ..explanation(|_, _, _| 0.0) };
+        let not_finite = Warning::NotFinite { values: 0, of: Numbers::Relevance, layer: None };
         assert_eq!(hidden.warnings().expect("ok"), [not_finite]);
         // In a map this small the ring is 28 % of the area, more than a fourth.
         assert_eq!(warnings(&|_, y, x| f32::from(u8::from(on_border(y, x)))), []);
@@ -366,7 +392,7 @@ mod tests {
              padding or the switches of max pools can be why"
         );
         let layer = Some("fc".to_owned());
-        let not_finite = Warning::NotFinite { values: 2, is_relevance: true, layer };
+        let not_finite = Warning::NotFinite { values: 2, of: Numbers::Relevance, layer };
         assert_eq!(
             not_finite.to_string(),
             "has 2 values that are not finite, as relevance grew without bound above `fc`, where \
@@ -375,29 +401,60 @@ mod tests {
     }
 
     #[test]
+    fn values_that_are_not_finite_are_of_what_the_method_puts_together() {
+        let holes = explanation(|_, _, _| f32::INFINITY);
+        for (method, expected) in [
+            (Method::ExcitationBackprop, Numbers::Relevance),
+            (Method::GradCam, Numbers::Slopes),
+            (Method::SmoothGrad(Slope::Deconvnet), Numbers::Slopes),
+            (Method::IntegratedGradients(Quadrature::GaussLegendre), Numbers::Slopes),
+            (Method::Occlusion, Numbers::Values),
+            (Method::Rise, Numbers::Values),
+        ] {
+            let found = Explanation { method, ..holes.clone() }.warnings().expect("ok");
+            let not_finite = Warning::NotFinite { values: 400, of: expected, layer: None };
+            assert_eq!(found, [not_finite], "{method}");
+        }
+    }
+
+    #[test]
     fn a_map_of_zeros_is_told_why() {
         let zero = explanation(|_, _, _| 0.0);
-        let why = |method, score, leak| {
-            let of = Explanation { method, score, leak, ..zero.clone() };
+        let why = |method, score, arrived, dual| {
+            let of = Explanation { method, score, arrived, dual, ..zero.clone() };
             of.warnings().expect("ok")
         };
-        for (method, score, leak, expected) in [
-            (Method::Lrp, 0.0, Some(0.0), Emptiness::NoValue),
-            (Method::Lrp, 2.0, Some(2.0), Emptiness::Lost),
-            (Method::Clrp1, 2.0, Some(0.5), Emptiness::Negative),
-            (Method::Clrp2, 2.0, Some(0.0), Emptiness::Equal),
-            (Method::Clrp2, 0.0, Some(0.0), Emptiness::NoValue),
-            (Method::ExcitationBackprop, 0.0, Some(1.0), Emptiness::Lost),
-            (Method::Gradient, 2.0, None, Emptiness::Flat),
-            (Method::GradCam, 2.0, None, Emptiness::NegativeSum),
-            (Method::GuidedGradCam, 2.0, None, Emptiness::Flat),
-            (Method::Sglrp, 2.0, Some(0.0), Emptiness::Saturated),
-            (Method::Clrp1Logits, 2.0, Some(1.0), Emptiness::Equal),
-            (Method::GradientXInput, 2.0, None, Emptiness::NoProduct),
-            (Method::IntegratedGradients(Quadrature::Riemann), 2.0, None, Emptiness::NoProduct),
-            (Method::Occlusion, 2.0, None, Emptiness::Unmoved),
+        for (method, score, arrived, dual, expected) in [
+            (Method::Lrp, 0.0, Some(0.0), None, Emptiness::NoValue),
+            (Method::Lrp, 2.0, Some(0.0), None, Emptiness::Lost),
+            (Method::Clrp1, 2.0, Some(-0.5), None, Emptiness::Negative),
+            (Method::Clrp1, 2.0, Some(0.0), None, Emptiness::Equal),
+            // Nothing is set against it.
+            (Method::Clrp1, 2.0, Some(0.0), Some(0.0), Emptiness::Lost),
+            (Method::Clrp2, 2.0, Some(0.0), Some(1.0), Emptiness::Equal),
+            (Method::Clrp2, 0.0, Some(0.0), Some(0.0), Emptiness::NoValue),
+            (Method::Clrp1Logits, 2.0, Some(1.5), None, Emptiness::Equal),
+            (Method::Clrp1Logits, 2.0, Some(0.0), None, Emptiness::Lost),
+            (Method::Clrp1Logits, 0.0, Some(0.0), None, Emptiness::NoValue),
+            (Method::Sglrp, 0.0, Some(0.0), None, Emptiness::Saturated),
+            (Method::ExcitationBackprop, 0.0, Some(0.0), None, Emptiness::Lost),
+            (Method::Gradient, 2.0, None, None, Emptiness::Flat),
+            (Method::GradCam, 2.0, None, None, Emptiness::NegativeCam),
+            (Method::GuidedGradCam, 2.0, None, None, Emptiness::NoOverlap),
+            (Method::GradientXInput, 2.0, None, None, Emptiness::NoProduct),
+            (Method::SmoothGrad(Slope::Gradient), 2.0, None, None, Emptiness::Flat),
+            (Method::SmoothGrad(Slope::GradientXInput), 2.0, None, None, Emptiness::NoProduct),
+            (
+                Method::IntegratedGradients(Quadrature::Riemann),
+                2.0,
+                None,
+                None,
+                Emptiness::NoProduct,
+            ),
+            (Method::Occlusion, 2.0, None, None, Emptiness::Unmoved),
         ] {
-            assert_eq!(why(method, score, leak), [Warning::Zero(expected)], "{method} {score}");
+            let found = why(method, score, arrived, dual);
+            assert_eq!(found, [Warning::Zero(expected)], "{method} {score} {arrived:?}");
         }
     }
 
@@ -410,11 +467,11 @@ mod tests {
         assert_eq!(of(Some(0.0)), [Warning::NoContrast]);
         assert_eq!(of(Some(1e-3)), []);
         assert_eq!(of(None), []);
-        // It starts with 1, however large the score is.
+        // What is rounding depends on what it starts with.
         let map = explanation(|_, _, _| 1.0);
-        let method = Method::ContrastiveExcitationBackprop;
-        let excited = Explanation { method, dual: Some(1e-3), score: 1e6, ..map };
-        assert_eq!(excited.warnings().expect("ok"), []);
+        let large =
+            Explanation { method: Method::Clrp2, dual: Some(1e-3), scale: Some(1e6), ..map };
+        assert_eq!(large.warnings().expect("ok"), [Warning::NoContrast]);
     }
 
     #[test]
@@ -422,20 +479,28 @@ mod tests {
         let noise = explanation(|_, _, _| 1e-10);
         let of = |method| Explanation { method, ..noise.clone() }.warnings().expect("ok");
         assert_eq!(of(Method::Lrp), []);
-        let [Warning::Rounding(share)] = of(Method::Clrp2)[..] else { panic!("it is rounding") };
-        assert!((share - 4e-8).abs() < 1e-9);
-        // In 64 bit there are digits left; and a difference of shares is as small as it is.
+        for method in [
+            Method::Clrp1,
+            Method::Clrp2,
+            Method::Clrp1Logits,
+            Method::ContrastiveExcitationBackprop,
+        ] {
+            let [Warning::Rounding(share)] = of(method)[..] else { panic!("it is rounding") };
+            assert!((share - 4e-8).abs() < 1e-9);
+        }
+        // In 64 bit there are digits left; and so there are where less starts.
         let exact = Explanation { method: Method::Clrp2, roundoff: 1e-16, ..noise.clone() };
         assert_eq!(exact.warnings().expect("ok"), []);
-        assert_eq!(of(Method::Clrp1Logits), []);
+        let small = Explanation { method: Method::Clrp2, scale: Some(1e-6), ..noise };
+        assert_eq!(small.warnings().expect("ok"), []);
     }
 
     #[test]
     fn a_map_of_which_no_pixel_is_left_is_zero() {
         // Drawn are positive sums alone.
         let map = explanation(|_, _, _| -1.0);
-        let of =
-            Explanation { method: Method::ContrastiveExcitationBackprop, leak: Some(400.0), ..map };
+        let method = Method::ContrastiveExcitationBackprop;
+        let of = Explanation { method, arrived: Some(-400.0), ..map };
         assert_eq!(of.warnings().expect("ok"), [Warning::Zero(Emptiness::Negative)]);
     }
 

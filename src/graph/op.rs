@@ -80,7 +80,8 @@ pub(crate) enum Sign {
 pub(crate) struct Traits {
     /// The sign of its outputs.
     pub(crate) sign: Sign,
-    /// Whether each output channel comes from the input channel of its number alone.
+    /// Whether each output channel comes from one input channel alone: that of its number, or,
+    /// where positions are flattened, that whose positions it was among.
     pub(crate) keeps_channels: bool,
     /// Whether its output is still the picture: scaled, padded or taken apart by channels at most.
     pub(crate) keeps_picture: bool,

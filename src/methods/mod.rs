@@ -258,31 +258,36 @@ impl Method {
         self.recipe().is_some_and(|recipe| matches!(recipe.walk, Walk::Gradient(_)))
     }
 
-    /// Whether the method has a ledger: it hands down relevance.
-    pub fn has_ledger(self) -> bool {
-        self.recipe().is_some_and(|recipe| recipe.walk.is_relevance())
-    }
-
     /// Whether the method has maps at layers: its signal walks through them once.
     pub fn has_layer_maps(self) -> bool {
         self.recipe().is_some_and(|recipe| matches!(recipe.finish, Finish::Map(_)))
     }
 
-    /// Whether the method can set the target against chosen classes.
+    /// Whether the method can tell what relevance each layer got, handed down and lost.
+    pub fn has_ledger(self) -> bool {
+        self.recipe().is_some_and(|recipe| recipe.walk.is_relevance())
+    }
+
+    /// The recipe of the method's maps, or of those that it puts together; `None` where the
+    /// target's value is enough, or nothing is asked of the network.
+    pub fn recipe_of_each(self) -> Option<Recipe> {
+        let inner = || self.samples().and_then(Samples::inner).and_then(Method::recipe);
+        self.recipe().or_else(inner)
+    }
+
+    /// Whether the method can set the target against chosen classes: what its walk starts with is
+    /// a contrast that knows them, or becomes the gradient of a difference.
     pub fn takes_against(self) -> bool {
-        match self.recipe() {
-            Some(recipe) => {
-                !recipe.walk.is_relevance() || recipe.start == Start::Seed(seed::Mode::Contrast)
-            }
-            None => self.samples().and_then(Samples::inner).is_some_and(Method::takes_against),
-        }
+        self.recipe_of_each().is_some_and(|recipe| match recipe.walk {
+            Walk::Gradient(_) => true,
+            Walk::Relevance | Walk::Excitation => recipe.start == Start::Seed(seed::Mode::Contrast),
+        })
     }
 
     /// Whether the method sets the target against something, so that it needs a second class.
     pub fn contrasts(self) -> bool {
-        self.recipe().is_some_and(|recipe| match recipe.start {
-            Start::Seed(seed::Mode::Contrast) | Start::MirrorDifference(_) => true,
-            Start::Seed(_) => recipe.dual.is_some(),
+        self.recipe().is_some_and(|recipe| {
+            recipe.is_against_others() || matches!(recipe.start, Start::MirrorDifference(_))
         })
     }
 }
@@ -302,5 +307,37 @@ impl FromStr for Method {
             .into_iter()
             .find(|method| method.name() == name)
             .ok_or_else(|| Error::unknown("method", name, known()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn those(is_such: fn(Method) -> bool) -> Vec<&'static str> {
+        Method::ALL.into_iter().filter(|method| is_such(*method)).map(Method::name).collect()
+    }
+
+    #[test]
+    fn recipes_tell_what_methods_can() {
+        assert_eq!(
+            those(Method::contrasts),
+            ["clrp1", "clrp2", "clrp1-logits", "contrastive-excitation-backprop"]
+        );
+        assert_eq!(
+            those(|method| !method.takes_against()),
+            [
+                "lrp",
+                "clrp2",
+                "clrp1-logits",
+                "sglrp",
+                "excitation-backprop",
+                "contrastive-excitation-backprop",
+                "occlusion",
+                "rise",
+                "random",
+            ]
+        );
+        assert_eq!(those(Method::has_ledger).len(), 7);
     }
 }

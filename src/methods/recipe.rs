@@ -62,14 +62,9 @@ impl Start {
         matches!(mode, seed::Mode::Score | seed::Mode::Contrast)
     }
 
-    /// Whether it is the slope of a probability.
+    /// Whether it is the gradient of a probability, which only classes have.
     pub const fn is_probability(self) -> bool {
         matches!(self, Start::Seed(seed::Mode::Probability))
-    }
-
-    /// Whether it should set a target of such sums against others, and there are none.
-    pub const fn lacks_dual(self, sums: RowSums) -> bool {
-        matches!(self, Start::Seed(seed::Mode::Contrast)) && !sums.has_dual
     }
 
     /// The sum of what starts, for a target of this score, if it is known.
@@ -82,6 +77,28 @@ impl Start {
             | Start::MirrorDifference(_) => Some(0.0),
             Start::Seed(seed::Mode::One) => Some(sums.weights),
             Start::Seed(seed::Mode::OtherScores | seed::Mode::OneAgainst) => None,
+        }
+    }
+}
+
+impl Recipe {
+    /// Whether the target is set against other outputs of its layer.
+    pub fn is_against_others(self) -> bool {
+        self.dual.is_some() || self.start == Start::Seed(seed::Mode::Contrast)
+    }
+
+    /// How large each side of a map is where its walk starts, for a target of this score, if it is
+    /// known: in a contrast the target's as well as what it is set against.
+    pub fn scale(self, score: f64, sums: RowSums) -> Option<f64> {
+        if self.finish == Finish::Map(attribution::Mode::NormalizedDifference) {
+            // Both are divided by their sums.
+            return Some(1.0);
+        }
+        let (Start::Seed(mode) | Start::MirrorDifference(mode)) = self.start;
+        match mode {
+            seed::Mode::Score | seed::Mode::Contrast => Some(score.abs()),
+            seed::Mode::One => Some(sums.weights),
+            seed::Mode::OtherScores | seed::Mode::OneAgainst | seed::Mode::Probability => None,
         }
     }
 }

@@ -120,10 +120,7 @@ impl Lowering<'_> {
             }
             let node = self.plan.network.graph().node(tap.node);
             self.b.at(&node.name, "attribution");
-            let rows = match recipe.times_input {
-                true => self.times(tap.node, tap.rows),
-                false => tap.rows,
-            };
+            let rows = if recipe.times_input { self.times(tap.node, tap.rows) } else { tap.rows };
             let (map, _) = self.map(rows, node.shape, mode, recipe, starts);
             outputs.push(LayerOutput { node: tap.node, method, maps: self.b.output(map) });
         }
@@ -164,7 +161,7 @@ impl Lowering<'_> {
         self.b.emit(call, &[Operand::Value(from.slot)], rows)
     }
 
-    /// A node's rows times its values.
+    /// A signal at a node times the node's value.
     fn times(&mut self, node: NodeId, signal: Rows) -> Rows {
         let len = self.b.len(signal.slot);
         let count = word(self.plan.network.graph().node(node).shape.len());
@@ -176,8 +173,8 @@ impl Lowering<'_> {
             scale: 1.0,
             accumulate: 0,
         });
-        let values = self.forward.value(node);
-        let slot = self.b.emit(call, &[values, signal.slot].map(Operand::Value), len);
+        let value = self.forward.value(node);
+        let slot = self.b.emit(call, &[value, signal.slot].map(Operand::Value), len);
         Rows { slot, ..signal }
     }
 
@@ -190,7 +187,7 @@ impl Lowering<'_> {
         let targets = self.plan.targets.count();
         self.b.at(&node.name, "grad-cam");
         let tap = arrived.taps.iter().find(|tap| tap.node == layer);
-        let Tap { rows, .. } = *tap.expect("the target is made of the layer");
+        let Tap { rows, .. } = *tap.expect("the target depends on the layer");
         assert!(first == 0 && rows.rows == targets, "gradients of one start walk alone");
         let all = batch * targets;
         let means = Call::AvgPool2d(avg_pool2d::Params {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::lower::Plan;
+use super::lower::{Plan, unsuited};
 use super::walks::Lowering;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::methods::Walk;
+use crate::methods::{Finish, Recipe, Start, Walk};
 
 /// Where CLRP2 sets a target against its opposite.
 pub(super) struct Contrast {
@@ -27,14 +27,16 @@ impl Contrast {
         let (mut layers, mut above) = makers(graph, plan.at);
         let is_linear = |id: &&NodeId| matches!(graph.node(**id).op, Op::Conv2d(_) | Op::Linear(_));
         if let Some(other) = layers.iter().find(|id| !is_linear(id)) {
-            return Err(no_contrast(graph, kind, *other));
+            return Err(no_contrast(plan, kind, *other));
         }
         let (below, passed) = meeting_point(graph, inputs(graph, &layers).collect());
         let negated = |id: &&NodeId| layers.contains(id) || above.contains(id);
         // It would have to be as it is and negated at once.
         if let Some(both) = passed.iter().chain([&below]).find(negated) {
-            let joins = |id: &&NodeId| graph.node(**id).op == Op::Concat;
-            return Err(no_contrast(graph, kind, *above.iter().find(joins).unwrap_or(both)));
+            // The lowest that joins it with what it feeds.
+            let feeds = |id: &&NodeId| graph.is_made_of(**id, *both);
+            let joins = |id: &&NodeId| graph.node(**id).inputs.iter().filter(feeds).count() > 1;
+            return Err(no_contrast(plan, kind, *above.iter().rev().find(joins).unwrap_or(both)));
         }
         layers.reverse();
         above.reverse();
@@ -79,11 +81,15 @@ fn inputs<'a>(graph: &'a Graph, nodes: &'a [NodeId]) -> impl Iterator<Item = Nod
     nodes.iter().flat_map(|id| graph.node(*id).inputs.iter().copied())
 }
 
-fn no_contrast(graph: &Graph, kind: Walk, at: NodeId) -> Error {
-    let method = match kind {
-        Walk::Excitation => "contrastive-excitation-backprop",
-        Walk::Relevance | Walk::Gradient(_) => "clrp2",
-    };
+/// The error of the plan's first method whose recipe is such a one.
+fn unsuited_first(plan: &Plan<'_>, is_such: impl Fn(Recipe) -> bool, why: String) -> Error {
+    let mut methods = plan.methods.iter();
+    let method = methods.find(|method| method.recipe().is_some_and(&is_such));
+    unsuited(plan.network.graph(), *method.expect("it is looked for because of one"), why)
+}
+
+fn no_contrast(plan: &Plan<'_>, kind: Walk, at: NodeId) -> Error {
+    let graph = plan.network.graph();
     let node = graph.node(at);
     let sources: Vec<String> = inputs(graph, &[at])
         .map(|mut id| {
@@ -93,43 +99,41 @@ fn no_contrast(graph: &Graph, kind: Walk, at: NodeId) -> Error {
             format!("`{}`", graph.node(id).name)
         })
         .collect();
-    Error::Unsupported {
-        what: format!("method `{method}` on `{}`", graph.name()),
-        why: format!(
-            "the target does not come from linear layers side by side, but from `{}` ({}{}{})",
-            node.name,
-            node.op.kind(),
-            if sources.is_empty() { "" } else { " of " },
-            sources.join(", "),
-        ),
-    }
+    let why = format!(
+        "the target does not come from linear layers side by side, but from `{}` ({}{}{})",
+        node.name,
+        node.op.kind(),
+        if sources.is_empty() { "" } else { " of " },
+        sources.join(", "),
+    );
+    let mirrors = |start| matches!(start, Start::MirrorDifference(_));
+    unsuited_first(plan, |recipe| recipe.walk == kind && mirrors(recipe.start), why)
 }
 
 impl Lowering<'_> {
     /// The layer that Grad-CAM looks at: the nearest one with positions through which everything
     /// goes that the target is made of.
     pub(super) fn cam_layer(&self) -> Result<NodeId> {
-        let graph = self.plan.network.graph();
+        let (graph, at) = (self.plan.network.graph(), self.plan.at);
+        let unsuited = |why| {
+            let looks = |finish| matches!(finish, Finish::Cam | Finish::GuidedCam);
+            Err(unsuited_first(self.plan, |recipe| looks(recipe.finish), why))
+        };
         if let Some(id) = self.plan.extras.cam_layer {
-            if graph.is_made_of(self.plan.at, id) {
-                return Ok(id);
-            }
-            let (layer, at) = (&graph.node(id).name, &graph.node(self.plan.at).name);
-            return Err(Error::Unsupported {
-                what: format!("method `grad-cam` at layer `{layer}`"),
-                why: format!("the target at `{at}` does not depend on it"),
-            });
+            let [layer, target] = [id, at].map(|id| &graph.node(id).name);
+            return match graph.is_made_of(at, id) {
+                true => Ok(id),
+                false => unsuited(format!("layer `{layer}` is not below the target in `{target}`")),
+            };
         }
         // Below what makes the target: there every class has a channel already.
-        let (layers, _) = makers(graph, self.plan.at);
+        let (layers, _) = makers(graph, at);
         let mut below: BTreeSet<NodeId> = inputs(graph, &layers).collect();
         loop {
             let (id, _) = meeting_point(graph, below);
             if id == graph.input() {
-                return Err(Error::Unsupported {
-                    what: format!("method `grad-cam` on `{}`", graph.name()),
-                    why: "no layer with positions lies on all ways to the target".to_owned(),
-                });
+                let why = "no layer with positions lies on all ways to the target";
+                return unsuited(why.to_owned());
             }
             let node = graph.node(id);
             if node.shape.height * node.shape.width > 1 {

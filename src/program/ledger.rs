@@ -76,6 +76,15 @@ pub(super) struct Record {
     pub(super) is_padding: bool,
 }
 
+/// One side of a contrast.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    /// What the contrast starts with.
+    pub(super) start: Start,
+    /// The factor with which the side counts.
+    pub(super) sign: f64,
+}
+
 /// The records of all walks.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -90,22 +99,14 @@ struct Pending {
     record: Record,
     /// Rows of each picture.
     rows: usize,
-    /// Of a contrast, with what it starts, and the factor with which this side counts.
-    side: Option<(Start, f64)>,
+    side: Option<Side>,
 }
 
 impl Records {
     /// Takes what was recorded of a signal with that many rows.
-    pub(super) fn take(&mut self, shared: &mut Shared, rows: usize) {
+    pub(super) fn take(&mut self, shared: &mut Shared, rows: usize, side: Option<Side>) {
         let records = shared.records.drain(..);
-        self.pending.extend(records.map(|record| Pending { record, rows, side: None }));
-    }
-
-    /// Says that what was taken last is one side of a contrast.
-    pub(super) fn sign(&mut self, start: Start, sign: f64) {
-        for pending in self.pending.iter_mut().filter(|pending| pending.side.is_none()) {
-            pending.side = Some((start, sign));
-        }
+        self.pending.extend(records.map(|record| Pending { record, rows, side }));
     }
 
     /// Says which rows of the present walk are whose, and ends it.
@@ -117,7 +118,9 @@ impl Records {
     ) {
         for pending in self.pending.drain(..) {
             let of = |(method, start): (Method, Start)| match pending.side {
-                Some((of, sign)) => (of == start).then_some(MethodRows { method, first: 0, sign }),
+                Some(Side { start: of, sign }) => {
+                    (of == start).then_some(MethodRows { method, first: 0, sign })
+                }
                 None => {
                     let place = starts.iter().position(|s| *s == start)?;
                     // The contrast's rows start deeper.

@@ -91,8 +91,8 @@ pub struct Extras<'a> {
     pub layers: &'a [NodeId],
     /// Whether it is told what relevance each layer gets, hands down and loses.
     pub ledger: bool,
-    /// The layer that Grad-CAM looks at; the last one with several positions below the layer that
-    /// makes the scores unless given.
+    /// The layer that Grad-CAM looks at; the nearest one with positions through which everything
+    /// goes that the target is made of unless given.
     pub cam_layer: Option<NodeId>,
     /// How Grad-CAM's plane is brought to the size of the picture.
     pub upsampling: Upsampling,
@@ -126,7 +126,8 @@ pub struct Plan<'a> {
 /// A program and the places of its results. Its inputs are the pictures (`batch` times the
 /// network's input, NCHW) and, for [`Targets::Given`], the targets (`batch * targets` numbers of
 /// outputs), for [`Targets::Weighted`] the weights and the duals (`batch * targets` times the
-/// layer's outputs each; duals are 1 at each output that a target is set against). Outputs of a layer are numbered as they lie: NHWC.
+/// layer's outputs each; duals are 1 at each output that a target is set against). Outputs of a
+/// layer are numbered as they lie: NHWC.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     /// The steps.
@@ -251,37 +252,53 @@ fn check(plan: &Plan<'_>) -> Result<()> {
     check_batch(graph, plan.batch)?;
     let units = graph.node(plan.at).shape.len();
     let is_output = plan.at == graph.output();
-    let unsupported = |method: &Method, why: &str| {
-        let what = format!("method `{method}` on `{}`", graph.name());
-        Err(Error::Unsupported { what, why: why.to_owned() })
-    };
     for method in plan.methods {
         if method.contrasts() && units == 1 {
-            return unsupported(
-                method,
-                match is_output {
-                    true => "a contrast needs at least two classes, the network has one",
-                    false => "a contrast needs at least two neurons, the layer has one",
-                },
-            );
+            let why = match is_output {
+                true => "a contrast needs at least two classes, the network has one",
+                false => "a contrast needs at least two neurons, the layer has one",
+            };
+            return Err(unsuited(graph, *method, why));
         }
         if method.recipe().is_some_and(|recipe| recipe.start.is_probability()) && !is_output {
-            return unsupported(method, "it explains probabilities, which only classes have");
-        }
-        if plan.targets.against() && !method.takes_against() {
-            return unsupported(method, "it cannot set a target against chosen classes");
+            let why = "it explains probabilities, which only classes have";
+            return Err(unsuited(graph, *method, why));
         }
     }
-    let targets = plan.targets.count();
-    let most = if matches!(plan.targets, Targets::Top(_)) { units } else { usize::MAX };
-    if targets == 0 || targets > most {
-        return setting("number of targets", targets, format!("1 to {most}"));
+    if plan.targets.against() {
+        check_against(graph, plan.methods)?;
+    }
+    match plan.targets {
+        // The same may be given twice.
+        Targets::Given(count) | Targets::Weighted { count, .. } if count == 0 => {
+            return setting("number of targets", count, "at least 1".to_owned());
+        }
+        Targets::Top(count) if !(1..=units).contains(&count) => {
+            return setting("number of targets", count, format!("1 to {units}"));
+        }
+        Targets::Top(_) | Targets::Given(_) | Targets::Weighted { .. } => {}
     }
     let channels = graph.input_shape().channels;
     if plan.bounds.low.len() != channels || plan.bounds.high.len() != channels {
         return setting("number of bounds", plan.bounds.low.len(), channels.to_string());
     }
     Ok(())
+}
+
+/// That a method does not suit the network, or the target.
+pub(super) fn unsuited(graph: &Graph, method: Method, why: impl Into<String>) -> Error {
+    let what = format!("method `{method}` on `{}`", graph.name());
+    Error::Unsupported { what, why: why.into() }
+}
+
+/// Whether all methods can set a target against chosen classes.
+pub(crate) fn check_against(graph: &Graph, methods: &[Method]) -> Result<()> {
+    match methods.iter().find(|method| !method.takes_against()) {
+        None => Ok(()),
+        Some(method) => {
+            Err(unsuited(graph, *method, "it cannot set a target against chosen classes"))
+        }
+    }
 }
 
 /// Whether as many pictures can run, before anything is multiplied in 32 bit.

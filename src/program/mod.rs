@@ -23,6 +23,7 @@ use std::ops::Range;
 
 pub use builder::Builder;
 pub use ledger::{CAUSES, Entry, LossOutput, MethodRows, TALLY};
+pub(crate) use lower::check_against;
 pub use lower::{
     Bounds, Extras, HeatmapOutput, LayerOutput, Limits, Lowered, MapOutput, Plan, SumsOutput,
     Targets, Upsampling, lower,

@@ -3,11 +3,11 @@
 use super::finish::{Rows, Tap};
 use super::forward::Forward;
 use super::layers::Contrast;
-use super::ledger::{Entry, Records};
+use super::ledger::{Entry, Records, Side};
 use super::lower::{LayerOutput, MapOutput, Plan};
 use super::operator::word;
 use super::readout::Readout;
-use super::relevance::{Shared, constant};
+use super::relevance::Shared;
 use super::walk::{Signals, Walker};
 use super::{Builder, Operand, Slot};
 use crate::error::Result;
@@ -45,6 +45,8 @@ struct Leg {
     from: NodeId,
     rows: Rows,
     to: NodeId,
+    /// Where it is one side of a contrast alone.
+    side: Option<Side>,
 }
 
 /// Where the signals of a walk are, from its start to the picture.
@@ -219,7 +221,7 @@ impl<'a> Lowering<'a> {
                 (_, None, _) => (input, Some(difference), targets),
                 (top, Some(seeded), rows) => {
                     let seeded = Rows { slot: seeded, rows };
-                    let leg = Leg { kind, from: top, rows: seeded, to: input };
+                    let leg = Leg { kind, from: top, rows: seeded, to: input, side: None };
                     let above = self.arrive(leg, wanted, &mut taps)?;
                     self.b.at(&graph.node(contrast.layers[0]).name, "contrast");
                     let joined = self.join([(above, rows), (difference, targets)]);
@@ -229,7 +231,8 @@ impl<'a> Lowering<'a> {
         }
         let (top, signal, rows) = from;
         let signal = signal.expect("a walk has at least one start");
-        let leg = Leg { kind, from: top, rows: Rows { slot: signal, rows }, to: graph.input() };
+        let signal = Rows { slot: signal, rows };
+        let leg = Leg { kind, from: top, rows: signal, to: graph.input(), side: None };
         let slot = self.arrive(leg, wanted, &mut taps)?;
         let input = Rows { slot, rows };
         if wanted.contains(&graph.input()) {
@@ -248,7 +251,7 @@ impl<'a> Lowering<'a> {
     fn arrive_seeing<'f>(
         &mut self,
         seen: impl Fn(NodeId) -> (&'f Forward, bool),
-        Leg { kind, from, rows: Rows { slot, rows }, to }: Leg,
+        Leg { kind, from, rows: Rows { slot, rows }, to, side }: Leg,
         wanted: &[NodeId],
         taps: &mut Vec<Tap>,
     ) -> Result<Slot> {
@@ -262,10 +265,11 @@ impl<'a> Lowering<'a> {
             taps.push(Tap { node, rows: Rows { slot, rows } });
         }
         if kind.is_relevance() {
-            self.records.take(&mut self.shared, rows);
+            self.records.take(&mut self.shared, rows, side);
         }
-        let len = self.plan.batch * rows * self.plan.network.graph().node(to).shape.len();
-        Ok(signals.take(to).unwrap_or_else(|| constant(&mut self.b, len, &[0.0])))
+        Ok(signals
+            .take(to)
+            .expect("layers send to all their inputs, and everything goes through it"))
     }
 
     /// A contrast below the layers of the target: relevance less what the network with those
@@ -280,17 +284,17 @@ impl<'a> Lowering<'a> {
         let start = Start::MirrorDifference(mode);
         let seeded = self.readout.seed(&mut self.b, self.plan, &[mode]);
         let rows = Rows { slot: seeded, rows: targets };
-        let leg = Leg { kind, from: self.plan.at, rows, to: contrast.below };
+        let side = |sign| Some(Side { start, sign });
+        let leg = Leg { kind, from: self.plan.at, rows, to: contrast.below, side: side(1.0) };
         let own = self.arrive(leg, &[], &mut Vec::new())?;
-        self.records.sign(start, 1.0);
         let negated = self.forward_negated(contrast);
         let forward = self.forward;
         let seen = |id: NodeId| match contrast.above.contains(&id) {
             true => (&negated, false),
             false => (forward, contrast.layers.contains(&id)),
         };
+        let leg = Leg { side: side(-1.0), ..leg };
         let dual = self.arrive_seeing(seen, leg, &[], &mut Vec::new())?;
-        self.records.sign(start, -1.0);
         self.b.at(&self.plan.network.graph().node(contrast.layers[0]).name, "contrast");
         let sums = self.sums(Rows { slot: dual, rows: targets });
         let dual = self.negate(dual);

@@ -221,23 +221,64 @@ fn grad_cam_looks_below_all_that_is_concatenated() {
 #[test]
 fn clrp2_refuses_a_concatenation_of_a_layer_and_what_it_feeds() {
     // As in DenseNet: `first` would have to be as it is, and negated.
-    let mut g = Graph::new("dense", Shape::new(3, 4, 4));
-    let build = |g: &mut Graph| {
-        let first = g.conv2d("first", g.input(), Conv2d::new(3, 3))?;
-        let relu = g.relu("relu", first)?;
-        let second = g.conv2d("second", relu, Conv2d::new(2, 1))?;
-        let x = g.concat("concat", &[relu, second])?;
-        g.adaptive_avg_pool2d("pool", x, 1)
+    let message = |is_nested: bool, method: Method| {
+        let mut g = Graph::new("dense", Shape::new(3, 4, 4));
+        let mut build = || {
+            let first = g.conv2d("first", g.input(), Conv2d::new(3, 3))?;
+            let relu = g.relu("relu", first)?;
+            let second = g.conv2d("second", relu, Conv2d::new(2, 1))?;
+            let mut x = g.concat("concat", &[relu, second])?;
+            if is_nested {
+                let third = g.conv2d("third", g.input(), Conv2d::new(2, 3))?;
+                x = g.concat("outer", &[third, x])?;
+            }
+            g.adaptive_avg_pool2d("pool", x, 1)
+        };
+        build().expect("shapes fit");
+        let explainer = Explainer::builder(weights(g, 1), Preprocess::imagenet()).build();
+        let picture = Tensor::new(Shape::new(3, 4, 4), vec![0.5; 48]).expect("it fits");
+        let explained =
+            explainer.expect("the rules suit").explain(&picture, method, Target::class(0));
+        explained.expect_err("there is no such contrast").to_string()
     };
-    build(&mut g).expect("shapes fit");
+    for method in [Method::Clrp2, Method::ContrastiveExcitationBackprop] {
+        let expected = format!(
+            "method `{method}` on `dense` is not supported: the target does not come from linear \
+             layers side by side, but from `concat` (Concat of `first`, `second`)"
+        );
+        assert_eq!(
+            [false, true].map(|nested| message(nested, method)),
+            [(); 2].map(|()| expected.clone())
+        );
+    }
+}
+
+#[test]
+fn grad_cam_refuses_branches_that_share_no_layer() {
+    let mut g = Graph::new("branches", Shape::new(3, 6, 6));
+    let mut build = || {
+        let mut branches = Vec::new();
+        for name in ["left", "right"] {
+            let x = g.conv2d(name, g.input(), Conv2d::new(2, 3))?;
+            let x = g.relu(format!("{name} relu"), x)?;
+            branches.push(g.adaptive_avg_pool2d(format!("{name} pool"), x, 1)?);
+        }
+        let x = g.concat("concat", &branches)?;
+        let x = g.flatten("flatten", x)?;
+        g.linear("classes", x, 3)
+    };
+    build().expect("shapes fit");
     let explainer = Explainer::builder(weights(g, 1), Preprocess::imagenet()).build();
-    let picture = Tensor::new(Shape::new(3, 4, 4), vec![0.5; 48]).expect("it fits");
-    let explained =
-        explainer.expect("the rules suit").explain(&picture, Method::Clrp2, Target::class(0));
+    let picture = Tensor::new(Shape::new(3, 6, 6), vec![0.5; 108]).expect("it fits");
+    let explained = explainer.expect("the rules suit").explain(
+        &picture,
+        Method::GuidedGradCam,
+        Target::class(0),
+    );
     assert_eq!(
-        explained.expect_err("there is no such contrast").to_string(),
-        "method `clrp2` on `dense` is not supported: the target does not come from linear layers \
-         side by side, but from `concat` (Concat of `first`, `second`)"
+        explained.expect_err("there is no such layer").to_string(),
+        "method `guided-grad-cam` on `branches` is not supported: no layer with positions lies on \
+         all ways to the target"
     );
 }
 

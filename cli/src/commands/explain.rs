@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clrp::explainer::probabilities;
+use clrp::explainer::{Methods, probabilities};
 use clrp::image::Colormap;
 use clrp::labels::Labels;
 use clrp::{Explained, Explanation, Goal, Method, Request, Target};
@@ -40,8 +40,8 @@ Files, which appear together at the end of the run:
   {stem}_{method}_{class}_overlay.png  half map, half picture (--overlay)
   {stem}_{method}_{class}.npy          float32 (3,H,W): one number for each input value, CLRP after
                                        its clamp, before channels are joined (--npy)
-  {stem}_{method}_{class}_{layer}.png  the map at a layer, and as .npy (--layers); Grad-CAM, random
-                                       and methods of many samples have none
+  {stem}_{method}_{class}_{layer}.png  the map at a layer, and as .npy (--layers); Grad-CAM, guided
+                                       Grad-CAM, random and methods of many samples have none
   {stem}_sheet.png                     a row for each target, a column for each method (--sheet)
   For {class} other targets stand as layer-channel-row-column or as their classes and weights;
   long ones are cut and end in a number that tells them apart.
@@ -49,7 +49,7 @@ Files, which appear together at the end of the run:
 Targets:
   top3              the best classes of each picture
   340, zebra        classes by number, name or WordNet id, with commas between
-  340*0.7+386*0.3   a weighted mean of scores
+  340*0.7+386*0.3   a weighted mean of scores; 340+386 the mean of two
   10-of-top100      the mean of 10 of the 100 best, drawn by --seed (the paper's figure 1)
   features.28:17@3,5, features.28:17, classifier.0:2431, classifier.0:top8
                     a neuron (channel, row, column), a whole channel (its sum), the strongest
@@ -139,7 +139,8 @@ pub(crate) struct Explain {
     #[arg(long)]
     npy: bool,
 
-    /// Write the maps at these layers, too, with commas between
+    /// Write the maps at these layers, too, with commas between: of methods that walk through them
+    /// once (not grad-cam, guided-grad-cam, random or those of many samples)
     #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
     layers: Vec<String>,
 
@@ -184,7 +185,8 @@ impl Explain {
         targets::none_is_empty("--layers", &self.layers)?;
         if !self.layers.is_empty() && !methods.iter().any(|method| method.has_layer_maps()) {
             let message = "--layers needs a method that walks through them once, as lrp or \
-                           gradient (not grad-cam, random or those of many samples)";
+                           gradient (not grad-cam, guided-grad-cam, random or those of many \
+                           samples)";
             return Err(Failure::Said(message.to_owned()));
         }
         Ok(methods)
@@ -349,12 +351,6 @@ pub(crate) fn named(explanation: &Explanation, labels: &Labels) -> String {
 
 /// The methods of these names, each once.
 pub(crate) fn unique_methods(names: &[String]) -> Result<Vec<Method>> {
-    let mut methods = Vec::new();
-    for name in names {
-        let method = name.trim().parse()?;
-        if !methods.contains(&method) {
-            methods.push(method);
-        }
-    }
-    Ok(methods)
+    let methods = names.iter().map(|name| name.trim().parse());
+    Ok(methods.collect::<clrp::Result<Methods>>()?.into())
 }
