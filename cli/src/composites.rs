@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use clrp::Error;
-use clrp::rules::{BatchNorm, Composite, Rule, Selector, preset};
+use clrp::graph::Graph;
+use clrp::rules::{BatchNorm, Composite, LayerKind, Rule, Selector, preset};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::console::say;
 use crate::failure::{Failure, Result};
 
 /// What a file may say.
@@ -17,13 +19,84 @@ const KEYS: [&str; 5] = ["base", "stabilizer", "bias", "batch-norm", "rules"];
 /// What is wrong with `features.0 = "flat"`, which is a table to TOML.
 const UNQUOTED: &str = "names of layers with dots stand in quotes, as \"features.0\" = \"flat\"";
 
+/// A composite, and the rules in it that somebody wrote for this run.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Rules {
+    pub(crate) composite: Composite,
+    written: Vec<Written>,
+}
+
+/// A rule, and where it stands.
+#[derive(Debug, PartialEq)]
+struct Written {
+    selector: Selector,
+    rule: Rule,
+    place: String,
+    /// Whether it is said of this network: a file may be meant for several.
+    is_option: bool,
+}
+
+impl Rules {
+    /// The same with rules of options before all others; the first that speaks of a layer decides.
+    pub(crate) fn with_options(mut self, options: &[(Selector, Rule)]) -> Self {
+        if options.is_empty() {
+            return self;
+        }
+        self.written.extend(options.iter().map(|(selector, rule)| Written {
+            selector: selector.clone(),
+            rule: *rule,
+            place: format!("--rule {selector}={rule}"),
+            is_option: true,
+        }));
+        let label = format!("{} with --rule", self.composite.label());
+        self.composite = self.composite.with_rules(options.iter().cloned()).with_label(label);
+        self
+    }
+
+    /// Refuses rules that do not suit the network, by where they stand: names that no layer has,
+    /// layers that do not take the rule, options for kinds of layers that the network has none of
+    /// (a note if a file speaks of them).
+    pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
+        let has = |wanted: LayerKind| {
+            graph.nodes().iter().any(|node| LayerKind::of(&node.op) == Some(wanted))
+        };
+        for Written { selector, rule, place, is_option } in &self.written {
+            let alone = Composite::new("").entry(selector.clone(), *rule);
+            alone.assign(graph).map_err(|error| Failure::Said(format!("{place}: {error}")))?;
+            if let Selector::Kind(kind) | Selector::First(kind) = selector
+                && !has(*kind)
+            {
+                let (network, kind) = (graph.name(), kind.name());
+                let message = format!("{place}: `{network}` has no {kind} layer");
+                if *is_option {
+                    return Err(Failure::Said(message));
+                }
+                say("note", &message);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Composite> for Rules {
+    fn from(composite: Composite) -> Self {
+        Self { composite, written: Vec::new() }
+    }
+}
+
 /// A preset by name, or a composite from a file whose name ends in `.toml`.
-pub(crate) fn named(name: &str) -> Result<Composite> {
+pub(crate) fn named(name: &str) -> Result<Rules> {
     let path = Path::new(name);
     if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
-        return preset(name).map_err(|error| match path.is_file() {
-            true => Failure::Said(format!("{error}; a file of rules ends in .toml")),
-            false => error.into(),
+        let file = path.with_extension("toml");
+        return preset(name).map(Rules::from).map_err(|error| {
+            if path.is_file() {
+                Failure::Said(format!("{error}; a file of rules ends in .toml"))
+            } else if file.is_file() {
+                Failure::Said(format!("{error}; the file is `{}`", file.display()))
+            } else {
+                error.into()
+            }
         });
     }
     let read = |source| Error::File { action: "read", path: path.to_owned(), source };
@@ -43,15 +116,18 @@ pub(crate) fn named(name: &str) -> Result<Composite> {
 /// "features.0" = "z-box"
 /// conv = "gamma:0.25"
 /// ```
-fn from_text(text: &str, path: &Path) -> Result<Composite> {
+fn from_text(text: &str, path: &Path) -> Result<Rules> {
+    let place = |span: Range<usize>| {
+        let (line, column) = line_and_column(text, span.start);
+        format!("`{}`, line {line}, column {column}", path.display())
+    };
     let at = |span: Range<usize>, message: &str| {
-        let (line, column) = place(text, span.start);
-        let message = message.trim().replace('\n', ", ");
-        Failure::Said(format!("`{}`, line {line}, column {column}: {message}", path.display()))
+        Failure::Said(format!("{}: {}", place(span), message.trim().replace('\n', ", ")))
     };
     let table = DeTable::parse(text)
         .map_err(|error| at(error.span().unwrap_or_default(), error.message()))?;
     let mut composite = preset("contrastive")?;
+    let mut written = Vec::new();
     if let Some(base) = table.get_ref().get("base") {
         let name = base.get_ref().as_str();
         let found = name.ok_or_else(|| mismatch("base", "a preset's name", base));
@@ -73,8 +149,8 @@ fn from_text(text: &str, path: &Path) -> Result<Composite> {
             },
             "rules" => match value.get_ref().as_table() {
                 Some(rules) => {
-                    let rules = rules.iter().map(|(selector, rule)| {
-                        let selector = Selector::from(selector.get_ref().as_ref());
+                    for (key, rule) in rules {
+                        let selector = Selector::from(key.get_ref().as_ref());
                         let text = match rule.get_ref().is_table() {
                             true => Err(UNQUOTED.to_owned()),
                             false => {
@@ -86,9 +162,11 @@ fn from_text(text: &str, path: &Path) -> Result<Composite> {
                             text.parse::<Rule>().map_err(|error: Error| error.to_string())
                         });
                         let read = read.map_err(|message| at(rule.span(), &message))?;
-                        Ok::<_, Failure>((selector, read))
-                    });
-                    Ok(composite.with_rules(rules.collect::<Result<Vec<_>>>()?))
+                        let place = place(key.span());
+                        written.push(Written { selector, rule: read, place, is_option: false });
+                    }
+                    let rules = written.iter().map(|of| (of.selector.clone(), of.rule));
+                    Ok(composite.with_rules(rules))
                 }
                 None => Err(mismatch("rules", "a table of layers and rules", value)),
             },
@@ -103,7 +181,7 @@ fn from_text(text: &str, path: &Path) -> Result<Composite> {
         };
         composite = read.map_err(|message| at(value.span(), &message))?;
     }
-    Ok(composite.with_label(path.display().to_string()))
+    Ok(Rules { composite: composite.with_label(path.display().to_string()), written })
 }
 
 /// What a key should have been.
@@ -125,15 +203,20 @@ fn number(value: &Spanned<DeValue<'_>>) -> std::result::Result<f32, String> {
         | DeValue::Array(_)
         | DeValue::Table(_) => "",
     };
-    let number: f32 = text.parse().map_err(|_| mismatch("stabilizer", "a number", value))?;
-    match number.is_finite() && number >= 0.0 {
-        true => Ok(number),
-        false => Err(format!("stabilizer is {number}, expected a finite number, 0 or more")),
+    if text.is_empty() {
+        return Err(mismatch("stabilizer", "a number", value));
     }
+    stabilizer(text).map_err(|message| format!("stabilizer is {text}, {message}"))
+}
+
+/// Reads a stabilizer.
+pub(crate) fn stabilizer(text: &str) -> std::result::Result<f32, String> {
+    let number = text.parse().ok().filter(|number: &f32| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| format!("expected {}", clrp::rules::NUMBERS))
 }
 
 /// Line and column of a byte, from 1.
-fn place(text: &str, at: usize) -> (usize, usize) {
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -153,7 +236,7 @@ pub(crate) fn rule(text: &str) -> Result<(Selector, Rule), String> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Composite> {
+    fn read(text: &str) -> Result<Rules> {
         from_text(text, Path::new("mine.toml"))
     }
 
@@ -170,7 +253,7 @@ mod tests {
             .with_label("mine.toml")
             .with_stabilizer(1e-7)
             .with_batch_norm(BatchNorm::Fold);
-        assert_eq!(read(text).expect("it is right"), expected);
+        assert_eq!(read(text).expect("it is right").composite, expected);
     }
 
     #[test]

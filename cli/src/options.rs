@@ -5,14 +5,13 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use clrp::backend::{Device, DeviceChoice};
-use clrp::graph::Graph;
 use clrp::image::{Mode, Preprocess};
 use clrp::models::BuildOptions;
 use clrp::program::Upsampling;
-use clrp::rules::{BatchNorm, Composite, LayerKind, Rule, Selector};
+use clrp::rules::{BatchNorm, Rule, Selector};
 use clrp::{ExplainerBuilder, Method, Sampling};
 
-use crate::composites;
+use crate::composites::{self, Rules};
 use crate::failure::{Failure, Result};
 use crate::known::Known;
 
@@ -175,7 +174,8 @@ pub(crate) struct RuleOptions {
     rule: Vec<(Selector, Rule)>,
 
     /// What is added to denominators, with their sign; as the composite has it unless given
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true,
+        value_parser = composites::stabilizer)]
     stabilizer: Option<f32>,
 
     /// Whether biases take part in denominators; as the composite has it unless given
@@ -199,43 +199,22 @@ enum BatchNormOption {
 }
 
 impl RuleOptions {
-    /// Refuses rules for kinds of layers that the network has none of.
-    pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
-        let has = |wanted: LayerKind| {
-            graph.nodes().iter().any(|node| LayerKind::of(&node.op) == Some(wanted))
-        };
-        for (selector, rule) in &self.rule {
-            if let Selector::Kind(kind) | Selector::First(kind) = selector
-                && !has(*kind)
-            {
-                let (network, kind) = (graph.name(), kind.name());
-                return Err(Failure::Said(format!(
-                    "--rule {selector}={rule}: `{network}` has no {kind} layer"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The composite that was asked for.
-    pub(crate) fn composite(&self) -> Result<Composite> {
-        let mut composite = composites::named(&self.composite)?;
-        if !self.rule.is_empty() {
-            let label = format!("{} with --rule", composite.label());
-            // Of two options that speak of a layer, the first decides.
-            composite = composite.with_rules(self.rule.iter().cloned()).with_label(label);
-        }
+    /// The rules that were asked for.
+    pub(crate) fn read(&self) -> Result<Rules> {
+        let mut rules = composites::named(&self.composite)?.with_options(&self.rule);
+        let mut composite = rules.composite;
         if let Some(stabilizer) = self.stabilizer {
             composite = composite.with_stabilizer(stabilizer);
         }
         if let Some(bias) = self.bias {
             composite = composite.with_bias(bias);
         }
-        Ok(match self.batch_norm {
+        rules.composite = match self.batch_norm {
             None => composite,
             Some(BatchNormOption::Bypass) => composite.with_batch_norm(BatchNorm::Bypass),
             Some(BatchNormOption::Fold) => composite.with_batch_norm(BatchNorm::Fold),
-        })
+        };
+        Ok(rules)
     }
 }
 
@@ -276,9 +255,9 @@ pub(crate) struct MethodOptions {
     #[arg(long, value_name = "LAYER")]
     cam_layer: Option<String>,
 
-    /// grad-cam: how its plane is brought to the picture's size
-    #[arg(long, value_name = "HOW", default_value = "bilinear")]
-    cam_upsampling: UpsamplingOption,
+    /// grad-cam: how its plane is brought to the picture's size; bilinear unless given
+    #[arg(long, value_name = "HOW")]
+    cam_upsampling: Option<UpsamplingOption>,
 }
 
 /// How a plane is brought to the picture's size.
@@ -307,6 +286,7 @@ impl MethodOptions {
             ("--masks", self.masks.is_some(), "rise", has(is_rise)),
             ("--cells", self.cells.is_some(), "rise", has(is_rise)),
             ("--cam-layer", self.cam_layer.is_some(), "grad-cam", has(is_cam)),
+            ("--cam-upsampling", self.cam_upsampling.is_some(), "grad-cam", has(is_cam)),
         ];
         match given.into_iter().find(|(_, is_given, _, is_used)| *is_given && !is_used) {
             None => Ok(()),
@@ -331,8 +311,9 @@ impl MethodOptions {
             ..own
         };
         let builder = builder.sampling(sampling).upsampling(match self.cam_upsampling {
-            UpsamplingOption::Bilinear => Upsampling::Bilinear,
-            UpsamplingOption::Nearest => Upsampling::Nearest,
+            None => Upsampling::default(),
+            Some(UpsamplingOption::Bilinear) => Upsampling::Bilinear,
+            Some(UpsamplingOption::Nearest) => Upsampling::Nearest,
         });
         match &self.cam_layer {
             Some(layer) => builder.cam_layer(layer),

@@ -6,8 +6,9 @@ use clrp::{Error, Goal, Target};
 use crate::failure::{Failure, Result};
 
 /// Reads targets with commas between: `top3`; `10-of-top100`; numbers, names and `WordNet` ids of
-/// classes; mixtures of them as `340*0.7+386*0.3` or `340+386`; and of a layer `features.28:17@3,5` (channel,
-/// row, column), `features.28:17` (a channel) and `features.28:top8`.
+/// classes; mixtures of them as `340*0.7+386*0.3` or `340+386`; and of a layer
+/// `features.28:17@3,5` (channel, row, column), `features.28:17` (a channel) and
+/// `features.28:top8`.
 pub(crate) fn parse(
     text: &str,
     against: Option<&str>,
@@ -145,7 +146,14 @@ impl Classes<'_> {
     fn list(&self, option: &str, text: &str) -> Result<Vec<usize>> {
         let names: Vec<String> = text.split(',').map(str::to_owned).collect();
         none_is_empty(option, &names)?;
-        names.iter().map(|name| self.class(name)).collect()
+        let mut classes = Vec::new();
+        for name in &names {
+            let class = self.class(name)?;
+            if !classes.contains(&class) {
+                classes.push(class);
+            }
+        }
+        Ok(classes)
     }
 
     fn class(&self, name: &str) -> Result<usize> {

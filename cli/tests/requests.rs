@@ -46,6 +46,8 @@ fn targets_are_what_they_say() {
     let against = explain(&place, "--target 3 --against 8");
     assert_eq!(list(&against)[0]["method"], "clrp1");
     assert_eq!(list(&against)[0]["label"], "3 against 8");
+    let twice = explain(&place, "--target 3 --against 8,8");
+    assert_eq!(list(&twice)[0]["label"], "3 against 8");
 
     let drawn = |seed| explain(&place, &format!("--target 3-of-top8 --method lrp --seed {seed}"));
     let classes = |json: &Value| list(json)[0]["target"].as_str().expect("text").to_owned();
@@ -75,6 +77,11 @@ fn rules_come_from_options_and_files() {
     assert_eq!(rules(&file), rules(&options));
     assert_eq!(rules(&file).last().map(String::as_str), Some("\"features.0\" \"flat\""));
     assert_eq!(list(&file)[0]["sum"], list(&options)[0]["sum"]);
+    // A file may be meant for other networks, too.
+    place.write("all.toml", b"[rules]\nadd = \"norm\"\n");
+    let noted = place.good(words(&format!("{EXPLAIN} --composite all.toml --method lrp")));
+    let note = "note: `all.toml`, line 2, column 1: `digits` has no Add layer";
+    assert!(noted.err.contains(note), "{}", noted.err);
     let kept = explain(&place, &format!("--composite epsilon_plus --bias false {rest}"));
     assert!(number(&list(&kept)[0]["ledger"]["bias"]).abs() < 1e-6);
 }
@@ -156,6 +163,9 @@ fn what_does_not_apply_is_told() {
     let place = Place::with_scenes(1);
     place.write("wrong.toml", b"base = \"contrastive\"\n[rules]\nconv = \"gama:1\"\n");
     place.write("cut.toml", b"base = \"contr\n");
+    place.write("layer.toml", b"[rules]\n\"features.99\" = \"flat\"\n");
+    place.write("relu.toml", b"[rules]\n\n \"features.1\" = \"flat\"\n");
+    place.write("large.toml", b"stabilizer = 1e300\n");
     for (rest, expected) in [
         ("--target featres.0:3", "unknown layer `featres.0`; nearest: `features.0`"),
         ("--target features.0:99", "channel is 99, expected 0 to 11 in layer `features.0`"),
@@ -175,7 +185,9 @@ fn what_does_not_apply_is_told() {
         ("--rule add=flat", "rule `flat` does not apply to layer `add` (Add)"),
         ("--rule add=norm", "--rule add=norm: `digits` has no Add layer"),
         ("--rule convv=flat", "unknown layer `convv`; nearest: `conv`"),
-        ("--rule conv=gamma:-1", "rule is `gamma:-1.0`, expected a finite number, 0 or more"),
+        ("--rule conv=gamma:-1", "rule is `gamma:-1`, expected a finite number of 32 bits, 0 or"),
+        ("--rule conv=gamma:1e39", "rule is `gamma:1e39`, expected a finite number of 32 bits"),
+        ("--rule features=flat", "unknown layer `features`; nearest: `features.*`"),
         ("--method gradient --ledger", "--ledger needs a method of relevance"),
         ("--method grad-cam,rise --layers features.0", "--layers needs a method that walks"),
         ("--layers features.0,", "--layers features.0,: a name is missing beside a comma"),
@@ -188,7 +200,16 @@ fn what_does_not_apply_is_told() {
         ("--composite wrong.toml", "`wrong.toml`, line 3, column 8: unknown rule `gama`"),
         ("--composite cut.toml", "`cut.toml`, line 1, column "),
         ("--composite none.toml", "cannot read `none.toml`"),
-        ("--stabilizer -1", "stabilizer is -1, expected a finite number, 0 or more"),
+        ("--composite wrong", "unknown composite `wrong`; expected `contrastive`"),
+        ("--composite wrong", "; the file is `wrong.toml`"),
+        ("--composite layer.toml", "`layer.toml`, line 2, column 1: unknown layer `features.99`"),
+        ("--composite relu.toml", "`relu.toml`, line 3, column 2: rule `flat` does not apply to"),
+        ("--composite large.toml", "line 1, column 14: stabilizer is 1e300, expected a finite"),
+        ("--method lrp,,clrp1", "--method lrp,,clrp1: a name is missing beside a comma"),
+        ("--cam-upsampling nearest", "--cam-upsampling is for the method grad-cam, which is not"),
+        ("--method clrp2 --layers classifier.2", "map at layer `classifier.2` is not supported"),
+        ("--stabilizer -1", "invalid value '-1' for '--stabilizer <NUMBER>': expected a finite"),
+        ("--stabilizer 1e300", "'1e300' for '--stabilizer <NUMBER>': expected a finite number"),
         ("--layers nosuch", "unknown layer `nosuch`"),
         ("--layers input", "layer is `input`, the picture itself"),
         ("--method grad-cam --cam-layer nosuch", "unknown layer `nosuch`"),

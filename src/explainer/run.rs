@@ -108,7 +108,7 @@ impl Results {
 
 impl Explainer {
     pub(super) fn lowered(&self, job: &Job) -> Result<Lowered> {
-        lower(&Plan {
+        let lowered = lower(&Plan {
             network: &self.network,
             composite: &self.composite,
             methods: &job.methods,
@@ -124,7 +124,21 @@ impl Explainer {
                 upsampling: self.upsampling,
                 heatmaps: job.heatmaps,
             },
-        })
+        })?;
+        let has_map = |layer| lowered.layers.iter().any(|place| place.node == layer);
+        match job.layers.iter().find(|layer| !job.methods.is_empty() && !has_map(**layer)) {
+            None => Ok(lowered),
+            Some(layer) => {
+                let names: Vec<&str> = job.methods.iter().map(|method| method.name()).collect();
+                Err(Error::Unsupported {
+                    what: format!("map at layer `{}`", self.network.graph().node(*layer).name),
+                    why: format!(
+                        "{} starts below it: its difference exists only further down",
+                        names.join(", ")
+                    ),
+                })
+            }
+        }
     }
 
     /// Runs a job's program once.

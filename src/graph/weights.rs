@@ -77,6 +77,9 @@ fn describe(bytes: &[u8], error: &SafeTensorError) -> String {
         let end = length.saturating_add(8);
         return format!("the file is truncated: its header ends at {end}, the file at {found}");
     }
+    if matches!(error, SafeTensorError::HeaderTooLarge) && !rest.starts_with(b"{") {
+        return "it does not start as one".to_owned();
+    }
     if matches!(error, SafeTensorError::MetadataIncompleteBuffer)
         && let Some(Ok(header)) = header.map(serde_json::from_slice::<Metadata>)
     {

@@ -76,7 +76,8 @@ impl Plane {
     }
 }
 
-/// Turns an attribution of shape channels, height, width into one plane.
+/// Turns an attribution of shape channels, height, width into one plane. A pixel with a value that
+/// is NaN becomes NaN.
 ///
 /// # Errors
 /// [`Error::InputShape`] if it has no values.
@@ -87,12 +88,14 @@ pub fn reduce(attribution: &Tensor, reduction: Reduction) -> Result<Plane> {
         for (value, &other) in values.iter_mut().zip(attribution.plane(channel)) {
             *value = match reduction {
                 Reduction::Sum | Reduction::PositiveSum => *value + other,
+                // `max` would pass over NaN.
+                Reduction::MaxAbs if value.is_nan() || other.is_nan() => f32::NAN,
                 Reduction::MaxAbs => value.max(other.abs()),
             };
         }
     }
     if reduction == Reduction::PositiveSum {
-        values.iter_mut().for_each(|value| *value = value.max(0.0));
+        values.iter_mut().filter(|value| **value < 0.0).for_each(|value| *value = 0.0);
     }
     Plane::new(shape.height, shape.width, values)
 }
@@ -165,7 +168,19 @@ mod tests {
         // 1 + 3 - 5 = -1 and -2 + 1 + 0.5 = -0.5.
         assert_eq!(reduced(Reduction::Sum), row(&[-1.0, -0.5]));
         assert_eq!(reduced(Reduction::MaxAbs), row(&[5.0, 2.0]));
+        assert_eq!(reduced(Reduction::PositiveSum), row(&[0.0, 0.0]));
         assert!(reduce(&Tensor::zeros(Shape::new(3, 0, 0)), Reduction::Sum).is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        for reduction in [Reduction::Sum, Reduction::PositiveSum, Reduction::MaxAbs] {
+            for values in [[f32::NAN, 1.0], [1.0, f32::NAN]] {
+                let tensor = Tensor::new(Shape::new(2, 1, 1), values.to_vec()).expect("it fits");
+                let plane = reduce(&tensor, reduction).expect("it is not empty");
+                assert!(plane.values()[0].is_nan(), "{reduction:?} of {values:?}");
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
 use crate::rules::text::KINDS;
-use crate::rules::{BatchNorm, Rule};
+use crate::rules::{BatchNorm, NUMBERS, Rule};
 
 /// Kinds of layers that a rule can be chosen for. All others have one way to hand relevance on:
 /// ReLU, dropout and flatten as it is, max pools to the winner, concatenations by slices.
@@ -189,7 +189,7 @@ impl Composite {
         self.entries.iter().try_for_each(|(_, rule)| rule.check())?;
         if !(self.stabilizer.is_finite() && self.stabilizer >= 0.0) {
             let found = self.stabilizer.to_string();
-            let expected = "a finite number, 0 or more".to_owned();
+            let expected = NUMBERS.to_owned();
             return Err(Error::Setting { what: "stabilizer", found, expected });
         }
         self.entries.iter().try_for_each(|(selector, rule)| check_entry(graph, selector, *rule))?;
@@ -232,6 +232,12 @@ fn check_entry(graph: &Graph, selector: &Selector, rule: Rule) -> Result<()> {
     match named.peek().copied() {
         None => {
             let names = graph.nodes().iter().skip(1).map(|node| node.name.as_str());
+            let prefix = format!("{pattern}.");
+            if names.clone().any(|name| name.starts_with(&prefix)) {
+                let suggestions = vec![format!("{prefix}*")];
+                let (name, expected) = (pattern.clone(), Vec::new());
+                return Err(Error::UnknownName { kind: "layer", name, suggestions, expected });
+            }
             let kinds = KINDS.iter().map(|(name, _)| *name);
             Err(Error::unknown("layer", pattern, kinds.chain(names)))
         }

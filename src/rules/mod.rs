@@ -20,6 +20,9 @@ pub use presets::{PRESETS, preset};
 use crate::error::{Error, Result};
 use crate::kernels::Part;
 
+/// What numbers of rules and stabilizers may be.
+pub const NUMBERS: &str = "a finite number of 32 bits, 0 or more";
+
 /// How one layer hands its relevance `r` to its inputs `a`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
@@ -107,7 +110,7 @@ impl Rule {
     pub fn check(self) -> Result<()> {
         let (is_fine, expected) = match self {
             Rule::Epsilon { epsilon: x } | Rule::Gamma { gamma: x } => {
-                (x.is_finite() && x >= 0.0, "a finite number, 0 or more")
+                (x.is_finite() && x >= 0.0, NUMBERS)
             }
             Rule::AlphaBeta { alpha, beta } => (
                 alpha.is_finite() && beta >= 0.0 && (alpha - beta - 1.0).abs() <= 1e-6,

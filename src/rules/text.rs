@@ -56,7 +56,13 @@ impl FromStr for Rule {
             ("pass", []) => Rule::Pass,
             _ => unreachable!("the list above has every rule with as many numbers"),
         };
-        rule.check()?;
+        // As it was written: what f32 cannot hold would read `inf`.
+        rule.check().map_err(|error| match error {
+            Error::Setting { what, expected, .. } => {
+                Error::Setting { what, found: format!("`{}`", text.trim()), expected }
+            }
+            error => error,
+        })?;
         Ok(rule)
     }
 }

@@ -77,13 +77,13 @@ JSON (--json), one object:
   predictions   the best 5: class, label, logit, probability
   explanations  all methods of the first target, then the next: method, target (class number, or
                 text), layer (of a neuron), label, score (logit), probability (null for neurons and
-                mixtures), sum (of the map's values, as --npy writes them), leak (what relevance methods lost on the way; null for others),
-                seconds (share of the run), files {map, overlay, npy}, layers (--layers: layer,
-                shape, sum, files), ledger (--ledger: start, arrived, bias, padding, dead,
-                stabilizer, unexplained; rows: layer, kind, rule, got, sent, the same leaks,
-                magnitude, min, max), warnings (kind: zero, not-finite, rounding, no-contrast or
-                on-border; message; on-border: ring in pixels, and its share of the map's magnitude
-                and of its area)
+                mixtures), sum (of the map's values, as --npy writes them),
+                leak (what relevance methods lost on the way; null for others), seconds (share of
+                the run), files {map, overlay, npy}, layers (--layers: layer, shape, sum, files),
+                ledger (--ledger: start, arrived, bias, padding, dead, stabilizer, unexplained;
+                rows: layer, kind, rule, got, sent, the same leaks, magnitude, min, max), warnings
+                (kind: zero, not-finite, rounding, no-contrast or on-border; message; on-border:
+                ring in pixels, and its share of the map's magnitude and of its area)
   compare       --compare: method, targets [a, b], cosine, spearman, ssim of their maps;
                 null where one is zero everywhere or not finite
   sheet         its path
@@ -195,14 +195,15 @@ impl Explain {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
-        let composite = self.rules.composite()?;
+        let rules = self.rules.read()?;
         let images = &self.pictures.images;
         pictures::check(images)?;
         let chosen = self.network.choose()?;
+        rules.check(chosen.network.graph())?;
         let runner = Runner {
             network: chosen.network,
             device: self.device.open(self.precision)?,
-            composite,
+            composite: rules.composite,
             preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch,
             seed: self.seed,
@@ -210,7 +211,6 @@ impl Explain {
         };
         // Rules that do not suit the network.
         runner.explainer()?;
-        self.rules.check(runner.network.graph())?;
         let labels = chosen.labels;
         let against = self.against.as_deref();
         let target = targets::parse(&self.target, against, &labels, &chosen.name, self.seed)?;
@@ -351,6 +351,7 @@ pub(crate) fn named(explanation: &Explanation, labels: &Labels) -> String {
 
 /// The methods of these names, each once.
 pub(crate) fn unique_methods(names: &[String]) -> Result<Vec<Method>> {
+    targets::none_is_empty("--method", names)?;
     let methods = names.iter().map(|name| name.trim().parse());
     Ok(methods.collect::<clrp::Result<Methods>>()?.into())
 }

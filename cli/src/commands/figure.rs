@@ -115,20 +115,20 @@ impl Figure {
     pub(crate) fn run(&self) -> Result<()> {
         self.check()?;
         let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
-        let composite = self.rules.composite()?;
+        let rules = self.rules.read()?;
         let images = &self.pictures.images;
         pictures::check(images)?;
         let chosen = self.network.choose()?;
+        rules.check(chosen.network.graph())?;
         let runner = Runner {
             network: chosen.network,
             device: self.device.open(self.precision)?,
-            composite,
+            composite: rules.composite,
             preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
             batch: self.pictures.batch,
             seed: self.seed,
             methods: Some(&self.methods),
         };
-        self.rules.check(runner.network.graph())?;
         let work = Work { figure: self, labels: chosen.labels, model: chosen.name, palette };
         let targets = work.targets(runner.explainer()?.network().graph())?;
         let weights = chosen.weights.as_ref();

@@ -47,9 +47,10 @@ impl Inspect {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         let methods = unique_methods(&self.method)?;
-        let composite = self.rules.composite()?;
+        let rules = self.rules.read()?;
         let chosen = self.network.choose_layers()?;
-        self.rules.check(chosen.network.graph())?;
+        rules.check(chosen.network.graph())?;
+        let composite = rules.composite;
         let device = self.device.open(Precision::F32)?;
         let name = device.name();
         let explainer = Explainer::builder(chosen.network, chosen.preprocess)

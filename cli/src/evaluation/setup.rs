@@ -197,10 +197,11 @@ impl EvaluationOptions {
         let methods: Vec<Method> = ways.iter().filter_map(|way| way.method()).collect();
         self.methods.check(&methods)?;
         let dataset = self.data.open()?;
-        let (device, composite) = (self.device.open(self.precision)?, self.rules.composite()?);
+        let rules = self.rules.read()?;
+        let device = self.device.open(self.precision)?;
         let (mut subjects, mut networks) = (Vec::new(), Vec::new());
         for (chosen, options) in self.chosen()? {
-            self.rules.check(chosen.network.graph())?;
+            rules.check(chosen.network.graph())?;
             let preprocess = self.shaping.preprocess(chosen.preprocess, options.size);
             if preprocess.mode == Mode::ShortSide {
                 let message = "--preprocess short-side makes inputs of many sizes, expected one: \
@@ -211,7 +212,7 @@ impl EvaluationOptions {
             let shape = Shape::new(3, height as usize, width as usize);
             let network = resized(&chosen.network, shape, "--size")?;
             let explainer =
-                self.explainer(network, device.clone(), composite.clone(), preprocess)?;
+                self.explainer(network, device.clone(), rules.composite.clone(), preprocess)?;
             networks.push(described(&chosen.name, chosen.weights.as_deref(), &explainer)?);
             let (name, labels) = (chosen.name, chosen.labels);
             subjects.push(Subject { name, explainer, labels });
@@ -227,7 +228,7 @@ impl EvaluationOptions {
             networks,
             device: device.name(),
             precision: self.precision.name().to_owned(),
-            composite: composite.label().to_owned(),
+            composite: rules.composite.label().to_owned(),
             methods: ways.iter().map(|way| way.name().to_owned()).collect(),
             settings,
             seed: self.seed,
