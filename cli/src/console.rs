@@ -1,10 +1,10 @@
 //! Data to standard output, notes and progress to standard error.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use clrp::Error;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
@@ -52,7 +52,7 @@ pub(crate) fn progress(count: usize) -> ProgressBar {
 /// The same with a word of what there is, and the rate.
 pub(crate) fn progress_with_rate(count: usize, message: &'static str) -> ProgressBar {
     let bar = progress(count).with_message(message);
-    styled(bar, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}")
+    styled(bar, "{msg} {wide_bar} {pos}/{len} {rate} {eta}")
 }
 
 /// A progress bar with rate and remaining time on a terminal, else one that shows nothing.
@@ -66,5 +66,10 @@ pub(crate) fn progress_of_bytes(bytes: u64, message: &'static str) -> ProgressBa
 
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template);
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A bar that cannot be drawn is no reason to stop.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    let style = style.map(|style| style.with_key("rate", rate));
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }

@@ -13,6 +13,8 @@ pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 pub(crate) enum Failure {
     /// One line for the user.
     Said(String),
+    /// The same about a number that is not finite, which one picture can be the reason of.
+    NotFinite(String),
     /// Nobody reads standard output any more.
     Closed,
     /// Nothing was asked for, and the help was shown.
@@ -29,6 +31,9 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        if let Error::InputValue { .. } = &error {
+            return Self::NotFinite(error.to_string());
+        }
         let mut list = None;
         if let Error::UnknownName { kind, suggestions, expected, .. } = &error
             && suggestions.is_empty()
@@ -67,7 +72,7 @@ said!(
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Said(message) => f.write_str(message),
+            Failure::Said(message) | Failure::NotFinite(message) => f.write_str(message),
             Failure::Closed => f.write_str("standard output is closed"),
             Failure::Helped => f.write_str("nothing was asked for"),
         }

@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -294,6 +295,24 @@ impl MethodOptions {
                 "{option} is for the method {method}, which is not asked for"
             ))),
         }
+    }
+
+    /// The options that are given, with their values.
+    pub(crate) fn given(&self) -> Vec<(String, String)> {
+        let text = |value: Option<&dyn Debug>| value.map(|value| format!("{value:?}"));
+        let all = [
+            ("samples", text(self.samples.as_ref().map(|value| value as _))),
+            ("noise", text(self.noise.as_ref().map(|value| value as _))),
+            ("steps", text(self.steps.as_ref().map(|value| value as _))),
+            ("window", text(self.window.as_ref().map(|value| value as _))),
+            ("stride", text(self.stride.as_ref().map(|value| value as _))),
+            ("masks", text(self.masks.as_ref().map(|value| value as _))),
+            ("cells", text(self.cells.as_ref().map(|value| value as _))),
+            ("cam-layer", self.cam_layer.clone()),
+            ("cam-upsampling", text(self.cam_upsampling.as_ref().map(|value| value as _))),
+        ];
+        let given = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.collect()
     }
 
     /// An explainer's builder with these numbers.

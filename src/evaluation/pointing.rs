@@ -105,7 +105,8 @@ fn largest(energy: &[f32], inside: &[bool], side: bool) -> f32 {
 }
 
 fn sum<'a>(values: impl Iterator<Item = &'a f32>) -> f64 {
-    values.map(|&value| f64::from(value)).sum()
+    // Nothing adds up to -0.
+    values.map(|&value| f64::from(value)).sum::<f64>() + 0.0
 }
 
 #[cfg(test)]

@@ -251,7 +251,7 @@ impl Explanation {
         {
             return Ok(vec![Warning::Rounding(magnitude / scale)]);
         }
-        let contrast = self.is_alone().then_some(Warning::NoContrast);
+        let contrast = self.is_without_contrast().then_some(Warning::NoContrast);
         // What a neuron at the border sees lies there.
         let is_anywhere = !matches!(self.goal, Goal::Neuron { .. });
         let border = Border::of(&plane).filter(|border| is_anywhere && border.is_piled_up());
@@ -264,7 +264,7 @@ impl Explanation {
     }
 
     /// Whether it is a contrast of which nothing was subtracted.
-    fn is_alone(&self) -> bool {
+    pub fn is_without_contrast(&self) -> bool {
         let least = self.scale.map_or(0.0, |scale| self.rounding(scale));
         self.dual.is_some_and(|dual| dual.abs() <= least)
     }
@@ -294,7 +294,7 @@ impl Explanation {
             Some(_) if arrived == 0.0 => Emptiness::Lost,
             Some(_) => Emptiness::Equal,
             None if arrived < 0.0 => Emptiness::Negative,
-            None if self.is_alone() => Emptiness::Lost,
+            None if self.is_without_contrast() => Emptiness::Lost,
             None => Emptiness::Equal,
         }
     }

@@ -3,7 +3,8 @@
 use std::io::{BufRead, Cursor, ErrorKind, Seek};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::picture::Picture;
 use crate::file::{open_file, read_file};
@@ -20,6 +21,16 @@ impl Picture {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let bytes = read_file(path.as_ref(), MAX_FILE, "picture")?;
         Self::decode(path, &bytes)
+    }
+
+    /// Reads a picture as its pixels are stored, whatever EXIF orientation it has: as those see it
+    /// who draw boxes in data sets, and Pillow and torchvision's loaders.
+    ///
+    /// # Errors
+    /// As [`Picture::open`].
+    pub fn open_as_stored(path: impl AsRef<Path>) -> Result<Self> {
+        let bytes = read_file(path.as_ref(), MAX_FILE, "picture")?;
+        Ok(decode(path.as_ref(), &bytes)?.0)
     }
 
     /// Width and height of a picture file as they are stored, before any EXIF orientation; the
@@ -50,29 +61,35 @@ impl Picture {
     /// is larger than [`Picture::MAX_SIDE`] and [`Picture::MAX_PIXELS`] allow.
     /// The size is checked before memory is taken for the pixels.
     pub fn decode(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
-        let name = name.as_ref();
-        let malformed = |found| malformed(name, found);
-        let format = format_of(name, bytes)?;
-        if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-            return Err(malformed("the file is truncated".to_owned()));
-        }
-        let mut decoder = decoder(name, format, Cursor::new(bytes))?;
-        let (most, found) =
-            (Limits::default().max_alloc.unwrap_or(u64::MAX), decoder.total_bytes());
-        if found > most {
-            return Err(malformed(format!(
-                "its pixels take {found} bytes, expected at most {most}"
-            )));
-        }
-        // A picture whose metadata cannot be read is upright.
-        let orientation = decoder.orientation().ok();
-
-        let rgb = DynamicImage::from_decoder(decoder);
-        let rgb = rgb.map_err(|error| malformed(describe(&error)))?.into_rgb8();
-        let mut upright = DynamicImage::ImageRgb8(rgb);
-        orientation.into_iter().for_each(|orientation| upright.apply_orientation(orientation));
+        let (stored, orientation) = decode(name.as_ref(), bytes)?;
+        let Some(orientation) = orientation else { return Ok(stored) };
+        let (width, height) = (stored.width(), stored.height());
+        let stored = RgbImage::from_raw(width, height, stored.pixels().to_vec())
+            .expect("a picture has three bytes a pixel");
+        let mut upright = DynamicImage::ImageRgb8(stored);
+        upright.apply_orientation(orientation);
         Self::new(upright.width(), upright.height(), upright.into_bytes())
     }
+}
+
+/// A picture as it is stored, and the orientation that it should have.
+fn decode(name: &Path, bytes: &[u8]) -> Result<(Picture, Option<Orientation>)> {
+    let malformed = |found| malformed(name, found);
+    let format = format_of(name, bytes)?;
+    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+        return Err(malformed("the file is truncated".to_owned()));
+    }
+    let mut decoder = decoder(name, format, Cursor::new(bytes))?;
+    let (most, found) = (Limits::default().max_alloc.unwrap_or(u64::MAX), decoder.total_bytes());
+    if found > most {
+        return Err(malformed(format!("its pixels take {found} bytes, expected at most {most}")));
+    }
+    // A picture whose metadata cannot be read is upright.
+    let orientation = decoder.orientation().ok();
+
+    let rgb = DynamicImage::from_decoder(decoder);
+    let rgb = rgb.map_err(|error| malformed(describe(&error)))?.into_rgb8();
+    Ok((Picture::new(rgb.width(), rgb.height(), rgb.into_raw())?, orientation))
 }
 
 fn malformed(name: &Path, found: String) -> Error {

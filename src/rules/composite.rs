@@ -164,6 +164,11 @@ impl Composite {
         &self.label
     }
 
+    /// The entries: the first that speaks of a layer decides.
+    pub fn entries(&self) -> &[(Selector, Rule)] {
+        &self.entries
+    }
+
     /// What is added to denominators, with their sign.
     pub fn stabilizer(&self) -> f32 {
         self.stabilizer

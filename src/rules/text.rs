@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{LayerKind, Rule, Selector};
+use super::{BatchNorm, Composite, LayerKind, Rule, Selector};
 use crate::error::{Error, Result};
 
 /// A rule's name, and the numbers that it takes unless others are given after a colon.
@@ -111,6 +111,22 @@ impl fmt::Display for Selector {
     }
 }
 
+impl fmt::Display for Composite {
+    /// All that decides a layer's rule, whatever the composite is called: its entries in order, and
+    /// its settings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (selector, rule) in self.entries() {
+            write!(f, "{selector}={rule} ")?;
+        }
+        let batch_norm = match self.batch_norm() {
+            BatchNorm::Bypass => "bypass",
+            BatchNorm::Fold => "fold",
+        };
+        let (stabilizer, bias) = (self.stabilizer(), self.bias());
+        write!(f, "stabilizer={stabilizer:e} bias={bias} batch-norm={batch_norm}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +162,17 @@ mod tests {
         );
         assert_eq!(message("flat:1"), "rule is `flat:1`, expected `flat` without numbers");
         assert!(message("alpha-beta:2,2").starts_with("rule is `alpha-beta:2,2`, expected"));
+    }
+
+    #[test]
+    fn a_composite_is_told_in_full() {
+        let composite = Composite::new("mine")
+            .first(LayerKind::Conv2d, Rule::ZBox)
+            .name("features.*", Rule::Gamma { gamma: 0.5 })
+            .with_bias(true);
+        let expected = "first-conv=z-box features.*=gamma:0.5 stabilizer=1e-9 bias=true \
+                        batch-norm=bypass";
+        assert_eq!(composite.to_string(), expected);
     }
 
     #[test]

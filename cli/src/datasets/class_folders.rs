@@ -4,7 +4,7 @@
 //! sub-folder is left out, as are names that start with a dot.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 use clrp::labels::Labels;
 
@@ -19,9 +19,9 @@ use crate::failure::{Failure, Result};
 pub(super) struct ClassFolders {
     /// Sorted by bytes, as Python sorts.
     classes: Vec<String>,
-    /// Whether a network with these labels has the classes in that order: asking its labels for
-    /// all names takes long.
-    ordered: OnceLock<(Labels, bool)>,
+    /// Whether networks with these labels have the classes in that order: asking labels for all
+    /// names takes long.
+    ordered: RwLock<Vec<(Labels, bool)>>,
 }
 
 /// Opens such a folder.
@@ -39,7 +39,7 @@ pub(super) fn open(folder: &Path) -> Result<Files> {
             "no pictures were found in sub-folders, of which each is a class",
         ));
     }
-    let folders = ClassFolders { classes, ordered: OnceLock::new() };
+    let folders = ClassFolders { classes, ordered: RwLock::default() };
     Ok(Files::new(folder, names, Annotated::ClassFolders(folders)))
 }
 
@@ -68,14 +68,17 @@ impl ClassFolders {
     }
 
     fn are_in_order_of(&self, labels: &Labels) -> bool {
-        let find = || {
-            let is_known = |class: &String| labels.find(class, "").is_ok();
-            self.classes.len() == labels.len() && !self.classes.iter().any(is_known)
-        };
-        match self.ordered.get_or_init(|| (labels.clone(), find())) {
-            (of, ordered) if of == labels => *ordered,
-            _ => find(),
+        // What is in it is whole whoever panicked.
+        let known = self.ordered.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, ordered)) = known.iter().find(|(of, _)| of == labels) {
+            return *ordered;
         }
+        drop(known);
+        let is_known = |class: &String| labels.find(class, "").is_ok();
+        let ordered = self.classes.len() == labels.len() && !self.classes.iter().any(is_known);
+        let mut known = self.ordered.write().unwrap_or_else(PoisonError::into_inner);
+        known.push((labels.clone(), ordered));
+        ordered
     }
 }
 

@@ -219,8 +219,7 @@ mod tests {
         let message = place.shown(&data, 0).expect_err("no width");
         let expected = "annotation 5: `a.png`: box (0, 0) to (0, 3) has no area";
         assert!(message.contains(expected), "{message}");
-        let message = place.shown(&data, 2).expect_err("only a crowd");
-        assert!(message.starts_with("no boxes for `c.png` in `"), "{message}");
+        assert!(place.shown(&data, 2).expect("only a crowd").is_empty());
         // The folder around both.
         let data = place.open("", &[]).expect("the index lies in it");
         assert_eq!(names(&data)[0], "val2014/a.png");

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use clrp::Error;
 use clrp::evaluation::BoundingBox;
 use clrp::image::Picture;
+use clrp::labels::Labels;
 use clrp::scene::{Scene, Split};
 
 use super::{Object, Sample};
@@ -109,9 +111,19 @@ impl Scenes {
     }
 }
 
+/// The class of a digit: of that name, else the output of that number of a network with ten, which
+/// other networks' classes of that number have nothing to do with.
+pub(super) fn class_of(digit: &str, labels: &Labels, model: &str) -> clrp::Result<usize> {
+    let class = labels.find(digit, model)?;
+    if labels.len() == 10 || labels.label(class) == Some(digit) {
+        return Ok(class);
+    }
+    let names = (0..labels.len()).filter_map(|class| labels.label(class));
+    Err(Error::unknown("class", digit, names))
+}
+
 #[cfg(test)]
 mod tests {
-    use clrp::labels::Labels;
 
     use super::super::support::{names, open};
     use super::*;
@@ -145,6 +157,8 @@ mod tests {
             assert_eq!(object.boxes, [BoundingBox::from(digit.bounds)]);
             let class = data.class_of(&object.class, &Labels::digits(), "digits");
             assert_eq!(class.expect("it is a digit"), usize::from(digit.class));
+            // Class 7 of ImageNet is a cock.
+            assert!(data.class_of(&object.class, &Labels::imagenet(), "net").is_err());
         }
     }
 

@@ -58,7 +58,9 @@ impl Files {
     pub(super) fn load(&self, i: usize) -> Result<Sample> {
         let name = &self.names[i];
         let path = self.folder.join(name);
-        let picture = Picture::open(&path).map_err(|error| Failure::about(&path, error))?;
+        // Boxes are of the pixels as they are stored.
+        let picture = Picture::open_as_stored(&path);
+        let picture = picture.map_err(|error| Failure::about(&path, error))?;
         let size = (picture.width(), picture.height());
         let objects = match &self.annotated {
             Annotated::Index(index) => index.objects(name, size)?,
@@ -66,6 +68,16 @@ impl Files {
             Annotated::ClassFolders(folders) => vec![folders.object(name)?],
         };
         Ok(Sample { picture, objects })
+    }
+
+    /// What tells one annotation of a picture from another.
+    pub(super) fn annotation(&self, i: usize) -> String {
+        match &self.annotated {
+            Annotated::Index(index) => index.annotation(&self.names[i]),
+            Annotated::XmlFolder(folder) => folder.annotation(&self.names[i]),
+            // The name says it.
+            Annotated::ClassFolders(_) => String::new(),
+        }
     }
 
     pub(super) fn has_boxes(&self) -> bool {

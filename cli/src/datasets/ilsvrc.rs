@@ -24,11 +24,19 @@ use crate::failure::{Failure, Result};
 /// Kaggle's index.
 pub(super) const SOLUTION: &str = "LOC_val_solution.csv";
 
+/// The pictures of the validation set in the folder that ILSVRC's archive makes.
+pub(super) const PICTURES: &str = "Data/CLS-LOC/val";
+
+/// What stands in the paths of pictures there, and in those of their annotations.
+const MIRRORED: [&str; 2] = ["Data", "Annotations"];
+
 /// Names of folders of annotations.
 const FOLDERS: [&str; 2] = ["Annotations", "annotations"];
 
 /// Opens a folder with such annotations.
 pub(super) fn open(folder: &Path, annotations: Option<&Path>) -> Result<Files> {
+    let inner = folder.join(PICTURES);
+    let folder = if inner.is_dir() { &inner } else { folder };
     let annotations = match annotations {
         Some(path) => path.to_owned(),
         None => find(folder).ok_or_else(|| {
@@ -45,13 +53,29 @@ pub(super) fn open(folder: &Path, annotations: Option<&Path>) -> Result<Files> {
     Ok(Files::new(folder, names, annotated))
 }
 
-/// Annotations in or beside a folder.
+/// Annotations in or beside a folder, or where ILSVRC's archive has those of `Data/CLS-LOC/val`.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
+    let inner = folder.join(PICTURES);
+    if inner.is_dir() {
+        return find(&inner);
+    }
+    if let Some(mirrored) = mirrored(folder).filter(|folder| has_xml(folder, 1)) {
+        return Some(mirrored);
+    }
     around(folder).into_iter().find_map(|place| {
         let solution = Some(place.join(SOLUTION)).filter(|path| path.is_file());
         let mut folders = FOLDERS.iter().map(|name| place.join(name));
         solution.or_else(|| folders.find(|folder| has_xml(folder, 1)))
     })
+}
+
+/// `Annotations/CLS-LOC/val` of `Data/CLS-LOC/val`.
+fn mirrored(folder: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(folder).ok()?;
+    let [data, annotations] = MIRRORED;
+    let root = absolute.ancestors().find(|folder| folder.ends_with(data))?;
+    let rest = absolute.strip_prefix(root).ok()?;
+    Some(root.with_file_name(annotations).join(rest))
 }
 
 /// Whether an XML file lies in a folder, or so many folders deeper.
@@ -128,9 +152,7 @@ mod tests {
         assert_eq!(place.shown(&data, 1).expect("it is there"), expected);
         let class = data.class_of("n02391049", &Labels::imagenet(), "net").expect("a zebra");
         assert_eq!(class, 340);
-        let expected = "no boxes for `n02391049/ILSVRC2012_val_00000003.JPEG` in \
-                        `@/LOC_val_solution.csv`";
-        assert_eq!(place.shown(&data, 2).expect_err("no boxes"), expected);
+        assert!(place.shown(&data, 2).expect("it can be read").is_empty());
         let arguments = ["--annotations", "@/LOC_val_solution.csv"];
         let data = place.open("val/n02391049", &arguments).expect("the index is given");
         assert_eq!(data.len(), 2);
@@ -158,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_of_the_archive_is_known() {
+        let xml = "<annotation><size><width>40</width><height>20</height></size><object>\
+                   <name>n02391049</name><bndbox><xmin>2</xmin><ymin>4</ymin><xmax>40</xmax>\
+                   <ymax>6</ymax></bndbox></object></annotation>";
+        let place = Place::with(
+            &[("ILSVRC/Annotations/CLS-LOC/val/a.xml", xml)],
+            &["ILSVRC/Data/CLS-LOC/val/a.JPEG"],
+        );
+        for folder in ["ILSVRC", "ILSVRC/Data/CLS-LOC/val"] {
+            let data = place.open(folder, &[]).expect("it is recognised");
+            assert_eq!(names(&data), ["a.JPEG"], "{folder}");
+            assert_eq!(place.shown(&data, 0).expect("it is there"), ["n02391049 1 2 20 3"]);
+        }
+    }
+
+    #[test]
     fn numbers_in_xml_are_edges() {
         let xml = "<annotation><size><width>40</width><height>20</height></size><object>\
                    <name>n02391049</name><bndbox><xmin>2</xmin><ymin>4</ymin><xmax>40</xmax>\
@@ -173,11 +211,10 @@ mod tests {
         for i in [0, 1] {
             assert_eq!(place.shown(&data, i).expect("it is there"), ["n02391049 1 2 20 3"]);
         }
-        assert!(
-            place.shown(&data, 2).expect_err("no file").starts_with("no boxes for `n02391049/")
-        );
+        assert!(place.shown(&data, 2).expect("it can be read").is_empty());
         let data = place.open("val", &["--annotations", "@/other"]).expect("it is given");
-        assert!(data.load(2).is_ok() && data.load(1).is_err());
+        let shown = |i| place.shown(&data, i).expect("it can be read").len();
+        assert_eq!([shown(1), shown(2)], [0, 1]);
         let bare = Place::with(&[], &PICTURES);
         let message = bare.refused("val", &["--format", "ilsvrc"]);
         assert!(message.contains("no `LOC_val_solution.csv` and no `Annotations`"), "{message}");

@@ -32,21 +32,30 @@ pub(super) enum Key {
 }
 
 impl Index {
-    /// What the picture of that name and size shows.
+    /// What the picture of that name and size shows; nothing where it has no boxes.
     pub(super) fn objects(&self, name: &str, size: (u32, u32)) -> Result<Vec<Object>> {
+        let Some(annotation) = self.find(name) else { return Ok(Vec::new()) };
+        annotation.objects(size).map_err(|refusal| self.refused(name, &refusal))
+    }
+
+    /// What tells one annotation of the picture from another.
+    pub(super) fn annotation(&self, name: &str) -> String {
+        let told = |annotation: &Annotation| {
+            let mut text = format!("{:?}", annotation.size);
+            for mark in &annotation.marks {
+                text += &format!(" {} {:?}", mark.class, mark.edges);
+            }
+            text
+        };
+        self.find(name).map(told).unwrap_or_default()
+    }
+
+    fn find(&self, name: &str) -> Option<&Annotation> {
         let key = match self.key {
             Key::Name => name,
             Key::Stem => stem(name),
         };
-        match self.annotations.get(key) {
-            Some(annotation) if !annotation.marks.is_empty() => {
-                annotation.objects(size).map_err(|refusal| self.refused(name, &refusal))
-            }
-            Some(_) | None => {
-                let path = self.path.display();
-                Err(Failure::Said(format!("no boxes for `{}` in `{path}`", printable(name))))
-            }
-        }
+        self.annotations.get(key)
     }
 
     fn refused(&self, name: &str, Refusal { number, what }: &Refusal) -> Failure {

@@ -42,6 +42,7 @@ mod xml_folder;
 use clrp::evaluation::BoundingBox;
 use clrp::image::Picture;
 use clrp::labels::Labels;
+use sha2::{Digest, Sha256};
 
 pub(crate) use self::digits::{Digits, SplitName};
 pub(crate) use self::options::DatasetOptions;
@@ -125,11 +126,24 @@ impl Dataset {
     /// A number under the header `class_index` counts outputs, whatever their names. The classes
     /// of a `folder` of which the network knows none are its outputs in order of name, if there
     /// are as many. `model` is for errors.
-    pub(crate) fn class_of(&self, name: &str, labels: &Labels, model: &str) -> Result<usize> {
+    pub(crate) fn class_of(&self, name: &str, labels: &Labels, model: &str) -> clrp::Result<usize> {
         match &self.source {
-            Source::Scenes(_) => Ok(labels.find(name, model)?),
-            Source::Files(files) => Ok(files.class_of(name, labels, model)?),
+            Source::Scenes(_) => digits::class_of(name, labels, model),
+            Source::Files(files) => files.class_of(name, labels, model),
         }
+    }
+
+    /// SHA-256 of the pictures' names, and of what is known of their annotations: all of an index,
+    /// the lengths of XML files.
+    pub(crate) fn sha256(&self) -> String {
+        let mut sha256 = Sha256::new();
+        for i in 0..self.len() {
+            sha256.update(self.name(i) + "\n");
+            if let Source::Files(files) = &self.source {
+                sha256.update(files.annotation(i) + "\n");
+            }
+        }
+        sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
+use clrp::evaluation::area_under;
+
 use super::measure::Family;
-use super::record::{AlikeRecord, Header, MethodRecord, ObjectRecord, Record};
-use super::statistics::area_under;
+use super::record::{AlikeRecord, Header, MethodRecord, NeuronsRecord, ObjectRecord, Record};
 
 /// The columns of every table; after them come three for each change of a sanity check.
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 27] = [
     "index",
     "name",
     "error",
@@ -21,6 +22,7 @@ const COLUMNS: [&str; 26] = [
     "cut_away",
     "area",
     "method",
+    "without_contrast",
     "maximum_x",
     "maximum_y",
     "hit",
@@ -40,6 +42,75 @@ const COLUMNS: [&str; 26] = [
 const PICTURE: usize = 3;
 const OBJECT: usize = 13;
 const METHOD: usize = COLUMNS.len();
+
+/// The area under a curve; nothing where there is none.
+fn area(curve: Option<&Vec<f64>>) -> String {
+    text(curve.map(|curve| area_under(curve)).filter(|area| area.is_finite()))
+}
+
+/// The columns of the table of neurons.
+const NEURON_COLUMNS: [&str; 13] = [
+    "index",
+    "name",
+    "error",
+    "network",
+    "layer",
+    "method",
+    "neuron",
+    "value",
+    "patch_x",
+    "patch_y",
+    "drop",
+    "most_by_own_patch",
+    "drops_of_all",
+];
+
+/// Writes the records of neurons as a CSV file (RFC 4180): a row for each neuron whose patch is
+/// taken out.
+pub(crate) fn write_neurons(
+    header: &Header,
+    records: &[Record],
+    out: impl Write,
+) -> io::Result<()> {
+    let end = csv::Terminator::CRLF;
+    let mut writer = csv::WriterBuilder::new().terminator(end).from_writer(out);
+    writer.write_record(NEURON_COLUMNS)?;
+    for record in records {
+        let picture = [record.index.to_string(), record.name.clone(), text(record.error.as_ref())];
+        for of in &record.neurons {
+            for i in 0..of.neurons.len() {
+                writer.write_record([picture.as_slice(), &neuron_cells(header, of, i)].concat())?;
+            }
+        }
+        if record.neurons.is_empty() {
+            let mut row = picture.to_vec();
+            row.resize(NEURON_COLUMNS.len(), String::new());
+            writer.write_record(row)?;
+        }
+    }
+    writer.flush()
+}
+
+fn neuron_cells(header: &Header, of: &NeuronsRecord, i: usize) -> [String; 10] {
+    let drops = of.drops.get(i);
+    let centre = of.centres.get(i);
+    let joined = drops.map(|drops| {
+        let drops: Vec<String> = drops.iter().map(f64::to_string).collect();
+        drops.join(" ")
+    });
+    [
+        text(header.networks.get(of.network).map(|network| &network.name)),
+        of.layer.clone(),
+        of.method.clone(),
+        of.neurons[i].clone(),
+        text(of.values.get(i)),
+        text(centre.map(|(x, _)| x)),
+        text(centre.map(|(_, y)| y)),
+        text(drops.and_then(|drops| drops.get(i))),
+        text(drops.map(|_| of.is_most_by_own_patch(i))),
+        text(joined),
+    ]
+}
 
 /// Writes the records as a CSV file (RFC 4180); a picture without objects has one row.
 pub(crate) fn write_csv(header: &Header, records: &[Record], out: impl Write) -> io::Result<()> {
@@ -98,7 +169,8 @@ fn object_cells(header: &Header, object: &ObjectRecord) -> [String; OBJECT - PIC
         object.score.to_string(),
         object.probability.to_string(),
         object.is_top.to_string(),
-        object.difficult.to_string(),
+        // Without boxes nothing is known of it.
+        text(object.area.map(|_| object.difficult)),
         object.cut_away.to_string(),
         text(object.area),
     ]
@@ -114,6 +186,7 @@ fn method_cells(method: &MethodRecord) -> [String; METHOD - OBJECT] {
         places.join(";")
     });
     [
+        method.without_contrast.to_string(),
         text(maximum.map(|(x, _)| x)),
         text(maximum.map(|(_, y)| y)),
         text(pointing.map(|p| p.hit)),
@@ -125,8 +198,8 @@ fn method_cells(method: &MethodRecord) -> [String; METHOD - OBJECT] {
         text(centres),
         text(ablation.map(|ablation| ablation.drop_logit)),
         text(ablation.map(|ablation| ablation.drop_probability)),
-        text(curves.and_then(|curves| area_under(&curves.deletion))),
-        text(curves.and_then(|curves| area_under(&curves.insertion))),
+        area(curves.map(|curves| &curves.deletion)),
+        area(curves.map(|curves| &curves.insertion)),
     ]
 }
 
@@ -184,6 +257,7 @@ mod tests {
             "0",
             "0.125",
             "lrp",
+            "false",
             "3",
             "4",
             "true",
@@ -201,7 +275,7 @@ mod tests {
         assert_eq!(rows[3], expected);
         assert_eq!(
             rows[4][12..],
-            ["clrp1", "", "", "", "", "", "", "", "", "3 4;5 6", "1.5", "0.25", "", ""]
+            ["clrp1", "false", "", "", "", "", "", "", "", "", "3 4;5 6", "1.5", "0.25", "", ""]
         );
     }
 
@@ -220,9 +294,9 @@ mod tests {
         let objects = vec![object(0, vec![alike("fc", 0.5)]), object(0, vec![alike("conv", 0.25)])];
         let rows = read(&written(&header(&["lrp"]), &[picture(0, objects)]));
         let names = ["spearman: fc", "ssim: fc", "spearman_abs: fc", "spearman: conv"];
-        assert_eq!(rows[0][26..30], names);
-        assert_eq!(rows[1][26..], ["0.5", "0.5", "0.5", "", "", ""]);
-        assert_eq!(rows[2][26..], ["", "", "", "0.25", "0.25", "0.25"]);
+        assert_eq!(rows[0][27..31], names);
+        assert_eq!(rows[1][27..], ["0.5", "0.5", "0.5", "", "", ""]);
+        assert_eq!(rows[2][27..], ["", "", "", "0.25", "0.25", "0.25"]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Pictures with their maps, for reports: those where a way does best, and worst.
 
+use clrp::evaluation::Region;
 use clrp::image::{Picture, Plane, Sheet, SheetRow, render};
 use clrp::{Cancel, Tensor};
 
-use super::html::Example;
 use super::part::{Ready, Unit};
 use super::record::{MethodRecord, ObjectRecord, Record};
-use super::results::Examples;
+use super::results::{Example, Examples};
 use super::setup::Setup;
 use super::subject::Way;
 use crate::failure::Result;
@@ -15,59 +15,85 @@ use crate::maps::palette;
 /// How many of the best, and of the worst.
 const MOST: usize = 4;
 
-/// The best and the worst objects of the first network, by the first contrastive way, or the first
-/// way if there is none: by the energy in the boxes, or by what the score drops.
-pub(crate) fn examples(setup: &Setup, records: &[Record], stop: &Cancel) -> Result<Examples> {
+/// The colours of a region's outline: seen on dark and on light pixels.
+const OUTLINE: [[u8; 3]; 2] = [[0, 255, 0], [0, 96, 0]];
+
+/// An object with what was measured of it.
+struct Ranked<'a> {
+    worth: f64,
+    record: &'a Record,
+    object: &'a ObjectRecord,
+}
+
+/// The best and the worst objects of the first network, by the first contrastive way, else the
+/// first that is no baseline: by how much more of the energy is in the boxes than they cover of the
+/// picture, or by what the score drops.
+pub(crate) fn examples(setup: &Setup, records: &[Record], stop: &Cancel) -> Result<Vec<Examples>> {
     let is_contrastive = |way: &&Way| way.method().is_some_and(clrp::Method::contrasts);
-    let way = setup.ways.iter().find(is_contrastive).or(setup.ways.first());
-    let Some(way) = way else { return Ok(Examples::default()) };
+    let judges = || setup.ways.iter().filter(|way| !way.is_baseline());
+    let Some(way) = judges().find(is_contrastive).or_else(|| judges().next()) else {
+        return Ok(Vec::new());
+    };
     let place = setup.ways.iter().position(|other| other == way).unwrap_or(0);
-    let mut ranked: Vec<(f64, &Record, &ObjectRecord)> = Vec::new();
+    let mut ranked: Vec<Ranked<'_>> = Vec::new();
     for record in records {
         for object in record.objects.iter().filter(|object| object.network == 0) {
-            let worth = object.methods.get(place).and_then(worth);
-            ranked.extend(worth.map(|worth| (worth, record, object)));
+            let worth = object.methods.get(place).and_then(|method| worth(object, method));
+            ranked.extend(worth.map(|worth| Ranked { worth, record, object }));
         }
     }
     // Stable: of equal ones the first.
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ranked.sort_by(|a, b| b.worth.total_cmp(&a.worth));
     let most = MOST.min(ranked.len() / 2);
-    let draw = |chosen: &[(f64, &Record, &ObjectRecord)]| -> Result<Vec<Example>> {
-        chosen
-            .iter()
-            .map(|(_, record, object)| example(setup, record, object, *way, stop))
-            .collect()
+    let draw = |chosen: &[Ranked<'_>]| -> Result<Vec<Example>> {
+        chosen.iter().map(|one| example(setup, one, *way, stop)).collect()
     };
+    let games = records.iter().flat_map(|record| &record.objects);
+    let games = games.flat_map(|object| &object.methods).any(|method| method.pointing.is_some());
+    let measure = match games {
+        true => {
+            "the share of its energy in the boxes less the share of the picture that they cover"
+        }
+        false => "what the logit drops without what it points at",
+    };
+    let caption = format!("By {}: {measure}. Boxes are outlined in green.", way.name());
     let mut worst = draw(&ranked[ranked.len() - most..])?;
     worst.reverse();
-    Ok(Examples { best: draw(&ranked[..most])?, worst })
+    let sections = [("Best pictures", draw(&ranked[..most])?), ("Worst pictures", worst)];
+    let section = |(title, pictures): (&str, _)| Examples {
+        title: title.to_owned(),
+        caption: caption.clone(),
+        pictures,
+    };
+    Ok(sections.into_iter().map(section).collect())
 }
 
-/// What decides which pictures are the best.
-fn worth(method: &MethodRecord) -> Option<f64> {
-    let pointing = method.pointing.as_ref().map(|pointing| pointing.mass);
+/// What decides which pictures are the best. A box that is the whole picture is no feat to hit.
+fn worth(object: &ObjectRecord, method: &MethodRecord) -> Option<f64> {
+    let pointing = method.pointing.as_ref().zip(object.area);
+    let pointing = pointing.map(|(pointing, area)| pointing.mass - area);
     pointing.or(method.ablation.as_ref().map(|ablation| ablation.drop_logit))
 }
 
 /// The picture and its map by each way.
-fn example(
-    setup: &Setup,
-    record: &Record,
-    object: &ObjectRecord,
-    way: Way,
-    stop: &Cancel,
-) -> Result<Example> {
+fn example(setup: &Setup, ranked: &Ranked<'_>, way: Way, stop: &Cancel) -> Result<Example> {
+    let Ranked { record, object, .. } = ranked;
     let subject = &setup.subjects[0];
     let ready = Ready::load(&setup.dataset, record.index, &setup.subjects[..1])?;
-    let input: &Tensor = &ready.views[0].input;
-    let unit = Unit { picture: 0, object: 0, class: object.class };
+    let view = &ready.views[0];
+    let input: &Tensor = &view.input;
+    // The class is in the record; which of the picture's objects it is decides the boxes.
+    let class = |name: &str| setup.dataset.class_of(name, &subject.labels, &subject.name).ok();
+    let place = ready.objects.iter().position(|found| class(&found.class) == Some(object.class));
+    let region = place.and_then(|place| view.regions[place].as_ref());
+    let unit = Unit { picture: 0, object: place.unwrap_or(0), class: object.class };
     let answers = subject.answers(&[input], &[unit], &setup.ways, stop)?;
-    let mut pictures: Vec<Picture> = vec![ready.views[0].seen.clone()];
+    let mut pictures: Vec<Picture> = vec![outlined(&view.seen, region)?];
     let (width, height) = (input.shape().width, input.shape().height);
     let nothing = Plane::new(height, width, vec![0.0; height * width])?;
     for plane in answers.iter().flat_map(|answer| &answer.planes) {
         let plane = plane.as_ref().unwrap_or(&nothing);
-        pictures.push(render(plane, palette(plane)));
+        pictures.push(outlined(&render(plane, palette(plane)), region)?);
     }
     let titles = setup.ways.iter().map(|way| way.title().to_owned());
     let captions = std::iter::once("Input".to_owned()).chain(titles).collect();
@@ -80,9 +106,26 @@ fn example(
     })
 }
 
+/// The picture with the region's outline, if there is one.
+fn outlined(picture: &Picture, region: Option<&Region>) -> Result<Picture> {
+    let Some(region) = region else { return Ok(picture.clone()) };
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let mut pixels = picture.pixels().to_vec();
+    for (at, pixel) in pixels.chunks_exact_mut(3).enumerate() {
+        let (x, y) = (at % width, at / width);
+        let is_inner = |x: usize, y: usize| region.contains(x, y);
+        let neighbours = [(x.wrapping_sub(1), y), (x + 1, y), (x, y.wrapping_sub(1)), (x, y + 1)];
+        if is_inner(x, y) && !neighbours.into_iter().all(|(x, y)| is_inner(x, y)) {
+            pixel.copy_from_slice(&OUTLINE[(x + y) / 2 % 2]);
+        }
+    }
+    Ok(Picture::new(width as u32, height as u32, pixels)?)
+}
+
 fn caption(object: &ObjectRecord, setup: &Setup, way: Way) -> String {
     let place = setup.ways.iter().position(|other| *other == way).unwrap_or(0);
     let mut parts = vec![format!("p {:.3}", object.probability)];
+    parts.extend(object.area.map(|area| format!("boxes: {:.0} % of the picture", 100.0 * area)));
     if let Some(method) = object.methods.get(place) {
         parts.extend(method.pointing.as_ref().map(|pointing| {
             let hit = if pointing.hit { "a hit" } else { "a miss" };

@@ -4,18 +4,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::plot::Figure;
+use super::results::{Example, Examples};
 use super::summary::Summary;
 use super::text::{Detail, Section, facts, notes, sections};
 use crate::table::Table;
-
-/// A picture with its maps.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Example {
-    pub(crate) title: String,
-    pub(crate) caption: String,
-    /// The content of a PNG file.
-    pub(crate) png: Vec<u8>,
-}
 
 /// No script, and nothing from elsewhere, whatever the texts contain.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -39,12 +31,7 @@ figure svg, figure img { max-width: 100%; height: auto; background: #fff; border
 ";
 
 /// The page.
-pub(crate) fn page(
-    summary: &Summary,
-    figures: &[Figure],
-    best: &[Example],
-    worst: &[Example],
-) -> String {
+pub(crate) fn page(summary: &Summary, figures: &[Figure], drawn: &[Examples]) -> String {
     let title = escaped(&format!("{}: {}", summary.header.experiment, summary.header.dataset));
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -55,7 +42,7 @@ pub(crate) fn page(
     page += &facts_table(summary);
     page += &notes_list(summary);
     if !figures.is_empty() {
-        page += "<h2>Curves</h2>\n";
+        page += "<h2>Figures</h2>\n";
     }
     for figure in figures {
         let title = escaped(&figure.title);
@@ -71,8 +58,7 @@ pub(crate) fn page(
     for Section { title, table } in &sections {
         page += &format!("<h3>{}</h3>\n{}", escaped(title), html_table(table));
     }
-    page += &examples("Best pictures", best);
-    page += &examples("Worst pictures", worst);
+    drawn.iter().for_each(|drawn| page += &examples(drawn));
     page + "</body>\n</html>\n"
 }
 
@@ -116,8 +102,8 @@ fn html_table(table: &Table) -> String {
     )
 }
 
-fn examples(title: &str, examples: &[Example]) -> String {
-    if examples.is_empty() {
+fn examples(Examples { title, caption, pictures }: &Examples) -> String {
+    if pictures.is_empty() {
         return String::new();
     }
     let figure = |example: &Example| {
@@ -128,7 +114,8 @@ fn examples(title: &str, examples: &[Example]) -> String {
              <figcaption>{caption}</figcaption>\n</figure>\n"
         )
     };
-    format!("<h2>{title}</h2>\n{}", examples.iter().map(figure).collect::<String>())
+    let figures: String = pictures.iter().map(figure).collect();
+    format!("<h2>{}</h2>\n<p>{}</p>\n{figures}", escaped(title), escaped(caption))
 }
 
 /// A text that is nothing but text in HTML, between quotes too.
@@ -162,16 +149,18 @@ mod tests {
         Summary::of(&header, &[picture(0, vec![hit(true)]), picture(1, vec![hit(false)])])
     }
 
-    fn example(title: &str) -> Example {
+    fn examples(title: &str) -> Examples {
+        let (title, caption) = (title.to_owned(), "hit & <miss>".to_owned());
         let png = b"\x89PNG".to_vec();
-        Example { title: title.to_owned(), caption: "hit & <miss>".to_owned(), png }
+        let pictures = vec![Example { title, caption: caption.clone(), png }];
+        Examples { title: "Best".to_owned(), caption, pictures }
     }
 
     #[test]
     fn whatever_is_text_stays_text() {
         let summary = summary();
         let figures = figures(&summary).expect("they can be drawn");
-        let page = page(&summary, &figures, &[example("a\"<i>")], &[]);
+        let page = page(&summary, &figures, &[examples("a\"<i>")]);
         for tag in ["<script", "<b>", "<i>", "<miss>", "<pictures>"] {
             assert!(!page.contains(tag), "{tag}");
         }
@@ -184,7 +173,7 @@ mod tests {
     fn the_page_needs_nothing_from_elsewhere() {
         let summary = summary();
         let figures = figures(&summary).expect("they can be drawn");
-        let page = page(&summary, &figures, &[example("one")], &[example("two")]);
+        let page = page(&summary, &figures, &[examples("one"), examples("two")]);
         // Base64 of 0x89 "PNG".
         assert_eq!(page.matches("src=\"data:image/png;base64,iVBORw==\"").count(), 2);
         assert_eq!(page.matches("src=").count(), 2);
@@ -201,8 +190,8 @@ mod tests {
     #[test]
     fn pages_of_nothing_and_of_the_same_are_equal() {
         let none = Summary::of(&header(&[]), &[]);
-        let empty = page(&none, &[], &[], &[]);
+        let empty = page(&none, &[], &[]);
         assert!(empty.contains("0 of 4 pictures") && !empty.contains("<h2>"));
-        assert_eq!(empty, page(&none, &[], &[], &[]));
+        assert_eq!(empty, page(&none, &[], &[]));
     }
 }

@@ -36,16 +36,15 @@ pub(crate) struct Removal {
     pub(crate) means: Vec<Tensor>,
 }
 
-/// An object is difficult if its boxes cover less of the picture than this, and the picture shows
-/// another one (Zhang et al. 2016).
-const DIFFICULT: f64 = 0.25;
+/// Pictures of a curve that are made at once.
+const AT_ONCE: usize = 64;
 
 impl Localization<'_> {
     /// Measures a part of the data set.
-    pub(crate) fn measure(&self, part: Vec<Prepared<Ready>>) -> Result<Vec<Record>> {
+    pub(crate) fn measure(&self, part: &[Prepared<Ready>]) -> Result<Vec<Record>> {
         let mut part = Part::new(self.dataset, part);
         for (network, subject) in self.subjects.iter().enumerate() {
-            let units = part.units(self.dataset, network, subject);
+            let units = part.units(self.dataset, network, subject)?;
             for (unit, object) in self.objects(network, &part.pictures, &units)? {
                 part.record(unit).objects.push(object);
             }
@@ -57,7 +56,7 @@ impl Localization<'_> {
     fn objects(
         &self,
         network: usize,
-        pictures: &[Ready],
+        pictures: &[&Ready],
         units: &[Unit],
     ) -> Result<Vec<(Unit, ObjectRecord)>> {
         let subject = &self.subjects[network];
@@ -65,13 +64,13 @@ impl Localization<'_> {
             pictures.iter().map(|ready| &ready.views[network].input).collect();
         let answers = subject.answers(&inputs, units, self.ways, self.stop)?;
         let object = |answer: &Answer| {
-            let ready = &pictures[answer.unit.picture];
+            let ready = pictures[answer.unit.picture];
             Ok((answer.unit, self.object(network, subject, answer, ready)?))
         };
         let mut objects = answers.par_iter().map(object).collect::<Result<Vec<_>>>()?;
         if let Some(removal) = &self.removal {
             for way in 0..self.ways.len() {
-                let removed = removal.measure(subject, network, &inputs, &answers, way)?;
+                let removed = removal.measure(self, network, &inputs, &answers, way)?;
                 for ((_, object), (ablation, curves)) in objects.iter_mut().zip(removed) {
                     let method = &mut object.methods[way];
                     (method.ablation, method.curves) = (ablation, curves);
@@ -95,14 +94,16 @@ impl Localization<'_> {
             |region: &Region| region.area() as f64 / (region.height() * region.width()) as f64;
         let area = seen.map(share);
         let game = seen.filter(|_| self.pointing);
-        let method = |plane: &Option<Plane>| {
+        let method = |(plane, without_contrast): (&Option<Plane>, &bool)| {
             let pointing = plane.as_ref().zip(game).map(|(plane, region)| pointing(plane, region));
             let (pointing, not_finite) = (pointing.transpose()?, plane.is_none());
-            Ok(MethodRecord { pointing, not_finite, ..MethodRecord::default() })
+            let without_contrast = *without_contrast;
+            Ok(MethodRecord { pointing, not_finite, without_contrast, ..MethodRecord::default() })
         };
-        let methods = answer.planes.par_iter().map(method).collect::<Result<_>>()?;
+        let ways = answer.planes.par_iter().zip(&answer.without_contrast);
+        let methods = ways.map(method).collect::<Result<_>>()?;
         Ok(ObjectRecord {
-            difficult: ready.objects.len() > 1 && area.is_some_and(|area| area < DIFFICULT),
+            difficult: ready.difficult[unit.object],
             cut_away: region.map_or(0, Region::boxes_without_pixels),
             area,
             ..ObjectRecord::of(network, subject, answer, methods)
@@ -128,12 +129,13 @@ impl Removal {
     /// that are not finite.
     fn measure(
         &self,
-        subject: &Subject,
+        work: &Localization<'_>,
         network: usize,
         inputs: &[&Tensor],
         answers: &[Answer],
         way: usize,
     ) -> Result<Vec<(Option<AblationRecord>, Option<CurvesRecord>)>> {
+        let subject = &work.subjects[network];
         let mean = &self.means[network];
         let input = |answer: &Answer| inputs[answer.unit.picture];
         let centres = |answer: &Answer| match &answer.planes[way] {
@@ -147,7 +149,7 @@ impl Removal {
             // on maps.
             self.ablation.apply(input(answer), mean, centres)
         });
-        let scores = subject.explainer.scores(&ablated.collect::<clrp::Result<Vec<_>>>()?)?;
+        let scores = subject.scores(&ablated.collect::<clrp::Result<Vec<_>>>()?, work.stop)?;
         let mut measured = Vec::new();
         for ((answer, centres), scores) in answers.iter().zip(centres).zip(scores) {
             let Some(plane) = &answer.planes[way] else {
@@ -160,32 +162,45 @@ impl Removal {
                 drop_logit: answer.score() - f64::from(scores[class]),
                 drop_probability: answer.probability() - probabilities(&scores)[class],
             };
-            let curve = |curves| curve(curves, subject, class, plane, input(answer), mean);
+            let curve = |steps| {
+                Curve { steps, work, subject, class, input: input(answer), mean }.measure(plane)
+            };
             measured.push((Some(ablation), self.curves.map(curve).transpose()?));
         }
         Ok(measured)
     }
 }
 
-/// The probabilities of a class while its picture is deleted, and inserted.
-fn curve(
-    curves: Perturbation,
-    subject: &Subject,
+/// What becomes of the probability of a class while its picture is deleted, and inserted.
+struct Curve<'a> {
+    steps: Perturbation,
+    work: &'a Localization<'a>,
+    subject: &'a Subject,
     class: usize,
-    plane: &Plane,
-    input: &Tensor,
-    mean: &Tensor,
-) -> Result<CurvesRecord> {
-    let order = Perturbation::order(plane)?;
-    let probabilities = |inputs: Vec<Tensor>| -> Result<Vec<f64>> {
-        let scores = subject.explainer.scores(&inputs)?;
-        Ok(scores.iter().map(|scores| probabilities(scores)[class]).collect())
-    };
-    let steps = || 0..=curves.steps;
-    let deleted = steps().map(|step| curves.deletion(input, mean, &order, step));
-    let inserted = steps().map(|step| curves.insertion(input, mean, &order, step));
-    Ok(CurvesRecord {
-        deletion: probabilities(deleted.collect::<clrp::Result<_>>()?)?,
-        insertion: probabilities(inserted.collect::<clrp::Result<_>>()?)?,
-    })
+    input: &'a Tensor,
+    mean: &'a Tensor,
+}
+
+impl Curve<'_> {
+    fn measure(&self, plane: &Plane) -> Result<CurvesRecord> {
+        let (steps, input, mean) = (self.steps, self.input, self.mean);
+        let order = Perturbation::order(plane)?;
+        Ok(CurvesRecord {
+            deletion: self.probabilities(|step| steps.deletion(input, mean, &order, step))?,
+            insertion: self.probabilities(|step| steps.insertion(input, mean, &order, step))?,
+        })
+    }
+
+    /// Some steps at once, as the pictures of all may be many.
+    fn probabilities(&self, changed: impl Fn(usize) -> clrp::Result<Tensor>) -> Result<Vec<f64>> {
+        let all: Vec<usize> = (0..=self.steps.steps).collect();
+        let mut found = Vec::new();
+        for steps in all.chunks(AT_ONCE) {
+            let inputs =
+                steps.iter().map(|step| changed(*step)).collect::<clrp::Result<Vec<_>>>()?;
+            let scores = self.subject.scores(&inputs, self.work.stop)?;
+            found.extend(scores.iter().map(|scores| probabilities(scores)[self.class]));
+        }
+        Ok(found)
+    }
 }

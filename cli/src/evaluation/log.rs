@@ -2,8 +2,8 @@
 //! ever appended, so that whatever ends the run, all but a torn last line is there.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
@@ -22,8 +22,9 @@ pub(crate) struct Log {
     file: File,
     /// The numbers of the pictures that are there.
     done: BTreeSet<usize>,
-    /// How many of them have no results.
+    /// How many of them have no results, and why the last has none.
     failed: usize,
+    last_failure: Option<String>,
 }
 
 impl Log {
@@ -36,8 +37,7 @@ impl Log {
             path: folder.to_owned(),
             source,
         })?;
-        let is_there = fs::metadata(&path).is_ok_and(|found| found.len() > 0);
-        if is_there && !resume {
+        if is_there(folder) && !resume {
             return Err(Failure::Said(format!(
                 "`{}` holds the records of a run: --resume goes on with it, -o takes another folder",
                 path.display()
@@ -45,14 +45,24 @@ impl Log {
         }
         let options = OpenOptions::new().read(true).append(true).create(true).clone();
         let mut file = options.open(&path).map_err(|source| failed("open", source))?;
-        let mut found = read_lines(&path)?;
+        // Let go of when the file is closed, whatever ends the run. Some file systems have none.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Failure::Said(format!(
+                "`{}` is written by another run: -o takes another folder",
+                path.display()
+            )));
+        }
+        let mut found = read_lines(&path, &file)?;
         // What a torn line leaves is no record; nor is a torn header a header.
         file.set_len(found.whole).map_err(|source| failed("write", source))?;
         file.seek(SeekFrom::End(0)).map_err(|source| failed("write", source))?;
-        let mut log = Self { path, file, done: BTreeSet::new(), failed: 0 };
+        // The file's name must last as what is in it does; where folders cannot be opened, it does.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        let mut log = Self { path, file, done: BTreeSet::new(), failed: 0, last_failure: None };
         match found.header.take() {
             Some(there) => {
                 there.check_same(header, &log.path)?;
+                found.check_once(&log.path)?;
                 log.count(&found.records);
             }
             None => log.write(std::slice::from_ref(header))?,
@@ -65,36 +75,76 @@ impl Log {
         &self.done
     }
 
-    /// Appends records and waits until they are on the disk.
-    pub(crate) fn append(&mut self, records: &[Record]) -> Result<()> {
-        self.write(records)?;
-        self.count(records);
+    /// Appends records and waits until they are on the disk. One that could not be read again is
+    /// written as that of a picture without results.
+    pub(crate) fn append(&mut self, records: Vec<Record>) -> Result<()> {
+        let records: Vec<Record> = records.into_iter().map(readable).collect();
+        self.write(&records)?;
+        self.count(&records);
         Ok(())
     }
 
-    /// How many pictures have no results.
-    pub(crate) fn failed(&self) -> usize {
-        self.failed
+    /// Refuses that more pictures than the share `most` of `all` are without results.
+    pub(crate) fn check_failed(&self, most: f64, all: usize) -> Result<()> {
+        check_failed(self.failed, self.last_failure.as_deref(), most, all)
+    }
+
+    /// Lets others write the file.
+    pub(crate) fn unlock(&self) {
+        // Where there are no locks there is nothing to let go of.
+        let _ = self.file.unlock();
     }
 
     fn count(&mut self, records: &[Record]) {
         self.done.extend(records.iter().map(|record| record.index));
-        self.failed += records.iter().filter(|record| record.error.is_some()).count();
+        for error in records.iter().filter_map(|record| record.error.as_ref()) {
+            self.failed += 1;
+            self.last_failure = Some(error.clone());
+        }
     }
 
     fn write<T: Serialize>(&mut self, values: &[T]) -> Result<()> {
         let mut lines = Vec::new();
-        for value in values {
-            serde_json::to_writer(&mut lines, value)
-                .map_err(|error| Failure::Said(format!("cannot write JSON: {error}")))?;
-            lines.push(b'\n');
-        }
-        let done = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
-        done.map_err(|source| {
+        let made = values.iter().try_for_each(|value| write_line(&mut lines, value));
+        let write = |()| self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        made.and_then(write).map_err(|source| {
             let error = Error::File { action: "write", path: self.path.clone(), source };
             Failure::Said(format!("{error}; what was done is kept, --resume goes on with it"))
         })
     }
+}
+
+/// Refuses that more pictures than the share `most` of `all` are without results; `last` is why
+/// the last of them is.
+pub(crate) fn check_failed(failed: usize, last: Option<&str>, most: f64, all: usize) -> Result<()> {
+    if failed as f64 <= most * all as f64 {
+        return Ok(());
+    }
+    Err(Failure::Said(format!(
+        "{failed} of {all} pictures are unreadable, more than --max-unreadable {most}; the last: {}",
+        last.unwrap_or_default()
+    )))
+}
+
+/// Writes the settings, or a record.
+pub(crate) fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+/// Whether the folder has records.
+pub(crate) fn is_there(folder: &Path) -> bool {
+    fs::metadata(folder.join(FILE)).is_ok_and(|found| found.len() > 0)
+}
+
+/// The record, if it is the same when it is read again: JSON has no numbers that are not finite.
+fn readable(record: Record) -> Record {
+    let again = serde_json::to_vec(&record).and_then(|text| serde_json::from_slice(&text));
+    if again.is_ok_and(|again: Record| again == record) {
+        return record;
+    }
+    let error = "a result is no finite number".to_owned();
+    Record::failed(record.index, record.name, error)
 }
 
 /// What a file of records holds.
@@ -108,7 +158,10 @@ struct Found {
 /// The header and the records of a run's folder, in the order of their pictures.
 pub(crate) fn read(folder: &Path) -> Result<(Header, Vec<Record>)> {
     let path = folder.join(FILE);
-    let found = read_lines(&path)?;
+    let open = File::open(&path);
+    let file = open.map_err(|source| Error::File { action: "read", path: path.clone(), source })?;
+    let mut found = read_lines(&path, &file)?;
+    found.check_once(&path)?;
     let Some(header) = found.header else {
         return Err(Error::Malformed {
             path,
@@ -117,14 +170,30 @@ pub(crate) fn read(folder: &Path) -> Result<(Header, Vec<Record>)> {
         }
         .into());
     };
-    let mut records = found.records;
-    records.sort_by_key(|record| record.index);
-    Ok((header, records))
+    Ok((header, found.records))
 }
 
-fn read_lines(path: &Path) -> Result<Found> {
+impl Found {
+    /// Puts the records in order, each once; refuses two of one picture that differ.
+    fn check_once(&mut self, path: &Path) -> Result<()> {
+        self.records.sort_by_key(|record| record.index);
+        self.records.dedup();
+        let pairs = self.records.windows(2);
+        match pairs.map(|pair| (&pair[0], &pair[1])).find(|(a, b)| a.index == b.index) {
+            None => Ok(()),
+            Some((record, _)) => Err(Error::Malformed {
+                path: path.to_owned(),
+                expected: "file of records",
+                found: format!("two records of picture {} differ", record.index),
+            }
+            .into()),
+        }
+    }
+}
+
+fn read_lines(path: &Path, file: impl Read) -> Result<Found> {
     let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let mut lines = BufReader::new(File::open(path).map_err(failed)?);
+    let mut lines = BufReader::new(file);
     let mut found = Found { header: None, records: Vec::new(), whole: 0 };
     let mut line = Vec::new();
     for number in 1.. {
@@ -141,7 +210,12 @@ fn read_lines(path: &Path) -> Result<Found> {
         };
         match found.header {
             None => found.header = Some(serde_json::from_slice(&line).map_err(malformed)?),
-            Some(_) => found.records.push(serde_json::from_slice(&line).map_err(malformed)?),
+            Some(_) => match serde_json::from_slice(&line) {
+                Ok(record) => found.records.push(record),
+                // A power cut may leave a last line whose end is there and whose middle is not.
+                Err(_) if lines.fill_buf().map_err(failed)?.is_empty() => break,
+                Err(error) => return Err(malformed(error).into()),
+            },
         }
         found.whole += bytes as u64;
     }
@@ -186,6 +260,7 @@ mod tests {
             device: "cpu".to_owned(),
             precision: "f32".to_owned(),
             composite: "contrastive".to_owned(),
+            rules: "conv=z-plus".to_owned(),
             methods: Vec::new(),
             settings: Vec::new(),
             seed,
@@ -202,7 +277,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (folder, header) = (folder.path(), header(0));
         let mut log = Log::open(folder, &header, false).expect("a new file");
-        log.append(&[record(0), record(1)]).expect("it can be written");
+        log.append(vec![record(0), record(1)]).expect("it can be written");
+        let other = Log::open(folder, &header, true).expect_err("it is open").to_string();
+        assert!(other.contains("is written by another run"), "{other}");
+        drop(log);
         let path = folder.join(FILE);
         let whole = fs::read(&path).expect("it is there");
         for end in 0..whole.len() {
@@ -210,10 +288,61 @@ mod tests {
             let mut log = Log::open(folder, &header, true).expect("it goes on");
             let missing: Vec<Record> =
                 [0, 1].into_iter().filter(|i| !log.done().contains(i)).map(record).collect();
-            log.append(&missing).expect("it can be written");
+            log.append(missing).expect("it can be written");
             assert_eq!(fs::read(&path).expect("it is there"), whole, "torn at {end}");
         }
-        assert_eq!(read(folder).expect("whole"), (header, vec![record(0), record(1)]));
+        assert_eq!(read(folder).expect("whole"), (header.clone(), vec![record(0), record(1)]));
+
+        // A last line whose middle is lost is torn; one before it is no file of records.
+        let lost = |line: usize| {
+            let text = String::from_utf8(whole.clone()).expect("it is UTF-8");
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let mark = |(i, text): (usize, &String)| match i == line {
+                true => format!("{}\0\0\n", &text[..text.len() - 2]),
+                false => format!("{text}\n"),
+            };
+            fs::write(&path, lines.iter().enumerate().map(mark).collect::<String>())
+                .expect("it can be written");
+        };
+        lost(2);
+        let log = Log::open(folder, &header, true).expect("it goes on");
+        assert_eq!(log.done().len(), 1);
+        drop(log);
+        lost(1);
+        let error = Log::open(folder, &header, true).expect_err("refused").to_string();
+        assert!(error.contains("line 2: "), "{error}");
+    }
+
+    #[test]
+    fn a_picture_has_one_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (folder, header) = (folder.path(), header(0));
+        let mut log = Log::open(folder, &header, false).expect("a new file");
+        log.append(vec![record(0), record(0)]).expect("it can be written");
+        drop(log);
+        assert_eq!(read(folder).expect("one twice").1, [record(0)]);
+        let mut log = Log::open(folder, &header, true).expect("it goes on");
+        log.append(vec![Record::failed(0, "0.png".to_owned(), "torn".to_owned())])
+            .expect("it can be written");
+        log.check_failed(0.5, 2).expect("half of them");
+        let many = log.check_failed(0.4, 2).expect_err("too many").to_string();
+        assert!(many.contains("1 of 2 pictures are unreadable") && many.ends_with("torn"));
+        drop(log);
+        let error = read(folder).expect_err("they differ").to_string();
+        assert!(error.ends_with("two records of picture 0 differ"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_again_is_a_picture_without_results() {
+        let odd = |score| {
+            let object = super::super::testing::object(0, Vec::new());
+            let object = super::super::record::ObjectRecord { score, ..object };
+            Record { objects: vec![object], ..record(0) }
+        };
+        assert_eq!(readable(odd(1.0)), odd(1.0));
+        let failed = readable(odd(f64::NAN));
+        assert_eq!(failed.error.as_deref(), Some("a result is no finite number"));
+        assert!(failed.objects.is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The numbers of an object and a method that are averaged.
 
+use clrp::evaluation::area_under;
+
 use super::record::{MethodRecord, ObjectRecord, PointingRecord, Record};
-use super::statistics::area_under;
 
 /// The shares of energy, in percent, at which the curve of Gu et al. (2018), figure 4, is given.
 pub(crate) const PERCENT: [u8; 22] =
@@ -81,7 +82,7 @@ impl Family {
             }
             Family::Curves => {
                 let curves = method?.curves.as_ref()?;
-                vec![area_under(&curves.deletion)?, area_under(&curves.insertion)?]
+                vec![area_under(&curves.deletion), area_under(&curves.insertion)]
             }
             Family::Alike(change) => {
                 let alike = method?.alike.iter().find(|alike| alike.change == *change)?;

@@ -7,7 +7,7 @@
 
 mod averages;
 mod csv;
-mod examples;
+pub(crate) mod examples;
 mod html;
 pub(crate) mod localization;
 pub(crate) mod log;

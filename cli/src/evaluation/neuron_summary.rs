@@ -14,7 +14,8 @@ pub(crate) struct NeuronSummary {
     pub(crate) pictures: usize,
     /// Of all pictures.
     pub(crate) neurons: usize,
-    /// The share of patches without which no neuron of the picture loses more than their own.
+    /// The share of patches without which all other neurons of the picture lose less than their
+    /// own.
     pub(crate) on_diagonal: Option<Estimate>,
     /// What that share would be by chance.
     pub(crate) by_chance: f64,
@@ -42,8 +43,10 @@ impl NeuronSummary {
         }
         keys.sort_by_key(|(network, _)| *network);
         let of_key = |(network, method): (usize, &str)| {
-            let own: Vec<&NeuronsRecord> =
-                all().filter(|of| of.network == network && of.method == method).collect();
+            let is_own = |of: &&NeuronsRecord| {
+                of.network == network && of.method == method && !of.not_finite
+            };
+            let own: Vec<&NeuronsRecord> = all().filter(is_own).collect();
             Self::of(header, &own)
         };
         keys.into_iter().filter_map(of_key).collect()
@@ -100,6 +103,7 @@ mod tests {
             method: "clrp2".to_owned(),
             neurons: vec!["3".to_owned(), "5".to_owned()],
             values: vec![2.0, 4.0],
+            not_finite: false,
             centres: vec![(0, 0), (1, 1)],
             drops: drops.map(|row| row.to_vec()).to_vec(),
         };

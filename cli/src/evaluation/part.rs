@@ -1,8 +1,8 @@
 //! A part of a data set: pictures as networks see them, and the records that they become.
 
-use clrp::Tensor;
 use clrp::evaluation::Region;
 use clrp::image::{Picture, Preprocess};
+use clrp::{Error, Tensor};
 
 use super::record::Record;
 use super::running::Prepared;
@@ -21,6 +21,8 @@ pub(crate) struct View {
 /// A picture that is ready.
 pub(crate) struct Ready {
     pub(crate) objects: Vec<Object>,
+    /// Whether each object is difficult: small in the picture, and not alone in it.
+    pub(crate) difficult: Vec<bool>,
     /// One for each network.
     pub(crate) views: Vec<View>,
 }
@@ -41,8 +43,24 @@ impl Ready {
             }
             Ok(view)
         });
-        Ok(Self { views: views.collect::<Result<_>>()?, objects })
+        let views = views.collect::<Result<_>>()?;
+        Ok(Self { views, difficult: difficult(&picture, &objects)?, objects })
     }
+}
+
+/// An object is difficult if its boxes cover less of the picture than this, and the picture shows
+/// another one (Zhang et al. 2016).
+const DIFFICULT: f64 = 0.25;
+
+fn difficult(picture: &Picture, objects: &[Object]) -> Result<Vec<bool>> {
+    let size = [picture.height() as usize, picture.width() as usize];
+    let is_small = |object: &Object| -> clrp::Result<bool> {
+        let covered = Region::union(size, &object.boxes)?.area() as f64;
+        Ok(covered < DIFFICULT * (size[0] * size[1]) as f64)
+    };
+    let is_difficult =
+        |object: &Object| Ok(objects.len() > 1 && !object.boxes.is_empty() && is_small(object)?);
+    objects.iter().map(is_difficult).collect()
 }
 
 impl View {
@@ -71,27 +89,28 @@ pub(crate) struct Unit {
 }
 
 /// Pictures that run together.
-pub(crate) struct Part {
+pub(crate) struct Part<'a> {
     /// One for each picture, read or not.
     pub(crate) records: Vec<Record>,
     /// Those that could be read.
-    pub(crate) pictures: Vec<Ready>,
+    pub(crate) pictures: Vec<&'a Ready>,
     /// Which records are theirs.
     places: Vec<usize>,
 }
 
-impl Part {
-    pub(crate) fn new(dataset: &Dataset, prepared: Vec<Prepared<Ready>>) -> Self {
+impl<'a> Part<'a> {
+    pub(crate) fn new(dataset: &Dataset, prepared: &'a [Prepared<Ready>]) -> Self {
         let mut part = Self { records: Vec::new(), pictures: Vec::new(), places: Vec::new() };
         for Prepared { index, picture } in prepared {
-            let mut record = Record::new(index, dataset.name(index));
-            match picture {
+            let (index, name) = (*index, dataset.name(*index));
+            let record = match picture {
                 Ok(ready) => {
                     part.places.push(part.records.len());
                     part.pictures.push(ready);
+                    Record::new(index, name)
                 }
-                Err(error) => record.error = Some(error),
-            }
+                Err(error) => Record::failed(index, name, error.clone()),
+            };
             part.records.push(record);
         }
         part
@@ -108,29 +127,33 @@ impl Part {
     }
 
     /// All objects as classes of the network; those of classes that it lacks go on record.
+    ///
+    /// # Errors
+    /// If a class may be several of the network's.
     pub(crate) fn units(
         &mut self,
         dataset: &Dataset,
         network: usize,
         subject: &Subject,
-    ) -> Vec<Unit> {
+    ) -> Result<Vec<Unit>> {
         let mut units = Vec::new();
         for (picture, ready) in self.pictures.iter().enumerate() {
             for (object, Object { class, .. }) in ready.objects.iter().enumerate() {
                 match dataset.class_of(class, &subject.labels, &subject.name) {
                     Ok(class) => units.push(Unit { picture, object, class }),
-                    Err(_) => {
+                    Err(Error::UnknownName { .. } | Error::TargetOutOfRange { .. }) => {
                         let record = &mut self.records[self.places[picture]];
                         record.lacking.push((network, class.clone()));
                     }
+                    Err(error) => return Err(error.into()),
                 }
             }
         }
-        units
+        Ok(units)
     }
 
     /// What a network gets of each picture.
-    pub(crate) fn inputs(&self, network: usize) -> Vec<&Tensor> {
+    pub(crate) fn inputs(&self, network: usize) -> Vec<&'a Tensor> {
         self.pictures.iter().map(|ready| &ready.views[network].input).collect()
     }
 }

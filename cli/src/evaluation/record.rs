@@ -12,16 +12,20 @@ pub(crate) struct Header {
     /// The data set, in words, and how many pictures it has.
     pub(crate) dataset: String,
     pub(crate) pictures: usize,
-    /// SHA-256 of the names of the pictures, one a line: another set has another one.
+    /// SHA-256 of the names of the pictures and of what is known of their annotations: another set
+    /// has another one.
     pub(crate) dataset_sha256: String,
     pub(crate) networks: Vec<NetworkHeader>,
     pub(crate) device: String,
     pub(crate) precision: String,
     /// The preset or file of rules, with the changes to it.
     pub(crate) composite: String,
+    /// The rules that this makes, and how denominators and batch norm are treated.
+    pub(crate) rules: String,
     /// The names of methods, in the order of tables; `centre` is a baseline.
     pub(crate) methods: Vec<String>,
-    /// Numbers of the experiment by their options' names, as `size` of the ablated square.
+    /// Numbers of the experiment and of methods by their options' names, as `patch`, the side of
+    /// the square that is taken out.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) seed: u64,
     /// Pictures that run at once: a part of the data set that is never split.
@@ -35,6 +39,8 @@ pub(crate) struct NetworkHeader {
     pub(crate) classes: usize,
     /// Of the weight file, or of the weights that are bundled.
     pub(crate) weights_sha256: String,
+    /// SHA-256 of the classes' names.
+    pub(crate) labels_sha256: String,
     /// How pictures are brought to the network, in words.
     pub(crate) preprocess: String,
 }
@@ -65,6 +71,11 @@ impl Record {
         let (error, lacking, objects, neurons) = (None, Vec::new(), Vec::new(), Vec::new());
         Self { index, name, error, lacking, objects, neurons }
     }
+
+    /// Of a picture of which nothing can be measured.
+    pub(crate) fn failed(index: usize, name: String, error: String) -> Self {
+        Self { error: Some(error), ..Self::new(index, name) }
+    }
 }
 
 /// All boxes of one class in a picture, and what a network says of it.
@@ -78,7 +89,8 @@ pub(crate) struct ObjectRecord {
     pub(crate) score: f64,
     pub(crate) probability: f64,
     pub(crate) is_top: bool,
-    /// Small, and not alone in the picture (Zhang et al. 2016): at most a quarter of the picture.
+    /// Small, and not alone in the picture (Zhang et al. 2016): its boxes cover less than a quarter
+    /// of the picture as it was before it was cropped.
     pub(crate) difficult: bool,
     /// Boxes of which the network's input shows nothing.
     pub(crate) cut_away: usize,
@@ -96,6 +108,9 @@ pub(crate) struct MethodRecord {
     /// measured of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) not_finite: bool,
+    /// A contrast of which nothing was subtracted: the map is that of the method without contrast.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) without_contrast: bool,
     /// None where the map points nowhere, or the boxes are not in the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pointing: Option<PointingRecord>,
@@ -159,6 +174,9 @@ pub(crate) struct NeuronsRecord {
     /// The neurons: channels, or `channel@row,column`.
     pub(crate) neurons: Vec<String>,
     pub(crate) values: Vec<f64>,
+    /// A map holds what is no finite number: nothing is measured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) not_finite: bool,
     /// The patch of each: column and row of its centre.
     pub(crate) centres: Vec<(usize, usize)>,
     /// Row i without the patch of neuron i, column j: how much the value of neuron j drops.
@@ -167,9 +185,14 @@ pub(crate) struct NeuronsRecord {
 
 impl NeuronsRecord {
     /// How many neurons lose the most without their own patch: rows whose greatest drop is on the
-    /// diagonal.
+    /// diagonal, and nowhere else. A row of equal drops says nothing.
     pub(crate) fn on_diagonal(&self) -> usize {
-        let is_greatest = |(i, row): &(usize, &Vec<f64>)| row.iter().all(|drop| *drop <= row[*i]);
-        self.drops.iter().enumerate().filter(is_greatest).count()
+        (0..self.drops.len()).filter(|i| self.is_most_by_own_patch(*i)).count()
+    }
+
+    /// Whether the greatest drop of a row is on the diagonal, and nowhere else.
+    pub(crate) fn is_most_by_own_patch(&self, i: usize) -> bool {
+        let row = &self.drops[i];
+        row.iter().enumerate().all(|(j, drop)| j == i || *drop < row[i])
     }
 }

@@ -2,47 +2,74 @@
 
 use std::path::Path;
 
-use super::csv::write_csv;
-use super::html::{Example, page};
+use super::csv::{write_csv, write_neurons};
+use super::html::page;
 use super::log;
 use super::neurons::matrices;
 use super::plot::figures;
-use super::record::{Header, Record};
+use super::record::Record;
 use super::summary::Summary;
 use super::text::{markdown, table_text};
 use crate::console::print;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::folder::OutputFolder;
 use crate::report::shown;
 
-/// Pictures with their maps: those where a way does best, and worst.
-#[derive(Default)]
-pub(crate) struct Examples {
-    pub(crate) best: Vec<Example>,
-    pub(crate) worst: Vec<Example>,
+/// A picture with its maps, for the report.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Example {
+    pub(crate) title: String,
+    pub(crate) caption: String,
+    /// The content of a PNG file.
+    pub(crate) png: Vec<u8>,
 }
 
-/// Writes the results of the records in a folder, and prints the tables. `examples` are made for
-/// the report.
+/// Pictures with their maps under one heading.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Examples {
+    pub(crate) title: String,
+    /// How they were chosen.
+    pub(crate) caption: String,
+    pub(crate) pictures: Vec<Example>,
+}
+
+/// Writes the results of the records in a folder, and prints the tables. `draw` makes the pictures
+/// of the report, which is written last: the figures are there before.
 pub(crate) fn finish(
     folder: &Path,
-    examples: impl FnOnce(&Header, &[Record]) -> Result<Examples>,
+    draw: impl FnOnce(&[Record]) -> Result<Vec<Examples>>,
 ) -> Result<()> {
     let (header, records) = log::read(folder)?;
+    check_measured(&records)?;
     let summary = Summary::of(&header, &records);
     let mut figures = figures(&summary)?;
     figures.extend(matrices(&header, &records)?);
-    let Examples { best, worst } = examples(&header, &records)?;
-    let report = page(&summary, &figures, &best, &worst);
     let mut files = OutputFolder::open(folder)?;
-    files.write_by("results.csv", |file| write_csv(&header, &records, file))?;
+    files.write_by("results.csv", |file| match header.experiment.as_str() {
+        "neurons" => write_neurons(&header, &records, file),
+        _ => write_csv(&header, &records, file),
+    })?;
     files.write("summary.json", &summary.json())?;
     files.write("summary.md", markdown(&summary).as_bytes())?;
     for figure in &figures {
         files.write(&format!("{}.png", figure.name), &figure.plotted.png)?;
         files.write(&format!("{}.svg", figure.name), figure.plotted.svg.as_bytes())?;
     }
-    files.write("report.html", report.as_bytes())?;
     files.commit()?;
+    let mut report = OutputFolder::open(folder)?;
+    report.write("report.html", page(&summary, &figures, &draw(&records)?).as_bytes())?;
+    report.commit()?;
     print(format!("{}\nreport: {}\n", table_text(&summary), shown(&folder.join("report.html"))))
+}
+
+/// That something was measured of some picture.
+fn check_measured(records: &[Record]) -> Result<()> {
+    if records.iter().any(|record| !record.objects.is_empty() || !record.neurons.is_empty()) {
+        return Ok(());
+    }
+    let why = match records.iter().flat_map(|record| &record.lacking).next() {
+        Some((_, class)) => format!("the networks lack all classes that it shows, as `{class}`"),
+        None => "no picture shows an object".to_owned(),
+    };
+    Err(Failure::Said(format!("nothing can be measured of the data set: {why}")))
 }

@@ -12,6 +12,9 @@ use super::log::Log;
 use super::record::Record;
 use crate::failure::{Failure, Result};
 
+/// The exit code of what a signal has ended.
+const INTERRUPTED: i32 = 130;
+
 /// Parts that wait for the device.
 const AHEAD: usize = 2;
 
@@ -86,11 +89,15 @@ impl Work<'_> {
         &self,
         log: &mut Log,
         prepare: impl Fn(usize) -> Result<T> + Sync,
-        mut measure: impl FnMut(Vec<Prepared<T>>) -> Result<Vec<Record>>,
+        mut measure: impl FnMut(&[Prepared<T>]) -> Result<Vec<Record>>,
     ) -> Result<()> {
+        let all = self.parts.count();
+        log.check_failed(self.most_failed, all)?;
         let is_done = |part: &Range<usize>| part.clone().all(|i| log.done().contains(&i));
         let (done, missing): (Vec<_>, Vec<_>) = self.parts.iter().partition(is_done);
-        self.bar.inc(done.iter().map(|part: &Range<usize>| part.len() as u64).sum());
+        self.bar.set_position(done.iter().map(|part: &Range<usize>| part.len() as u64).sum());
+        // The rate is that of this run.
+        self.bar.reset_eta();
         let prepare = |index| {
             let picture = prepare(index).map_err(|failure: Failure| failure.to_string());
             Prepared { index, picture }
@@ -109,14 +116,14 @@ impl Work<'_> {
             for part in receiver {
                 self.check_stop(log)?;
                 let length = part.len() as u64;
-                let mut records = measure(part).or_else(|failure| {
+                let mut records = measure(&part).or_else(|failure| {
                     self.check_stop(log)?;
                     Err(failure)
                 })?;
                 records.retain(|record| !log.done().contains(&record.index));
-                log.append(&records)?;
+                log.append(records)?;
                 self.bar.inc(length);
-                self.check_failed(log, &records)?;
+                log.check_failed(self.most_failed, all)?;
             }
             Ok(())
         })
@@ -129,26 +136,20 @@ impl Work<'_> {
         let (done, all) = (log.done().len(), self.parts.count());
         Err(Failure::Said(format!("stopped after {done} of {all} pictures; --resume goes on")))
     }
-
-    fn check_failed(&self, log: &Log, last: &[Record]) -> Result<()> {
-        let (failed, all) = (log.failed(), self.parts.count());
-        if failed as f64 <= self.most_failed * all as f64 {
-            return Ok(());
-        }
-        let last = last.iter().rev().find_map(|record| record.error.as_deref());
-        Err(Failure::Said(format!(
-            "{failed} of {all} pictures are unreadable, more than --max-unreadable {}; the last: {}",
-            self.most_failed,
-            last.unwrap_or("before this run went on")
-        )))
-    }
 }
 
-/// Is cancelled by Ctrl-C, and where the system asks to end.
+/// Is cancelled by Ctrl-C, and where the system asks to end; a second time ends the program at once,
+/// which loses nothing.
 pub(crate) fn stopped_by_signals() -> Result<Cancel> {
     let stop = Cancel::new();
     let on_signal = stop.clone();
-    ctrlc::set_handler(move || on_signal.cancel()).map_err(|error| {
+    let handler = move || {
+        if on_signal.is_cancelled() {
+            std::process::exit(INTERRUPTED);
+        }
+        on_signal.cancel();
+    };
+    ctrlc::set_handler(handler).map_err(|error| {
         let source = std::io::Error::other(error);
         Failure::from(Error::File { action: "listen to", path: "signals".into(), source })
     })?;

@@ -30,10 +30,10 @@ const CLASS: &str = "class";
 
 impl SanityCheck<'_> {
     /// Measures a part of the data set.
-    pub(crate) fn measure(&self, part: Vec<Prepared<Ready>>) -> Result<Vec<Record>> {
+    pub(crate) fn measure(&self, part: &[Prepared<Ready>]) -> Result<Vec<Record>> {
         let mut part = Part::new(self.dataset, part);
         for (network, subject) in self.subjects.iter().enumerate() {
-            let units = part.units(self.dataset, network, subject);
+            let units = part.units(self.dataset, network, subject)?;
             for (unit, object) in self.objects(network, &part.inputs(network), &units)? {
                 part.record(unit).objects.push(object);
             }
@@ -56,7 +56,10 @@ impl SanityCheck<'_> {
                 (answer.unit, ObjectRecord::of(network, subject, answer, methods))
             })
             .collect();
-        let least = |answer: &Answer| Unit { class: least(&answer.scores), ..answer.unit };
+        let least = |answer: &Answer| {
+            let class = least(&answer.scores, answer.unit.class);
+            Unit { class, ..answer.unit }
+        };
         let others: Vec<Unit> = own.iter().map(least).collect();
         let changed = subject.answers(inputs, &others, self.ways, self.stop)?;
         compare(CLASS, &own, &changed, &mut objects)?;
@@ -68,10 +71,10 @@ impl SanityCheck<'_> {
     }
 }
 
-/// The class that the network thinks of last.
-fn least(scores: &[f32]) -> usize {
-    let lowest = (0..scores.len()).min_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    lowest.unwrap_or(0)
+/// The class that the network thinks of last, of all others if there are any.
+fn least(scores: &[f32], own: usize) -> usize {
+    let others = (0..scores.len()).filter(|class| *class != own);
+    others.min_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(own)
 }
 
 /// Puts on record how like their maps are.
@@ -154,6 +157,13 @@ fn reordered(weight: &Weight, seed: u64) -> Weight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_class_is_never_the_same() {
+        assert_eq!(least(&[0.5, -1.0, 0.0], 0), 1);
+        assert_eq!(least(&[0.5, -1.0, 0.0], 1), 2);
+        assert_eq!(least(&[0.5], 0), 0);
+    }
 
     #[test]
     fn steps_go_from_the_top_to_the_bottom() {

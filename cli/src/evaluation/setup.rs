@@ -1,6 +1,7 @@
 //! From options to what runs.
 
 use std::cell::RefCell;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,21 +13,23 @@ use clrp::rules::Composite;
 use clrp::{Cancel, Error, Explainer, Method, Request, Shape, Target};
 use sha2::{Digest, Sha256};
 
-use super::examples::examples;
-use super::log::Log;
+use super::log::{self, Log};
+use super::mean::mean_path;
 use super::part::Ready;
 use super::record::{Header, NetworkHeader, Record};
-use super::results::finish;
+use super::results::{Examples, finish};
 use super::running::{Parts, Prepared, Shard, Work, stopped_by_signals};
 use super::subject::{Subject, Way};
 use crate::console::{print, progress_with_rate};
 use crate::datasets::{Dataset, DatasetOptions};
 use crate::failure::{Failure, Result};
+use crate::folder::stem;
 use crate::known::Known;
 use crate::network::{Chosen, resized};
 use crate::options::{
     DeviceOptions, MethodOptions, NetworkOptions, Precision, RuleOptions, ShapingOptions,
 };
+use crate::report::label;
 use crate::runner::Runner;
 
 /// What every experiment asks.
@@ -38,8 +41,9 @@ pub(crate) struct EvaluationOptions {
     #[command(flatten)]
     network: NetworkOptions,
 
-    /// Another network on the same pictures: its name, = and its weights; may be repeated
-    #[arg(long, value_name = "NAME=FILE")]
+    /// Another network on the same pictures, one of `clrp models`, with these weights (published
+    /// ones unless given); may be repeated, also for the same network with other weights
+    #[arg(long, value_name = "MODEL=FILE")]
     also: Vec<String>,
 
     #[command(flatten)]
@@ -96,7 +100,7 @@ pub(crate) struct RunOptions {
     pub(crate) batch: usize,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
     number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
@@ -140,10 +144,11 @@ impl Run<'_> {
         self.options.resume
     }
 
-    /// Measures all pictures, then writes the results.
+    /// Measures all pictures, then writes the results. `draw` makes the pictures of the report.
     pub(crate) fn go(
         &self,
-        measure: impl FnMut(Vec<Prepared<Ready>>) -> Result<Vec<Record>>,
+        mut measure: impl FnMut(&[Prepared<Ready>]) -> Result<Vec<Record>>,
+        draw: impl FnOnce(&[Record]) -> Result<Vec<Examples>>,
     ) -> Result<()> {
         let Setup { dataset, subjects, .. } = &self.setup;
         let parts =
@@ -156,15 +161,39 @@ impl Run<'_> {
             stop: &self.stop,
         };
         let prepare = |index| Ready::load(dataset, index, subjects);
-        work.run(&mut self.log.borrow_mut(), prepare, measure)?;
+        let mut log = self.log.borrow_mut();
+        work.run(&mut log, prepare, |part| one_by_one(dataset, part, &mut measure))?;
         bar.finish_and_clear();
+        log.unlock();
         if self.options.shard.is_some() {
             return print(format!(
                 "{} pictures done; `clrp evaluate merge` puts the shards together\n",
                 parts.count()
             ));
         }
-        finish(self.folder, |_, records| examples(&self.setup, records, &self.stop))
+        finish(self.folder, draw)
+    }
+}
+
+/// Measures a part. Where a number is not finite, each of its pictures by itself, so that it costs
+/// no other one its results.
+fn one_by_one(
+    dataset: &Dataset,
+    part: &[Prepared<Ready>],
+    measure: &mut impl FnMut(&[Prepared<Ready>]) -> Result<Vec<Record>>,
+) -> Result<Vec<Record>> {
+    match (measure(part), part) {
+        (Err(Failure::NotFinite(error)), [Prepared { index, .. }]) => {
+            Ok(vec![Record::failed(*index, dataset.name(*index), error)])
+        }
+        (Err(Failure::NotFinite(_)), _) => {
+            let mut records = Vec::new();
+            for picture in part.chunks(1) {
+                records.extend(one_by_one(dataset, picture, measure)?);
+            }
+            Ok(records)
+        }
+        (done, _) => done,
     }
 }
 
@@ -175,6 +204,12 @@ impl EvaluationOptions {
 
     /// Opens the records of what was found to be in order.
     pub(crate) fn start(&self, setup: Setup) -> Result<Run<'_>> {
+        if !log::is_there(&self.run.output) {
+            // Those of an earlier run may be of other pictures.
+            for subject in &setup.subjects {
+                let _ = fs::remove_file(mean_path(&self.run.output, subject));
+            }
+        }
         let log = Log::open(&self.run.output, &setup.header, self.run.resume)?;
         Ok(Run {
             setup,
@@ -203,34 +238,36 @@ impl EvaluationOptions {
         for (chosen, options) in self.chosen()? {
             rules.check(chosen.network.graph())?;
             let preprocess = self.shaping.preprocess(chosen.preprocess, options.size);
-            if preprocess.mode == Mode::ShortSide {
-                let message = "--preprocess short-side makes inputs of many sizes, expected one: \
-                               center-crop or squash";
-                return Err(Failure::Said(message.to_owned()));
-            }
+            check_one_size(&preprocess)?;
             let (height, width) = preprocess.size;
             let shape = Shape::new(3, height as usize, width as usize);
             let network = resized(&chosen.network, shape, "--size")?;
-            let explainer =
-                self.explainer(network, device.clone(), rules.composite.clone(), preprocess)?;
-            networks.push(described(&chosen.name, chosen.weights.as_deref(), &explainer)?);
+            let explainer = self.explainer(
+                network,
+                device.clone(),
+                rules.composite.clone(),
+                preprocess,
+                self.seed,
+            )?;
             let (name, labels) = (chosen.name, chosen.labels);
-            subjects.push(Subject { name, explainer, labels });
+            let subject = Subject { name, explainer, labels };
+            networks.push(described(&subject, chosen.weights.as_deref())?);
+            subjects.push(subject);
         }
-        let mut names = Sha256::new();
-        (0..dataset.len()).for_each(|i| names.update(dataset.name(i) + "\n"));
+        let numbers = self.methods.given().into_iter().chain(settings).collect();
         let header = Header {
             experiment: experiment.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             dataset: dataset.describe(),
             pictures: dataset.len(),
-            dataset_sha256: hex(&names.finalize()),
+            dataset_sha256: dataset.sha256(),
             networks,
             device: device.name(),
             precision: self.precision.name().to_owned(),
             composite: rules.composite.label().to_owned(),
+            rules: rules.composite.to_string(),
             methods: ways.iter().map(|way| way.name().to_owned()).collect(),
-            settings,
+            settings: numbers,
             seed: self.seed,
             batch: self.run.batch,
         };
@@ -243,6 +280,7 @@ impl EvaluationOptions {
         device: Device,
         composite: Composite,
         preprocess: Preprocess,
+        seed: u64,
     ) -> Result<Explainer> {
         Runner {
             network,
@@ -250,16 +288,21 @@ impl EvaluationOptions {
             composite,
             preprocess,
             batch: self.run.batch,
-            seed: self.seed,
+            seed,
             methods: Some(&self.methods),
         }
         .explainer()
     }
 
-    /// An explainer like another, of another network.
-    pub(crate) fn explainer_like(&self, like: &Explainer, network: Network) -> Result<Explainer> {
+    /// An explainer like another, of another network, with a seed of its own.
+    pub(crate) fn explainer_like(
+        &self,
+        like: &Explainer,
+        network: Network,
+        seed: u64,
+    ) -> Result<Explainer> {
         let (device, composite) = (like.device().clone(), like.composite().clone());
-        self.explainer(network, device, composite, *like.preprocess())
+        self.explainer(network, device, composite, *like.preprocess(), seed)
     }
 
     /// The networks with the options that chose them.
@@ -275,9 +318,16 @@ impl EvaluationOptions {
         }
         let mut chosen: Vec<(Chosen, NetworkOptions)> = Vec::new();
         for options in all {
-            let next = options.choose()?;
-            if let Some((same, _)) = chosen.iter().find(|(other, _)| other.name == next.name) {
-                return Err(Failure::Said(format!("network `{}` is given twice", same.name)));
+            let mut next = options.choose()?;
+            let is_taken = |name: &str| chosen.iter().any(|(other, _)| other.name == name);
+            if is_taken(&next.name)
+                && let Some(file) = &next.weights
+            {
+                // The same layers with other weights.
+                next.name = format!("{} ({})", next.name, stem(file));
+            }
+            if is_taken(&next.name) {
+                return Err(Failure::Said(format!("network `{}` is given twice", next.name)));
             }
             chosen.push((next, options));
         }
@@ -295,8 +345,21 @@ impl NetworkOptions {
     }
 }
 
+/// Refuses a preprocessing that makes inputs of several sizes.
+pub(crate) fn check_one_size(preprocess: &Preprocess) -> Result<()> {
+    match preprocess.mode {
+        Mode::CenterCrop { .. } | Mode::Squash => Ok(()),
+        Mode::ShortSide => Err(Failure::Said(
+            "--preprocess short-side makes inputs of many sizes, expected one: center-crop or \
+             squash"
+                .to_owned(),
+        )),
+    }
+}
+
 /// What is said of a network in records.
-fn described(name: &str, weights: Option<&Path>, explainer: &Explainer) -> Result<NetworkHeader> {
+fn described(subject: &Subject, weights: Option<&Path>) -> Result<NetworkHeader> {
+    let (explainer, labels) = (&subject.explainer, &subject.labels);
     let weights_sha256 = match weights {
         Some(path) => sha256_of(path)?,
         None => {
@@ -310,9 +373,14 @@ fn described(name: &str, weights: Option<&Path>, explainer: &Explainer) -> Resul
         }
     };
     Ok(NetworkHeader {
-        name: name.to_owned(),
+        name: subject.name.clone(),
         classes: explainer.network().graph().output_shape().len(),
         weights_sha256,
+        labels_sha256: {
+            let mut names = Sha256::new();
+            (0..labels.len()).for_each(|class| names.update(label(labels, class) + "\n"));
+            hex(&names.finalize())
+        },
         preprocess: in_words(explainer.preprocess()),
     })
 }

@@ -5,6 +5,8 @@
 //! number of threads: random numbers are hashes of their places, and nothing is added up in
 //! another order.
 
+use std::collections::BTreeMap;
+
 use clrp::num::mix;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -167,63 +169,28 @@ impl ClassSample {
     }
 
     /// The mean of the means of classes, column by column; none without objects.
+    ///
+    /// Where pictures are drawn again objects keep the weights that this gives them: a class of one
+    /// picture, whose mean is the same however often that is drawn, would vary too little.
     pub(crate) fn means(&self, seed: u64) -> Vec<Option<Estimate>> {
-        let (classes, names) = self.numbered();
-        let once = self.class_means(&classes, names, |_| 1);
-        let resampled = resampled(self.pictures, seed, self.columns, |counts| {
-            let means = |resample: usize| {
-                let count = |picture: usize| counts[picture * RESAMPLE_BATCH + resample];
-                // NaN of no object: left out below.
-                let means = self.class_means(&classes, names, count);
-                means.unwrap_or_else(|| vec![f64::NAN; self.columns])
-            };
-            (0..RESAMPLE_BATCH).flat_map(means).collect()
-        });
-        let Some(once) = once else { return vec![None; self.columns] };
-        let estimate = |(column, value)| {
-            let again = resampled.iter().map(|means| means[column]);
-            let again = again.filter(|mean: &f64| mean.is_finite()).collect();
-            Some(Estimate::new(value, again, self.places.len() as f64))
-        };
-        once.into_iter().enumerate().map(estimate).collect()
-    }
-
-    /// The class of each object, of those that occur counted from 0, and how many occur.
-    fn numbered(&self) -> (Vec<usize>, usize) {
-        let mut names: Vec<usize> = self.places.iter().map(|&(_, class)| class).collect();
-        names.sort_unstable();
-        names.dedup();
-        let number = |&(_, class): &(usize, usize)| names.partition_point(|&name| name < class);
-        (self.places.iter().map(number).collect(), names.len())
-    }
-
-    /// Where each picture counts that often; none if no object is left.
-    fn class_means(
-        &self,
-        classes: &[usize],
-        names: usize,
-        times: impl Fn(usize) -> u32,
-    ) -> Option<Vec<f64>> {
-        let mut objects = vec![0.0; names];
-        let mut sums = vec![0.0; names * self.columns];
-        let rows = self.values.chunks_exact(self.columns.max(1));
-        for ((&(picture, _), &class), row) in self.places.iter().zip(classes).zip(rows) {
-            let times = f64::from(times(picture));
-            if times > 0.0 {
-                objects[class] += times;
-                add_times(&mut sums[class * self.columns..][..self.columns], row, times);
-            }
+        let mut objects = BTreeMap::new();
+        for (_, class) in &self.places {
+            *objects.entry(class).or_insert(0.0) += 1.0;
         }
-        let mut means = vec![0.0; self.columns];
-        let mut seen = 0.0;
-        for (sums, objects) in sums.chunks_exact(self.columns.max(1)).zip(objects) {
-            if objects > 0.0 {
-                add_times(&mut means, sums, 1.0 / objects);
-                seen += 1.0;
-            }
+        let columns = 1 + self.columns;
+        let mut rows = vec![vec![0.0; columns]; self.pictures];
+        let values = self.values.chunks_exact(self.columns.max(1));
+        for ((picture, class), values) in self.places.iter().zip(values) {
+            let weight = 1.0 / objects[class];
+            rows[*picture][0] += weight;
+            add_times(&mut rows[*picture][1..], values, weight);
         }
-        means.iter_mut().for_each(|mean| *mean /= seen);
-        (seen > 0.0).then_some(means)
+        let mut sample = Sample::new(columns);
+        rows.iter().for_each(|row| sample.push(row));
+        let ratios: Vec<Ratio> = (1..columns).map(|sum| Ratio { sum, count: 0 }).collect();
+        let means = sample.means(&ratios, seed).into_iter();
+        let counted = |mean: Estimate| Estimate { objects: self.places.len(), ..mean };
+        means.map(|mean| mean.map(counted)).collect()
     }
 }
 
@@ -283,14 +250,6 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let below = place.floor();
     let (low, high) = (sorted[below as usize], sorted[place.ceil() as usize]);
     Some(low + (place - below) * (high - low))
-}
-
-/// The area under a curve of equal steps from 0 to 1, by trapezoids; none of fewer than two
-/// points.
-pub(crate) fn area_under(curve: &[f64]) -> Option<f64> {
-    let steps = curve.len().checked_sub(1).filter(|&steps| steps > 0)?;
-    let sum: f64 = curve.windows(2).map(|ends| (ends[0] + ends[1]) / 2.0).sum();
-    Some(sum / steps as f64)
 }
 
 /// `SplitMix64` (Steele, Lea & Flood 2014), one stream of a seed's many.
@@ -425,7 +384,8 @@ mod tests {
         let first = means[0].expect("there are objects");
         assert_eq!((first.low, first.high, first.objects), (Some(0.0), Some(1.0), 4));
         let second = means[1].expect("there are objects");
-        assert_eq!((second.low, second.high), (Some(0.5), Some(1.0)));
+        // Class 9 weighs a third an object: 1/3 of 4/3.
+        assert_eq!((second.low, second.high), (Some(0.25), Some(1.0)));
     }
 
     #[test]
@@ -452,14 +412,6 @@ mod tests {
         assert_eq!(sample([0.1; 100]).sign_flip_tests(&[1], 0), [1.0 / 10_001.0]);
         let noise = sample((0..400_u64).map(|i| (mix(i) % 1000) as f64 - 499.5));
         assert!(noise.sign_flip_tests(&[1], 0)[0] > 0.05);
-    }
-
-    #[test]
-    fn areas_are_trapezoids() {
-        // (1 + .5) / 2 and (.5 + .1) / 2, half of each.
-        let area = area_under(&[1.0, 0.5, 0.1]).expect("there are steps");
-        assert!((area - 0.525).abs() < 1e-12);
-        assert_eq!([area_under(&[]), area_under(&[1.0])], [None, None]);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub(crate) struct Answer {
     pub(crate) scores: Vec<f32>,
     /// One for each way; none where a map is not finite.
     pub(crate) planes: Vec<Option<Plane>>,
+    /// For each way, whether it is a contrast of which nothing was subtracted.
+    pub(crate) without_contrast: Vec<bool>,
 }
 
 impl Answer {
@@ -154,11 +156,22 @@ impl Subject {
         for (units, explained) in together.iter().zip(explained) {
             for (j, unit) in units.iter().enumerate() {
                 let own = &explained.explanations[j * methods.len()..][..methods.len()];
-                let planes = planes(ways, own, inputs[0])?;
-                answers.push(Answer { unit: *unit, scores: explained.scores.clone(), planes });
+                answers.push(Answer {
+                    unit: *unit,
+                    scores: explained.scores.clone(),
+                    planes: planes(ways, own, inputs[0])?,
+                    without_contrast: ways.iter().map(|way| way.is_without_contrast(own)).collect(),
+                });
             }
         }
         Ok(answers)
+    }
+
+    /// The scores of each input.
+    pub(crate) fn scores(&self, inputs: &[Tensor], stop: &Cancel) -> Result<Vec<Vec<f32>>> {
+        let request = Request::new([], Target::top(1)).cancel(stop);
+        let explained = self.explainer.explain_all(inputs, &request)?;
+        Ok(explained.into_iter().map(|explained| explained.scores).collect())
     }
 }
 
@@ -168,6 +181,17 @@ impl Way {
             Way::Method(method) => Some(method),
             Way::Centre => None,
         }
+    }
+
+    /// Whether it knows nothing of the network.
+    pub(crate) fn is_baseline(self) -> bool {
+        matches!(self, Way::Centre | Way::Method(Method::Random))
+    }
+
+    /// Whether the way's explanation is one of which nothing was subtracted.
+    fn is_without_contrast(self, explanations: &[Explanation]) -> bool {
+        let own = explanations.iter().find(|one| Some(one.method) == self.method());
+        own.is_some_and(Explanation::is_without_contrast)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::averages::Averages;
 use super::measure::Family;
 use super::neuron_summary::NeuronSummary;
-use super::record::{Header, ObjectRecord, Record};
+use super::record::{Header, MethodRecord, ObjectRecord, Record};
 use super::statistics::{Estimate, PERMUTATIONS, RESAMPLES};
 
 /// How many pictures that could not be read are named.
@@ -38,6 +38,9 @@ pub(crate) struct Counts {
     pub(crate) unreadable_named: Vec<Unreadable>,
     /// Pictures that have no boxes at all; none where the experiment asks for no boxes.
     pub(crate) without_boxes: Option<usize>,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) without_boxes_named: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,6 +63,9 @@ pub(crate) struct NetworkSummary {
     pub(crate) lacking: BTreeMap<String, usize>,
     /// Methods with maps that are not finite, with their number.
     pub(crate) not_finite: BTreeMap<String, usize>,
+    /// Contrastive methods with maps of which nothing was subtracted, with their number: those are
+    /// maps of the method without contrast.
+    pub(crate) without_contrast: BTreeMap<String, usize>,
     pub(crate) subsets: Vec<SubsetSummary>,
 }
 
@@ -190,7 +196,8 @@ impl Summary {
             counts: Counts::of(&header.experiment, &records),
             resamples: RESAMPLES,
             permutations: PERMUTATIONS,
-            networks: networks.collect(),
+            // Of neurons there are no objects.
+            networks: if header.experiment == "neurons" { Vec::new() } else { networks.collect() },
             neurons: NeuronSummary::all(header, &records),
         }
     }
@@ -221,6 +228,13 @@ impl Counts {
             unreadable: failed().count(),
             unreadable_named: named.collect(),
             without_boxes: asks_for_boxes.then(|| records.iter().filter(without).count()),
+            without_boxes_named: match asks_for_boxes {
+                true => {
+                    let named = records.iter().filter(without).take(NAMED);
+                    named.map(|record| record.name.clone()).collect()
+                }
+                false => Vec::new(),
+            },
         }
     }
 }
@@ -260,14 +274,16 @@ impl<'a> Pictures<'a> {
             }
         }
         let objects = || self.objects.iter().flatten();
-        let mut not_finite = BTreeMap::new();
-        for object in objects() {
-            for (method, name) in object.methods.iter().zip(&header.methods) {
-                if method.not_finite {
-                    *not_finite.entry(name.clone()).or_insert(0) += 1;
+        let count = |has: fn(&MethodRecord) -> bool| {
+            let mut counts = BTreeMap::new();
+            for object in objects() {
+                let methods = object.methods.iter().zip(&header.methods);
+                for (_, name) in methods.filter(|(method, _)| has(method)) {
+                    *counts.entry(name.clone()).or_insert(0) += 1;
                 }
             }
-        }
+            counts
+        };
         // Pictures without boxes are explained too, in other experiments.
         let unseen = |object: &&&ObjectRecord| object.area.is_none() && object.cut_away > 0;
         let subsets = Subset::ALL.into_iter().map(|subset| {
@@ -288,7 +304,8 @@ impl<'a> Pictures<'a> {
             not_in_input: objects().filter(unseen).count(),
             boxes_cut_away: objects().map(|object| object.cut_away).sum(),
             lacking,
-            not_finite,
+            not_finite: count(|method| method.not_finite),
+            without_contrast: count(|method| method.without_contrast),
             subsets: subsets.collect(),
         }
     }
@@ -296,7 +313,6 @@ impl<'a> Pictures<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::MethodRecord;
     use super::super::testing::{ablation, alike, curves, header, object, picture, pointing};
     use super::*;
 

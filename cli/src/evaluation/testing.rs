@@ -10,6 +10,7 @@ pub(super) fn header(methods: &[&str]) -> Header {
         name: "net".to_owned(),
         classes: 10,
         weights_sha256: "a1b2".to_owned(),
+        labels_sha256: "e5f6".to_owned(),
         preprocess: "224x224".to_owned(),
     };
     Header {
@@ -22,6 +23,7 @@ pub(super) fn header(methods: &[&str]) -> Header {
         device: "cpu".to_owned(),
         precision: "f32".to_owned(),
         composite: "gu2018".to_owned(),
+        rules: "conv=z-plus".to_owned(),
         methods: methods.iter().map(|&method| method.to_owned()).collect(),
         settings: vec![("size".to_owned(), "9".to_owned())],
         seed: 7,

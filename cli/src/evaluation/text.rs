@@ -57,10 +57,11 @@ pub(crate) fn facts(summary: &Summary) -> Vec<(String, String)> {
         ("experiment", header.experiment.clone()),
         ("program", format!("clrp {}", header.version)),
         ("data set", format!("{} ({} pictures)", header.dataset, thousands(header.pictures))),
-        ("SHA-256 of the pictures' names", header.dataset_sha256.clone()),
+        ("SHA-256 of names and annotations", header.dataset_sha256.clone()),
         ("device", header.device.clone()),
         ("precision", header.precision.clone()),
         ("composite", header.composite.clone()),
+        ("rules", header.rules.clone()),
         ("methods", header.methods.join(", ")),
         ("seed", header.seed.to_string()),
         ("batch", header.batch.to_string()),
@@ -114,6 +115,15 @@ pub(crate) fn notes(summary: &Summary) -> Vec<String> {
         if !network.not_finite.is_empty() {
             let methods = counted(&network.not_finite);
             notes.push(format!("{}: maps that are not finite: {methods}", network.name));
+        }
+        if !network.without_contrast.is_empty() {
+            let methods = counted(&network.without_contrast);
+            notes.push(format!(
+                "{}: maps of which nothing was subtracted, those of the method without contrast: \
+                 {methods} of {}",
+                network.name,
+                thousands(network.objects)
+            ));
         }
     }
     notes

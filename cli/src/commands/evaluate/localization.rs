@@ -4,7 +4,9 @@ use clap::Args;
 use clrp::evaluation::{Ablation, Perturbation};
 
 use super::{Means, PatchOptions};
+use crate::evaluation::examples::examples;
 use crate::evaluation::localization::{Localization, Removal};
+use crate::evaluation::record::Record;
 use crate::evaluation::setup::{EvaluationOptions, Run};
 use crate::failure::{Failure, Result};
 use crate::options::positive;
@@ -20,8 +22,9 @@ Games, all of one map:
   paper      (Gu et al. 2018) every pixel that carries the strongest p % of the energy must lie in a
              box; the whole curve over p
   maximum    (Zhang et al. 2016) the strongest pixel must
-  tolerance  (TorchRay) it must come within 15 pixels; the mean of the classes' accuracies, for all
-             objects and for difficult ones: less than a quarter of the picture, and not alone in it
+  tolerance  (TorchRay) it must come nearer than 15 pixels of the network's input (TorchRay: of the
+             picture); the mean of the classes' accuracies, for all objects and for difficult ones:
+             less than a quarter of the picture, and not alone in it
   any        (Quantus) one of the strongest pixels must
   mass, rank (Arras et al. 2022) the share of the energy in the boxes; of as many of the strongest
              pixels as the boxes have, those in them
@@ -87,6 +90,15 @@ impl AblationStudy {
         settings.extend(self.curves.map(|steps| ("curves".to_owned(), steps.to_string())));
         let setup = self.options.open("ablation", &USUAL, settings)?;
         setup.check_classes()?;
+        for subject in &setup.subjects {
+            let shape = subject.explainer.network().graph().input_shape();
+            let (pixels, name) = (shape.height * shape.width, &subject.name);
+            if let Some(steps) = self.curves.filter(|steps| *steps > pixels) {
+                return Err(Failure::Said(format!(
+                    "--curves is {steps}, expected 1 to {pixels}: `{name}` sees so many pixels"
+                )));
+            }
+        }
         let means = Means::given(self.patch.mean_image.as_deref(), &setup)?;
         let run = self.options.start(setup)?;
         let removal = Removal {
@@ -107,5 +119,6 @@ fn measure(run: &Run<'_>, pointing: bool, removal: Option<Removal>) -> Result<()
         pointing,
         removal,
     };
-    run.go(|part| work.measure(part))
+    let draw = |records: &[Record]| examples(&run.setup, records, &run.stop);
+    run.go(|part| work.measure(part), draw)
 }

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use clrp::file::write_file_atomically;
 
-use crate::console::{print, progress_with_rate};
-use crate::datasets::DatasetOptions;
-use crate::evaluation::mean;
+use crate::console::{print, progress_with_rate, say};
+use crate::datasets::{Dataset, DatasetOptions};
+use crate::evaluation::log::check_failed;
+use crate::evaluation::mean::{self, Mean};
 use crate::evaluation::running::stopped_by_signals;
-use crate::failure::Result;
+use crate::evaluation::setup::{check_one_size, share};
+use crate::failure::{Failure, Result};
 use crate::options::{NetworkOptions, ShapingOptions};
 use crate::pictures::denormalize;
 use crate::report::shown;
@@ -36,6 +38,10 @@ pub(crate) struct MeanImage {
     /// written beside it, as .png
     #[arg(short, long, value_name = "FILE", default_value = "mean.npy")]
     output: PathBuf,
+
+    /// The share of pictures that may be unreadable, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    max_unreadable: f64,
 }
 
 impl MeanImage {
@@ -46,20 +52,34 @@ impl MeanImage {
         let options = self.network.clone().usual_for(&self.data);
         let chosen = options.choose_layers()?;
         let preprocess = self.shaping.preprocess(chosen.preprocess, options.size);
+        check_one_size(&preprocess)?;
         let bar = progress_with_rate(dataset.len(), "pictures");
-        let mean = mean::mean_picture(&dataset, &preprocess, &bar, &stopped_by_signals()?)?;
+        let Some(mean) = Mean::of(&dataset, &preprocess, &bar, &stopped_by_signals()?)? else {
+            return Err(Failure::Said("stopped; nothing was written".to_owned()));
+        };
         bar.finish_and_clear();
-        let input = mean.input(&preprocess)?;
+        self.check_unreadable(&dataset, &mean.unreadable)?;
+        let input = mean.picture.input(&preprocess)?;
         let seen = denormalize(&input, &preprocess)?;
         let drawn = self.output.with_extension("png");
         mean::write(&self.output, &input)?;
         write_file_atomically(&drawn, &seen.encode_png())?;
         print(format!(
             "mean of {} of {} pictures: {}, {}\n",
-            mean.count(),
+            mean.picture.count(),
             dataset.len(),
             shown(&self.output),
             shown(&drawn)
         ))
+    }
+
+    /// Names the pictures that are not in the mean, and refuses too many.
+    fn check_unreadable(&self, dataset: &Dataset, unreadable: &[(usize, String)]) -> Result<()> {
+        let last = unreadable.last().map(|(_, why)| why.as_str());
+        check_failed(unreadable.len(), last, self.max_unreadable, dataset.len())?;
+        for (index, why) in unreadable {
+            say("note", &format!("`{}` is not in the mean: {why}", dataset.name(*index)));
+        }
+        Ok(())
     }
 }

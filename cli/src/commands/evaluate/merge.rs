@@ -1,14 +1,17 @@
 //! `clrp evaluate merge`.
 
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::evaluation::log::{self, Log};
+use crate::evaluation::log::{self, check_failed};
 use crate::evaluation::record::{Header, Record};
-use crate::evaluation::results::{Examples, finish};
+use crate::evaluation::results::finish;
+use crate::evaluation::setup::share;
 use crate::failure::{Failure, Result};
+use crate::folder::OutputFolder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +32,10 @@ pub(crate) struct Merge {
     /// The folder for all records and their results; made if it is not there
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+
+    /// The share of pictures that may be unreadable, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    max_unreadable: f64,
 }
 
 impl Merge {
@@ -43,9 +50,28 @@ impl Merge {
                 header.pictures
             )));
         }
-        let mut log = Log::open(&self.output, &header, false)?;
-        log.append(&records.into_values().collect::<Vec<_>>())?;
-        finish(&self.output, |_, _| Ok(Examples::default()))
+        let failed = records.values().filter_map(|record| record.error.as_deref());
+        check_failed(failed.clone().count(), failed.last(), self.max_unreadable, header.pictures)?;
+        self.write(&header, records.into_values())?;
+        finish(&self.output, |_| Ok(Vec::new()))
+    }
+
+    /// Writes all records, at once, so that what is broken off can be done again.
+    fn write(&self, header: &Header, records: impl Iterator<Item = Record>) -> Result<()> {
+        if log::is_there(&self.output) {
+            let (there, _) = log::read(&self.output)?;
+            header.check_same(&there, &self.output.join(log::FILE))?;
+        }
+        let mut files = OutputFolder::open(&self.output)?;
+        files.write_by(log::FILE, |file| {
+            let mut file = BufWriter::new(file);
+            log::write_line(&mut file, header)?;
+            for record in records {
+                log::write_line(&mut file, &record)?;
+            }
+            file.flush()
+        })?;
+        files.commit()
     }
 
     /// The records of all folders, whose settings are the same.

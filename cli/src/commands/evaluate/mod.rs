@@ -12,10 +12,10 @@ use clap::{Args, Subcommand};
 use clrp::Tensor;
 
 use crate::console::progress_with_rate;
-use crate::evaluation::mean;
+use crate::evaluation::mean::{self, Mean, mean_path};
 use crate::evaluation::setup::{Run, Setup, sha256_of};
 use crate::evaluation::subject::Subject;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::options::positive;
 
 const DETAILS: &str = "\
@@ -74,7 +74,8 @@ struct PatchOptions {
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive::<usize>)]
     patch: usize,
 
-    /// What stands in, as `clrp evaluate mean-image` writes it; made of the data set unless given
+    /// What stands in, as `clrp evaluate mean-image` writes it: float32 (3,H,W), normalised as the
+    /// network's inputs are; made of the data set unless given
     #[arg(long, value_name = "FILE")]
     mean_image: Option<PathBuf>,
 }
@@ -97,8 +98,17 @@ impl Means {
     /// From a file, if there is one.
     fn given(file: Option<&Path>, setup: &Setup) -> Result<Self> {
         let Some(file) = file else { return Ok(Self(None)) };
-        let read =
-            |subject: &Subject| mean::read(file, subject.explainer.network().graph().input_shape());
+        let seen = setup.header.networks.iter().map(|network| &network.preprocess);
+        if let Some(place) =
+            seen.clone().position(|seen| *seen != setup.header.networks[0].preprocess)
+        {
+            return Err(Failure::Said(format!(
+                "--mean-image is what one network sees, `{}` and `{}` see pictures otherwise: \
+                 leave it out, and each has its own",
+                setup.subjects[0].name, setup.subjects[place].name
+            )));
+        }
+        let read = |subject: &Subject| mean::read(file, subject);
         Ok(Self(Some(setup.subjects.iter().map(read).collect::<Result<_>>()?)))
     }
 
@@ -113,16 +123,20 @@ impl Means {
 
 /// The mean of the run's data set, made or kept from before.
 fn made_mean(run: &Run<'_>, subject: &Subject) -> Result<Tensor> {
-    let path = run.folder.join(format!("mean-{}.npy", subject.file_name()));
+    let path = mean_path(run.folder, subject);
     if run.is_resumed() && path.exists() {
-        return mean::read(&path, subject.explainer.network().graph().input_shape());
+        return mean::read(&path, subject);
     }
     let dataset = &run.setup.dataset;
     let bar = progress_with_rate(dataset.len(), "mean picture");
     let preprocess = subject.explainer.preprocess();
-    let mean = mean::mean_picture(dataset, preprocess, &bar, &run.stop)?;
+    // What cannot be read is told by the run itself.
+    let Some(mean) = Mean::of(dataset, preprocess, &bar, &run.stop)? else {
+        let message = "stopped while the mean picture was made; --resume goes on";
+        return Err(Failure::Said(message.to_owned()));
+    };
     bar.finish_and_clear();
-    let input = mean.input(preprocess)?;
+    let input = mean.picture.input(preprocess)?;
     mean::write(&path, &input)?;
     Ok(input)
 }

@@ -7,7 +7,7 @@ use clrp::evaluation::Ablation;
 use super::{Means, PatchOptions};
 use crate::evaluation::neurons::NeuronStudy;
 use crate::evaluation::setup::EvaluationOptions;
-use crate::evaluation::subject::Subject;
+use crate::evaluation::subject::{Subject, Way};
 use crate::failure::{Failure, Result};
 use crate::targets;
 
@@ -44,6 +44,10 @@ impl Neurons {
         let mut settings = self.patch.settings()?;
         settings.push(("neurons".to_owned(), self.neurons.clone()));
         let setup = self.options.open("neurons", &USUAL, settings)?;
+        if setup.ways.contains(&Way::Centre) {
+            let message = "`centre` has no map of a neuron, expected methods";
+            return Err(Failure::Said(message.to_owned()));
+        }
         setup.check(|subject| self.target(subject))?;
         let target = self.target(&setup.subjects[0])?;
         let means = Means::given(self.patch.mean_image.as_deref(), &setup)?;
@@ -57,7 +61,7 @@ impl Neurons {
             ablation: Ablation { size: self.patch.patch, count: 1 },
             means: means.inputs(&run)?,
         };
-        run.go(|part| study.measure(part))
+        run.go(|part| study.measure(part), |records| study.examples(records))
     }
 
     /// The neurons; those of a layer do not depend on the network's labels.

@@ -1,6 +1,7 @@
 //! `clrp evaluate sanity`.
 
 use clap::Args;
+use clrp::num::mix;
 
 use crate::evaluation::sanity::{SanityCheck, shuffled, steps};
 use crate::evaluation::setup::EvaluationOptions;
@@ -46,16 +47,20 @@ impl Sanity {
             stop: &run.stop,
             shuffled: run.setup.subjects.iter().map(of).collect::<Result<_>>()?,
         };
-        run.go(|part| check.measure(part))
+        run.go(|part| check.measure(part), |_| Ok(Vec::new()))
     }
 
     /// The networks with ever more layers shuffled.
     fn shuffled(&self, subject: &Subject) -> Result<Vec<(String, Subject)>> {
         let network = subject.explainer.network();
         let step = |layer: String| {
+            // Noise must not be the same by construction.
+            let name = layer.bytes().fold(0, |name, byte| mix(name ^ u64::from(byte)));
+            let seed = mix(self.options.seed() ^ name);
             let explainer = self.options.explainer_like(
                 &subject.explainer,
                 shuffled(network, &layer, self.options.seed())?,
+                seed,
             )?;
             let (name, labels) = (subject.name.clone(), subject.labels.clone());
             Ok((layer, Subject { name, explainer, labels }))
