@@ -83,6 +83,8 @@ fn a_run_that_is_killed_goes_on_to_the_same_results() {
     let moment = |kill: usize| whole.mul_f64((kill * 37 % KILLS) as f64 / KILLS as f64);
     let mut kills = 0;
     let mut rounds = 0;
+    // Kills that came when some pictures were done and others were not.
+    let mut midway = 0;
     while kills < KILLS {
         rounds += 1;
         let folder = format!("killed{rounds}");
@@ -103,6 +105,10 @@ fn a_run_that_is_killed_goes_on_to_the_same_results() {
             child.kill().expect("it can be killed");
             child.wait().expect("it ends");
             kills += 1;
+            let records = fs::read(place.path(&format!("{folder}/records.jsonl")));
+            let lines =
+                records.map_or(0, |records| records.iter().filter(|b| **b == b'\n').count());
+            midway += usize::from((2..21).contains(&lines));
             if kills >= KILLS {
                 let resume = if place.path(&folder).exists() { " --resume" } else { "" };
                 place.good(words(&format!("{}{resume}", game(&folder))));
@@ -111,7 +117,75 @@ fn a_run_that_is_killed_goes_on_to_the_same_results() {
         }
         assert_same(&place, "whole", &folder);
     }
-    assert!(rounds > 1, "the run never came to its end");
+    assert!(midway > 0, "no kill came while pictures were measured");
+}
+
+#[test]
+fn only_what_was_made_alike_is_put_together() {
+    let place = Place::with_scenes(4);
+    let game = "evaluate pointing-game --dataset . --model digits --device cpu --batch 2 \
+                --method clrp2,rise";
+    let run = place.good(words(&format!("{game} --masks 8 -o out")));
+    let summary = summary(&place, "out");
+    assert!(summary["header"]["rules"].as_str().is_some_and(|rules| rules.contains("bias=false")));
+    assert_eq!(summary["header"]["settings"][0], serde_json::json!(["masks", "8"]));
+    let without = summary["networks"][0]["without_contrast"]["clrp2"].as_u64().unwrap_or(0);
+    assert_eq!(without > 0, run.out.contains("of which nothing was subtracted"), "{}", run.out);
+    for (other, expected) in [
+        ("--masks 9", "settings is"),
+        ("--masks 8 --rule linear=epsilon:1e-3", "composite is"),
+        ("--masks 8 --stabilizer 1e-6", "rules is"),
+    ] {
+        let line = place.bad(words(&format!("{game} {other} -o out --resume")));
+        assert!(line.contains("was made with other settings"), "{other}: {line}");
+        assert!(line.contains(expected), "{other}: {line}");
+    }
+    let boxes = fs::read_to_string(place.path("boxes.csv")).expect("it is there");
+    let shifted = boxes + "0,5,1,1,9,9\n";
+    fs::write(place.path("boxes.csv"), shifted).expect("it can be written");
+    let line = place.bad(words(&format!("{game} --masks 8 -o out --resume")));
+    assert!(line.contains("dataset_sha256 is"), "{line}");
+}
+
+#[test]
+fn too_many_unreadable_pictures_stay_too_many() {
+    let place = Place::with_scenes(4);
+    let game =
+        "evaluate pointing-game --dataset . --model digits --device cpu --method lrp --batch 2";
+    fs::write(place.path("scene-00003.png"), b"no picture").expect("it can be written");
+    let expected = "1 of 4 pictures are unreadable, more than --max-unreadable 0.05";
+    for resume in ["", "--resume", "--resume"] {
+        let run = place.run(words(&format!("{game} -o out {resume}")));
+        assert!(run.code == 1 && run.err.contains(expected), "{resume}: {}", run.err);
+    }
+    let merged = place.bad(words("evaluate merge out -o merged"));
+    assert!(merged.contains(expected), "{merged}");
+    // What was refused can be done again, and twice.
+    for _ in 0..2 {
+        place.good(words("evaluate merge out -o merged --max-unreadable 0.5"));
+    }
+    place.good(words(&format!("{game} -o out --resume --max-unreadable 0.5")));
+    assert_same(&place, "out", "merged");
+}
+
+#[test]
+fn what_the_network_lacks_or_cannot_see_is_told() {
+    let place = Place::with_scenes(2);
+    let neurons = "evaluate neurons --dataset digits --count 2 --device cpu -o no \
+                   --neurons classifier.0:top2";
+    let line = place.bad(words(&format!("{neurons} --method centre,lrp")));
+    assert!(line.contains("`centre` has no map of a neuron"), "{line}");
+    let ablation = "evaluate ablation --dataset digits --count 2 --device cpu -o no";
+    let line = place.bad(words(&format!("{ablation} --curves 9999")));
+    assert!(line.contains("--curves is 9999, expected 1 to 4096"), "{line}");
+    let none = fs::read_to_string(place.path("boxes.csv")).expect("it is there");
+    let none: Vec<&str> = none.lines().take(1).chain(["0,77,1,1,9,9", "1,78,1,1,9,9"]).collect();
+    fs::write(place.path("boxes.csv"), none.join("\n")).expect("it can be written");
+    let game = "evaluate pointing-game --dataset . --model digits --device cpu --method lrp -o all";
+    let run = place.run(words(game));
+    assert_eq!(run.code, 1);
+    let expected = "the networks lack all classes that it shows, as `7";
+    assert!(run.err.contains(expected), "{}", run.err);
 }
 
 #[test]

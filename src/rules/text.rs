@@ -57,11 +57,11 @@ impl FromStr for Rule {
             _ => unreachable!("the list above has every rule with as many numbers"),
         };
         // As it was written: what f32 cannot hold would read `inf`.
-        rule.check().map_err(|error| match error {
-            Error::Setting { what, expected, .. } => {
-                Error::Setting { what, found: format!("`{}`", text.trim()), expected }
+        rule.check().map_err(|mut error| {
+            if let Error::Setting { found, .. } = &mut error {
+                *found = format!("`{}`", text.trim());
             }
-            error => error,
+            error
         })?;
         Ok(rule)
     }

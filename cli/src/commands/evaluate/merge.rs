@@ -50,8 +50,13 @@ impl Merge {
                 header.pictures
             )));
         }
-        let failed = records.values().filter_map(|record| record.error.as_deref());
-        check_failed(failed.clone().count(), failed.last(), self.max_unreadable, header.pictures)?;
+        let mut failed = records.values().filter_map(|record| record.error.as_deref());
+        check_failed(
+            failed.clone().count(),
+            failed.next_back(),
+            self.max_unreadable,
+            header.pictures,
+        )?;
         self.write(&header, records.into_values())?;
         finish(&self.output, |_| Ok(Vec::new()))
     }
