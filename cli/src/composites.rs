@@ -212,7 +212,7 @@ fn number(value: &Spanned<DeValue<'_>>) -> std::result::Result<f32, String> {
 /// Reads a stabilizer.
 pub(crate) fn stabilizer(text: &str) -> std::result::Result<f32, String> {
     let number = text.parse().ok().filter(|number: &f32| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| format!("expected {}", clrp::rules::NUMBERS))
+    number.ok_or_else(|| format!("expected {}", clrp::rules::PARAMETER_RANGE))
 }
 
 /// Line and column of a byte, from 1.

@@ -270,48 +270,74 @@ enum UpsamplingOption {
     Nearest,
 }
 
+/// Methods that options are for.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    SmoothGrad,
+    IntegratedGradients,
+    Occlusion,
+    Rise,
+    GradCam,
+}
+
+impl Of {
+    fn name(self) -> &'static str {
+        match self {
+            Of::SmoothGrad => "smoothgrad",
+            Of::IntegratedGradients => "integrated-gradients",
+            Of::Occlusion => "occlusion",
+            Of::Rise => "rise",
+            Of::GradCam => "grad-cam",
+        }
+    }
+
+    fn has(self, method: Method) -> bool {
+        match self {
+            Of::SmoothGrad => matches!(method, Method::SmoothGrad(_)),
+            Of::IntegratedGradients => matches!(method, Method::IntegratedGradients(_)),
+            Of::Occlusion => method == Method::Occlusion,
+            Of::Rise => method == Method::Rise,
+            Of::GradCam => matches!(method, Method::GradCam | Method::GuidedGradCam),
+        }
+    }
+}
+
 impl MethodOptions {
     /// Refuses an option of methods that are not asked for.
     pub(crate) fn check(&self, methods: &[Method]) -> Result<()> {
-        let is_cam = |method| matches!(method, Method::GradCam | Method::GuidedGradCam);
-        let is_smooth = |method| matches!(method, Method::SmoothGrad(_));
-        let is_path = |method| matches!(method, Method::IntegratedGradients(_));
-        let (is_occlusion, is_rise) = (|of| of == Method::Occlusion, |of| of == Method::Rise);
-        let has = |is: fn(Method) -> bool| methods.iter().any(|method| is(*method));
-        let given = [
-            ("--samples", self.samples.is_some(), "smoothgrad", has(is_smooth)),
-            ("--noise", self.noise.is_some(), "smoothgrad", has(is_smooth)),
-            ("--steps", self.steps.is_some(), "integrated-gradients", has(is_path)),
-            ("--window", self.window.is_some(), "occlusion", has(is_occlusion)),
-            ("--stride", self.stride.is_some(), "occlusion", has(is_occlusion)),
-            ("--masks", self.masks.is_some(), "rise", has(is_rise)),
-            ("--cells", self.cells.is_some(), "rise", has(is_rise)),
-            ("--cam-layer", self.cam_layer.is_some(), "grad-cam", has(is_cam)),
-            ("--cam-upsampling", self.cam_upsampling.is_some(), "grad-cam", has(is_cam)),
-        ];
-        match given.into_iter().find(|(_, is_given, _, is_used)| *is_given && !is_used) {
+        let is_used = |(_, _, of): &(_, _, Of)| methods.iter().any(|method| of.has(*method));
+        match self.given().into_iter().find(|given| !is_used(given)) {
             None => Ok(()),
-            Some((option, _, method, _)) => Err(Failure::Said(format!(
-                "{option} is for the method {method}, which is not asked for"
+            Some((option, _, of)) => Err(Failure::Said(format!(
+                "--{option} is for the method {}, which is not asked for",
+                of.name()
             ))),
         }
     }
 
-    /// The options that are given, with their values.
-    pub(crate) fn given(&self) -> Vec<(String, String)> {
-        let text = |value: Option<&dyn Debug>| value.map(|value| format!("{value:?}"));
+    /// The options that are given, with their values, by name.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        let given = self.given().into_iter();
+        given.map(|(option, value, _)| (option.to_owned(), value)).collect()
+    }
+
+    /// The names of the options that are given, their values, and the methods that they are for.
+    fn given(&self) -> Vec<(&'static str, String, Of)> {
+        fn text(value: &Option<impl Debug>) -> Option<String> {
+            value.as_ref().map(|value| format!("{value:?}"))
+        }
         let all = [
-            ("samples", text(self.samples.as_ref().map(|value| value as _))),
-            ("noise", text(self.noise.as_ref().map(|value| value as _))),
-            ("steps", text(self.steps.as_ref().map(|value| value as _))),
-            ("window", text(self.window.as_ref().map(|value| value as _))),
-            ("stride", text(self.stride.as_ref().map(|value| value as _))),
-            ("masks", text(self.masks.as_ref().map(|value| value as _))),
-            ("cells", text(self.cells.as_ref().map(|value| value as _))),
-            ("cam-layer", self.cam_layer.clone()),
-            ("cam-upsampling", text(self.cam_upsampling.as_ref().map(|value| value as _))),
+            ("samples", text(&self.samples), Of::SmoothGrad),
+            ("noise", text(&self.noise), Of::SmoothGrad),
+            ("steps", text(&self.steps), Of::IntegratedGradients),
+            ("window", text(&self.window), Of::Occlusion),
+            ("stride", text(&self.stride), Of::Occlusion),
+            ("masks", text(&self.masks), Of::Rise),
+            ("cells", text(&self.cells), Of::Rise),
+            ("cam-layer", self.cam_layer.clone(), Of::GradCam),
+            ("cam-upsampling", text(&self.cam_upsampling), Of::GradCam),
         ];
-        let given = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let given = all.into_iter().filter_map(|(name, value, of)| Some((name, value?, of)));
         given.collect()
     }
 

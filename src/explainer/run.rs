@@ -10,7 +10,7 @@ use super::target::{Group, Rows, goal_of, grouped};
 use super::{Explained, Explanation, Goal, LayerMap};
 use crate::backend::{Input, Output, Session};
 use crate::error::{Error, Result};
-use crate::graph::NodeId;
+use crate::graph::{Graph, NodeId};
 use crate::methods::{Method, Recipe};
 use crate::program::{Extras, Lowered, MapOutput, Plan, Targets, lower};
 use crate::tensor::{Shape, Tensor};
@@ -37,6 +37,24 @@ impl Job {
     ) -> Self {
         let methods = inner.into_iter().collect();
         Self { methods, at, targets, batch, layers: Vec::new(), ledger: false, heatmaps: false }
+    }
+}
+
+impl Job {
+    /// Refuses a layer at which no method has a map.
+    fn check_layers(&self, graph: &Graph, lowered: &Lowered) -> Result<()> {
+        let has_map = |layer| lowered.layers.iter().any(|place| place.node == layer);
+        match self.layers.iter().find(|layer| !self.methods.is_empty() && !has_map(**layer)) {
+            None => Ok(()),
+            Some(layer) => {
+                let names: Vec<&str> = self.methods.iter().map(|method| method.name()).collect();
+                let names = names.join(", ");
+                Err(Error::Unsupported {
+                    what: format!("map at layer `{}`", graph.node(*layer).name),
+                    why: format!("no signal of {names} reaches it (a contrast starts lower down)"),
+                })
+            }
+        }
     }
 }
 
@@ -125,20 +143,8 @@ impl Explainer {
                 heatmaps: job.heatmaps,
             },
         })?;
-        let has_map = |layer| lowered.layers.iter().any(|place| place.node == layer);
-        match job.layers.iter().find(|layer| !job.methods.is_empty() && !has_map(**layer)) {
-            None => Ok(lowered),
-            Some(layer) => {
-                let names: Vec<&str> = job.methods.iter().map(|method| method.name()).collect();
-                Err(Error::Unsupported {
-                    what: format!("map at layer `{}`", self.network.graph().node(*layer).name),
-                    why: format!(
-                        "{} starts below it: its difference exists only further down",
-                        names.join(", ")
-                    ),
-                })
-            }
-        }
+        job.check_layers(self.network.graph(), &lowered)?;
+        Ok(lowered)
     }
 
     /// Runs a job's program once.

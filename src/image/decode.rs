@@ -4,7 +4,7 @@ use std::io::{BufRead, Cursor, ErrorKind, Seek};
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::picture::Picture;
 use crate::file::{open_file, read_file};
@@ -30,7 +30,8 @@ impl Picture {
     /// As [`Picture::open`].
     pub fn open_as_stored(path: impl AsRef<Path>) -> Result<Self> {
         let bytes = read_file(path.as_ref(), MAX_FILE, "picture")?;
-        Ok(decode(path.as_ref(), &bytes)?.0)
+        let (stored, _) = decode(path.as_ref(), &bytes)?;
+        Self::of_image(stored)
     }
 
     /// Width and height of a picture file as they are stored, before any EXIF orientation; the
@@ -61,19 +62,18 @@ impl Picture {
     /// is larger than [`Picture::MAX_SIDE`] and [`Picture::MAX_PIXELS`] allow.
     /// The size is checked before memory is taken for the pixels.
     pub fn decode(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
-        let (stored, orientation) = decode(name.as_ref(), bytes)?;
-        let Some(orientation) = orientation else { return Ok(stored) };
-        let (width, height) = (stored.width(), stored.height());
-        let stored = RgbImage::from_raw(width, height, stored.pixels().to_vec())
-            .expect("a picture has three bytes a pixel");
-        let mut upright = DynamicImage::ImageRgb8(stored);
-        upright.apply_orientation(orientation);
-        Self::new(upright.width(), upright.height(), upright.into_bytes())
+        let (mut image, orientation) = decode(name.as_ref(), bytes)?;
+        orientation.into_iter().for_each(|orientation| image.apply_orientation(orientation));
+        Self::of_image(image)
+    }
+
+    fn of_image(image: DynamicImage) -> Result<Self> {
+        Self::new(image.width(), image.height(), image.into_bytes())
     }
 }
 
-/// A picture as it is stored, and the orientation that it should have.
-fn decode(name: &Path, bytes: &[u8]) -> Result<(Picture, Option<Orientation>)> {
+/// RGB as it is stored, and the orientation that it should have.
+fn decode(name: &Path, bytes: &[u8]) -> Result<(DynamicImage, Option<Orientation>)> {
     let malformed = |found| malformed(name, found);
     let format = format_of(name, bytes)?;
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
@@ -89,7 +89,7 @@ fn decode(name: &Path, bytes: &[u8]) -> Result<(Picture, Option<Orientation>)> {
 
     let rgb = DynamicImage::from_decoder(decoder);
     let rgb = rgb.map_err(|error| malformed(describe(&error)))?.into_rgb8();
-    Ok((Picture::new(rgb.width(), rgb.height(), rgb.into_raw())?, orientation))
+    Ok((DynamicImage::ImageRgb8(rgb), orientation))
 }
 
 fn malformed(name: &Path, found: String) -> Error {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
 use crate::rules::text::KINDS;
-use crate::rules::{BatchNorm, NUMBERS, Rule};
+use crate::rules::{BatchNorm, PARAMETER_RANGE, Rule};
 
 /// Kinds of layers that a rule can be chosen for. All others have one way to hand relevance on:
 /// ReLU, dropout and flatten as it is, max pools to the winner, concatenations by slices.
@@ -194,7 +194,7 @@ impl Composite {
         self.entries.iter().try_for_each(|(_, rule)| rule.check())?;
         if !(self.stabilizer.is_finite() && self.stabilizer >= 0.0) {
             let found = self.stabilizer.to_string();
-            let expected = NUMBERS.to_owned();
+            let expected = PARAMETER_RANGE.to_owned();
             return Err(Error::Setting { what: "stabilizer", found, expected });
         }
         self.entries.iter().try_for_each(|(selector, rule)| check_entry(graph, selector, *rule))?;

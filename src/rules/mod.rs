@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::kernels::Part;
 
 /// What numbers of rules and stabilizers may be.
-pub const NUMBERS: &str = "a finite number of 32 bits, 0 or more";
+pub const PARAMETER_RANGE: &str = "a finite number of 32 bits, 0 or more";
 
 /// How one layer hands its relevance `r` to its inputs `a`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +110,7 @@ impl Rule {
     pub fn check(self) -> Result<()> {
         let (is_fine, expected) = match self {
             Rule::Epsilon { epsilon: x } | Rule::Gamma { gamma: x } => {
-                (x.is_finite() && x >= 0.0, NUMBERS)
+                (x.is_finite() && x >= 0.0, PARAMETER_RANGE)
             }
             Rule::AlphaBeta { alpha, beta } => (
                 alpha.is_finite() && beta >= 0.0 && (alpha - beta - 1.0).abs() <= 1e-6,

@@ -25,7 +25,7 @@ use crate::failure::{Failure, Result};
 pub(super) const SOLUTION: &str = "LOC_val_solution.csv";
 
 /// The pictures of the validation set in the folder that ILSVRC's archive makes.
-pub(super) const PICTURES: &str = "Data/CLS-LOC/val";
+const PICTURES: &str = "Data/CLS-LOC/val";
 
 /// What stands in the paths of pictures there, and in those of their annotations.
 const MIRRORED: [&str; 2] = ["Data", "Annotations"];
@@ -35,8 +35,8 @@ const FOLDERS: [&str; 2] = ["Annotations", "annotations"];
 
 /// Opens a folder with such annotations.
 pub(super) fn open(folder: &Path, annotations: Option<&Path>) -> Result<Files> {
-    let inner = folder.join(PICTURES);
-    let folder = if inner.is_dir() { &inner } else { folder };
+    let inner = of_archive(folder);
+    let folder = inner.as_deref().unwrap_or(folder);
     let annotations = match annotations {
         Some(path) => path.to_owned(),
         None => find(folder).ok_or_else(|| {
@@ -55,8 +55,7 @@ pub(super) fn open(folder: &Path, annotations: Option<&Path>) -> Result<Files> {
 
 /// Annotations in or beside a folder, or where ILSVRC's archive has those of `Data/CLS-LOC/val`.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
-    let inner = folder.join(PICTURES);
-    if inner.is_dir() {
+    if let Some(inner) = of_archive(folder) {
         return find(&inner);
     }
     if let Some(mirrored) = mirrored(folder).filter(|folder| has_xml(folder, 1)) {
@@ -67,6 +66,11 @@ pub(super) fn find(folder: &Path) -> Option<PathBuf> {
         let mut folders = FOLDERS.iter().map(|name| place.join(name));
         solution.or_else(|| folders.find(|folder| has_xml(folder, 1)))
     })
+}
+
+/// The pictures in the folder that ILSVRC's archive makes.
+fn of_archive(folder: &Path) -> Option<PathBuf> {
+    Some(folder.join(PICTURES)).filter(|inner| inner.is_dir())
 }
 
 /// `Annotations/CLS-LOC/val` of `Data/CLS-LOC/val`.

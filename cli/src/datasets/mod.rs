@@ -135,7 +135,7 @@ impl Dataset {
 
     /// SHA-256 of the pictures' names, and of what is known of their annotations: all of an index,
     /// the lengths of XML files.
-    pub(crate) fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> [u8; 32] {
         let mut sha256 = Sha256::new();
         for i in 0..self.len() {
             sha256.update(self.name(i) + "\n");
@@ -143,7 +143,7 @@ impl Dataset {
                 sha256.update(files.annotation(i) + "\n");
             }
         }
-        sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256.finalize().into()
     }
 }
 

@@ -48,9 +48,8 @@ pub(crate) fn examples(setup: &Setup, records: &[Record], stop: &Cancel) -> Resu
     let draw = |chosen: &[Ranked<'_>]| -> Result<Vec<Example>> {
         chosen.iter().map(|one| example(setup, one, *way, stop)).collect()
     };
-    let games = records.iter().flat_map(|record| &record.objects);
-    let games = games.flat_map(|object| &object.methods).any(|method| method.pointing.is_some());
-    let measure = match games {
+    let mut methods = records.iter().flat_map(|record| &record.objects).flat_map(|of| &of.methods);
+    let measure = match methods.any(|method| method.pointing.is_some()) {
         true => {
             "the share of its energy in the boxes less the share of the picture that they cover"
         }

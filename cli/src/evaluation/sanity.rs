@@ -26,7 +26,7 @@ pub(crate) struct SanityCheck<'a> {
 }
 
 /// The name of the change that is another class.
-const CLASS: &str = "class";
+pub(super) const CLASS: &str = "class";
 
 impl SanityCheck<'_> {
     /// Measures a part of the data set.

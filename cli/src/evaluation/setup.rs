@@ -74,6 +74,14 @@ pub(crate) struct EvaluationOptions {
     methods: MethodOptions,
 }
 
+/// How many pictures may be unreadable.
+#[derive(Debug, Args)]
+pub(crate) struct UnreadableOptions {
+    /// The share of pictures that may be unreadable, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    pub(crate) max_unreadable: f64,
+}
+
 /// How a run goes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of the run")]
@@ -90,9 +98,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
 
-    /// The share of pictures that may be unreadable, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
-    pub(crate) max_unreadable: f64,
+    #[command(flatten)]
+    unreadable: UnreadableOptions,
 
     /// Pictures that run at once; results differ in their last bits with it
     #[arg(long, value_name = "N", default_value_t = 8,
@@ -100,7 +107,7 @@ pub(crate) struct RunOptions {
     pub(crate) batch: usize,
 }
 
-pub(crate) fn share(text: &str) -> Result<f64, String> {
+fn share(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
     number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
@@ -156,7 +163,7 @@ impl Run<'_> {
         let bar = progress_with_rate(parts.count(), "pictures");
         let work = Work {
             parts: &parts,
-            most_failed: self.options.max_unreadable,
+            most_failed: self.options.unreadable.max_unreadable,
             bar: &bar,
             stop: &self.stop,
         };
@@ -254,20 +261,19 @@ impl EvaluationOptions {
             networks.push(described(&subject, chosen.weights.as_deref())?);
             subjects.push(subject);
         }
-        let numbers = self.methods.given().into_iter().chain(settings).collect();
         let header = Header {
             experiment: experiment.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             dataset: dataset.describe(),
             pictures: dataset.len(),
-            dataset_sha256: dataset.sha256(),
+            dataset_sha256: hex(&dataset.sha256()),
             networks,
             device: device.name(),
             precision: self.precision.name().to_owned(),
             composite: rules.composite.label().to_owned(),
             rules: rules.composite.to_string(),
             methods: ways.iter().map(|way| way.name().to_owned()).collect(),
-            settings: numbers,
+            settings: self.methods.settings().into_iter().chain(settings).collect(),
             seed: self.seed,
             batch: self.run.batch,
         };
@@ -372,15 +378,13 @@ fn described(subject: &Subject, weights: Option<&Path>) -> Result<NetworkHeader>
             hex(&bundled.finalize())
         }
     };
+    let mut names = Sha256::new();
+    (0..labels.len()).for_each(|class| names.update(label(labels, class) + "\n"));
     Ok(NetworkHeader {
         name: subject.name.clone(),
         classes: explainer.network().graph().output_shape().len(),
         weights_sha256,
-        labels_sha256: {
-            let mut names = Sha256::new();
-            (0..labels.len()).for_each(|class| names.update(label(labels, class) + "\n"));
-            hex(&names.finalize())
-        },
+        labels_sha256: hex(&names.finalize()),
         preprocess: in_words(explainer.preprocess()),
     })
 }

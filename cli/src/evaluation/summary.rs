@@ -219,22 +219,17 @@ impl Counts {
             reason: reason.clone(),
         });
         let boxed = |object: &ObjectRecord| object.area.is_some() || object.cut_away > 0;
-        let without = |record: &&&Record| {
+        let is_without = |record: &&&Record| {
             record.error.is_none() && record.lacking.is_empty() && !record.objects.iter().any(boxed)
         };
+        let without = || records.iter().filter(is_without).filter(|_| asks_for_boxes);
         Self {
             pictures: records.len(),
             read: records.len() - failed().count(),
             unreadable: failed().count(),
             unreadable_named: named.collect(),
-            without_boxes: asks_for_boxes.then(|| records.iter().filter(without).count()),
-            without_boxes_named: match asks_for_boxes {
-                true => {
-                    let named = records.iter().filter(without).take(NAMED);
-                    named.map(|record| record.name.clone()).collect()
-                }
-                false => Vec::new(),
-            },
+            without_boxes: asks_for_boxes.then(|| without().count()),
+            without_boxes_named: without().take(NAMED).map(|of| of.name.clone()).collect(),
         }
     }
 }

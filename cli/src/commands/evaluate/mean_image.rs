@@ -10,7 +10,7 @@ use crate::datasets::{Dataset, DatasetOptions};
 use crate::evaluation::log::check_failed;
 use crate::evaluation::mean::{self, Mean};
 use crate::evaluation::running::stopped_by_signals;
-use crate::evaluation::setup::{check_one_size, share};
+use crate::evaluation::setup::{UnreadableOptions, check_one_size};
 use crate::failure::{Failure, Result};
 use crate::options::{NetworkOptions, ShapingOptions};
 use crate::pictures::denormalize;
@@ -39,9 +39,8 @@ pub(crate) struct MeanImage {
     #[arg(short, long, value_name = "FILE", default_value = "mean.npy")]
     output: PathBuf,
 
-    /// The share of pictures that may be unreadable, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
-    max_unreadable: f64,
+    #[command(flatten)]
+    unreadable: UnreadableOptions,
 }
 
 impl MeanImage {
@@ -76,7 +75,7 @@ impl MeanImage {
     /// Names the pictures that are not in the mean, and refuses too many.
     fn check_unreadable(&self, dataset: &Dataset, unreadable: &[(usize, String)]) -> Result<()> {
         let last = unreadable.last().map(|(_, why)| why.as_str());
-        check_failed(unreadable.len(), last, self.max_unreadable, dataset.len())?;
+        check_failed(unreadable.len(), last, self.unreadable.max_unreadable, dataset.len())?;
         for (index, why) in unreadable {
             say("note", &format!("`{}` is not in the mean: {why}", dataset.name(*index)));
         }

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::evaluation::log::{self, check_failed};
 use crate::evaluation::record::{Header, Record};
 use crate::evaluation::results::finish;
-use crate::evaluation::setup::share;
+use crate::evaluation::setup::UnreadableOptions;
 use crate::failure::{Failure, Result};
 use crate::folder::OutputFolder;
 
@@ -33,9 +33,8 @@ pub(crate) struct Merge {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 
-    /// The share of pictures that may be unreadable, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
-    max_unreadable: f64,
+    #[command(flatten)]
+    unreadable: UnreadableOptions,
 }
 
 impl Merge {
@@ -54,7 +53,7 @@ impl Merge {
         check_failed(
             failed.clone().count(),
             failed.next_back(),
-            self.max_unreadable,
+            self.unreadable.max_unreadable,
             header.pictures,
         )?;
         self.write(&header, records.into_values())?;

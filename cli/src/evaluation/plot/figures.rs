@@ -1,14 +1,12 @@
 //! Which plots a summary has.
 
 use super::{Chart, Curve, Plotted, grid};
+use crate::evaluation::sanity::CLASS;
 use crate::evaluation::summary::{
     CurvesSummary, MethodSummary, NetworkSummary, Subset, SubsetSummary, Summary,
 };
 use crate::evaluation::text::ablation_overview;
 use crate::failure::Result;
-
-/// What stands for maps of another class among the changes of a sanity check.
-const CLASS: &str = "class";
 
 /// A plot and what it is called.
 #[derive(Clone, Debug, PartialEq)]
