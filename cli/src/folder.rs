@@ -21,6 +21,27 @@ pub(crate) fn spare<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a PathBu
     Ok(())
 }
 
+/// Why a file is not whole.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// It could not be written.
+    File(io::Error),
+    /// What it was made of failed.
+    Content(Failure),
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<Failure> for Unwritten {
+    fn from(failure: Failure) -> Self {
+        Self::Content(failure)
+    }
+}
+
 /// A folder for the files of a run. They appear together when the run has come to its end: until
 /// [`commit`](Self::commit) they lie in a hidden folder inside, and nothing is left of them, nor
 /// of folders that were made, where the run fails.
@@ -78,14 +99,14 @@ impl OutputFolder {
 
     /// Writes a file; returns the path that it will have.
     pub(crate) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-        self.write_by(name, |file| file.write_all(bytes))
+        self.write_by(name, |file| Ok(file.write_all(bytes)?))
     }
 
     /// The same piece by piece.
     pub(crate) fn write_by(
         &mut self,
         name: &str,
-        write: impl FnOnce(&mut File) -> io::Result<()>,
+        write: impl FnOnce(&mut File) -> Result<(), Unwritten>,
     ) -> Result<PathBuf> {
         let path = self.path.join(name);
         let failed = |source| Error::File { action: "write", path: path.clone(), source };
@@ -93,7 +114,11 @@ impl OutputFolder {
             return Err(failed(ErrorKind::IsADirectory.into()).into());
         }
         let hidden = self.start()?.join(name);
-        File::create(hidden).and_then(|mut file| write(&mut file)).map_err(failed)?;
+        match File::create(hidden).map_err(Unwritten::File).and_then(|mut file| write(&mut file)) {
+            Ok(()) => {}
+            Err(Unwritten::File(source)) => return Err(failed(source).into()),
+            Err(Unwritten::Content(failure)) => return Err(failure),
+        }
         self.files.push(path.clone());
         Ok(path)
     }

@@ -1,11 +1,19 @@
 //! The records as a table: a row for each picture, network, object and method.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clrp::evaluation::area_under;
 
 use super::measure::Family;
 use super::record::{AlikeRecord, Header, MethodRecord, NeuronsRecord, ObjectRecord, Record};
+use super::records::Records;
+use crate::folder::Unwritten;
+
+impl From<csv::Error> for Unwritten {
+    fn from(error: csv::Error) -> Self {
+        Self::File(error.into())
+    }
+}
 
 /// The columns of every table; after them come three for each change of a sanity check.
 const COLUMNS: [&str; 27] = [
@@ -69,26 +77,43 @@ const NEURON_COLUMNS: [&str; 13] = [
 /// taken out.
 pub(crate) fn write_neurons(
     header: &Header,
-    records: &[Record],
+    records: &(impl Records + ?Sized),
     out: impl Write,
-) -> io::Result<()> {
-    let end = csv::Terminator::CRLF;
-    let mut writer = csv::WriterBuilder::new().terminator(end).from_writer(out);
+) -> Result<(), Unwritten> {
+    let mut writer = writer(out);
     writer.write_record(NEURON_COLUMNS)?;
-    for record in records {
-        let picture = [record.index.to_string(), record.name.clone(), text(record.error.as_ref())];
+    records.each(|record| {
+        let picture = picture_cells(record);
         for of in &record.neurons {
             for i in 0..of.neurons.len() {
                 writer.write_record([picture.as_slice(), &neuron_cells(header, of, i)].concat())?;
             }
         }
-        if record.neurons.is_empty() {
-            let mut row = picture.to_vec();
-            row.resize(NEURON_COLUMNS.len(), String::new());
-            writer.write_record(row)?;
+        match record.neurons.is_empty() {
+            true => write_picture(&mut writer, picture, NEURON_COLUMNS.len()),
+            false => Ok(()),
         }
-    }
-    writer.flush()
+    })?;
+    Ok(writer.flush()?)
+}
+
+fn writer<W: Write>(out: W) -> csv::Writer<W> {
+    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
+}
+
+fn picture_cells(record: &Record) -> [String; PICTURE] {
+    [record.index.to_string(), record.name.clone(), text(record.error.as_ref())]
+}
+
+/// The row of a picture of which nothing was measured.
+fn write_picture(
+    writer: &mut csv::Writer<impl Write>,
+    picture: [String; PICTURE],
+    columns: usize,
+) -> Result<(), Unwritten> {
+    let mut row = picture.to_vec();
+    row.resize(columns, String::new());
+    Ok(writer.write_record(row)?)
 }
 
 fn neuron_cells(header: &Header, of: &NeuronsRecord, i: usize) -> [String; 10] {
@@ -113,17 +138,18 @@ fn neuron_cells(header: &Header, of: &NeuronsRecord, i: usize) -> [String; 10] {
 }
 
 /// Writes the records as a CSV file (RFC 4180); a picture without objects has one row.
-pub(crate) fn write_csv(header: &Header, records: &[Record], out: impl Write) -> io::Result<()> {
-    let mut records: Vec<&Record> = records.iter().collect();
-    records.sort_by_key(|record| record.index);
-    let families = Family::of(&header.experiment, &records);
+pub(crate) fn write_csv(
+    header: &Header,
+    records: &(impl Records + ?Sized),
+    out: impl Write,
+) -> Result<(), Unwritten> {
+    let families = Family::of(&header.experiment, records)?;
     let changes: Vec<&str> = families.iter().filter_map(change).collect();
     let headings = headings(&changes);
-    let end = csv::Terminator::CRLF;
-    let mut writer = csv::WriterBuilder::new().terminator(end).from_writer(out);
+    let mut writer = writer(out);
     writer.write_record(&headings)?;
-    for record in records {
-        let picture = [record.index.to_string(), record.name.clone(), text(record.error.as_ref())];
+    records.each(|record| {
+        let picture = picture_cells(record);
         for object in &record.objects {
             let object_cells = object_cells(header, object);
             for (name, method) in header.methods.iter().zip(&object.methods) {
@@ -134,13 +160,12 @@ pub(crate) fn write_csv(header: &Header, records: &[Record], out: impl Write) ->
                 writer.write_record(row)?;
             }
         }
-        if record.objects.is_empty() {
-            let mut row = picture.to_vec();
-            row.resize(headings.len(), String::new());
-            writer.write_record(row)?;
+        match record.objects.is_empty() {
+            true => write_picture(&mut writer, picture, headings.len()),
+            false => Ok(()),
         }
-    }
-    writer.flush()
+    })?;
+    Ok(writer.flush()?)
 }
 
 fn change(family: &Family) -> Option<&str> {

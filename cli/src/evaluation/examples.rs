@@ -5,7 +5,8 @@ use clrp::image::{Picture, Plane, Sheet, SheetRow, render};
 use clrp::{Cancel, Tensor};
 
 use super::part::{Ready, Unit};
-use super::record::{MethodRecord, ObjectRecord, Record};
+use super::record::{MethodRecord, ObjectRecord};
+use super::records::{RecordFile, Records};
 use super::results::{Example, Examples};
 use super::setup::Setup;
 use super::subject::Way;
@@ -18,38 +19,53 @@ const MOST: usize = 4;
 /// The colours of a region's outline: seen on dark and on light pixels.
 const OUTLINE: [[u8; 3]; 2] = [[0, 255, 0], [0, 96, 0]];
 
-/// An object with what was measured of it.
-struct Ranked<'a> {
+/// An object by what decides.
+#[derive(Clone, Copy)]
+struct Ranked {
     worth: f64,
-    record: &'a Record,
-    object: &'a ObjectRecord,
+    /// The number of its picture, and its place in the record.
+    index: usize,
+    place: usize,
 }
 
 /// The best and the worst objects of the first network, by the first contrastive way, else the
 /// first that is no baseline: by how much more of the energy is in the boxes than they cover of the
 /// picture, or by what the score drops.
-pub(crate) fn examples(setup: &Setup, records: &[Record], stop: &Cancel) -> Result<Vec<Examples>> {
+pub(crate) fn examples(
+    setup: &Setup,
+    records: &RecordFile,
+    stop: &Cancel,
+) -> Result<Vec<Examples>> {
     let is_contrastive = |way: &&Way| way.method().is_some_and(clrp::Method::contrasts);
     let judges = || setup.ways.iter().filter(|way| !way.is_baseline());
     let Some(way) = judges().find(is_contrastive).or_else(|| judges().next()) else {
         return Ok(Vec::new());
     };
-    let place = setup.ways.iter().position(|other| other == way).unwrap_or(0);
-    let mut ranked: Vec<Ranked<'_>> = Vec::new();
-    for record in records {
-        for object in record.objects.iter().filter(|object| object.network == 0) {
-            let worth = object.methods.get(place).and_then(|method| worth(object, method));
-            ranked.extend(worth.map(|worth| Ranked { worth, record, object }));
+    let judge = setup.ways.iter().position(|other| other == way).unwrap_or(0);
+    let mut ranked = Vec::new();
+    let mut is_by_energy = false;
+    records.all(|record| {
+        for (place, object) in record.objects.iter().enumerate() {
+            let method = object.methods.get(judge).filter(|_| object.network == 0);
+            let worth = method.and_then(|method| worth(object, method));
+            ranked.extend(worth.map(|worth| Ranked { worth, index: record.index, place }));
+            is_by_energy |= object.methods.iter().any(|method| method.pointing.is_some());
         }
-    }
+    })?;
     // Stable: of equal ones the first.
     ranked.sort_by(|a, b| b.worth.total_cmp(&a.worth));
     let most = MOST.min(ranked.len() / 2);
-    let draw = |chosen: &[Ranked<'_>]| -> Result<Vec<Example>> {
-        chosen.iter().map(|one| example(setup, one, *way, stop)).collect()
+    let mut reader = records.reader()?;
+    let mut draw = |chosen: &[Ranked]| -> Result<Vec<Example>> {
+        let mut drawn = Vec::new();
+        for one in chosen {
+            let Some(record) = reader.record(one.index)? else { continue };
+            let Some(object) = record.objects.get(one.place) else { continue };
+            drawn.push(example(setup, one.index, object, *way, stop)?);
+        }
+        Ok(drawn)
     };
-    let mut methods = records.iter().flat_map(|record| &record.objects).flat_map(|of| &of.methods);
-    let measure = match methods.any(|method| method.pointing.is_some()) {
+    let measure = match is_by_energy {
         true => {
             "the share of its energy in the boxes less the share of the picture that they cover"
         }
@@ -75,10 +91,15 @@ fn worth(object: &ObjectRecord, method: &MethodRecord) -> Option<f64> {
 }
 
 /// The picture and its map by each way.
-fn example(setup: &Setup, ranked: &Ranked<'_>, way: Way, stop: &Cancel) -> Result<Example> {
-    let Ranked { record, object, .. } = ranked;
+fn example(
+    setup: &Setup,
+    index: usize,
+    object: &ObjectRecord,
+    way: Way,
+    stop: &Cancel,
+) -> Result<Example> {
     let subject = &setup.subjects[0];
-    let ready = Ready::load(&setup.dataset, record.index, &setup.subjects[..1])?;
+    let ready = Ready::load(&setup.dataset, index, &setup.subjects[..1])?;
     let view = &ready.views[0];
     let input: &Tensor = &view.input;
     // The class is in the record; which of the picture's objects it is decides the boxes.
@@ -99,7 +120,7 @@ fn example(setup: &Setup, ranked: &Ranked<'_>, way: Way, stop: &Cancel) -> Resul
     let rows = vec![SheetRow { pictures, ..SheetRow::default() }];
     let page = Sheet { captions, rows }.render()?;
     Ok(Example {
-        title: format!("{}: {}", record.name, object.label),
+        title: format!("{}: {}", setup.dataset.name(index), object.label),
         caption: caption(object, setup, way),
         png: page.encode_png(),
     })

@@ -139,14 +139,14 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::plot::figures;
-    use super::super::testing::{header, object, picture, pointing};
+    use super::super::testing::{header, object, picture, pointing, summary_of};
     use super::*;
 
     fn summary() -> Summary {
         let hit = |hit| object(0, vec![pointing(hit, 0.5), pointing(true, 0.25)]);
         let mut header = header(&["lrp", "<b>&clrp1"]);
         header.networks[0].name = "net \"<script>alert('1')</script>\"".to_owned();
-        Summary::of(&header, &[picture(0, vec![hit(true)]), picture(1, vec![hit(false)])])
+        summary_of(&header, &[picture(0, vec![hit(true)]), picture(1, vec![hit(false)])])
     }
 
     fn examples(title: &str) -> Examples {
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn pages_of_nothing_and_of_the_same_are_equal() {
-        let none = Summary::of(&header(&[]), &[]);
+        let none = summary_of(&header(&[]), &[]);
         let empty = page(&none, &[], &[]);
         assert!(empty.contains("0 of 4 pictures") && !empty.contains("<h2>"));
         assert_eq!(empty, page(&none, &[], &[]));

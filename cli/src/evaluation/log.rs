@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
 use serde::Serialize;
 
 use super::record::{Header, Record};
+use super::records::Lines;
 use crate::failure::{Failure, Result};
 
 /// The name of the file in a run's folder.
@@ -31,7 +32,7 @@ impl Log {
     /// Starts a new file in the folder, or goes on with the one that is there if `resume`.
     pub(crate) fn open(folder: &Path, header: &Header, resume: bool) -> Result<Self> {
         let path = folder.join(FILE);
-        let failed = |action, source| Error::File { action, path: path.clone(), source };
+        let about = |action, source| Error::File { action, path: path.clone(), source };
         fs::create_dir_all(folder).map_err(|source| Error::File {
             action: "create",
             path: folder.to_owned(),
@@ -44,7 +45,7 @@ impl Log {
             )));
         }
         let options = OpenOptions::new().read(true).append(true).create(true).clone();
-        let mut file = options.open(&path).map_err(|source| failed("open", source))?;
+        let mut file = options.open(&path).map_err(|source| about("open", source))?;
         // Let go of when the file is closed, whatever ends the run. Some file systems have none.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(Failure::Said(format!(
@@ -52,19 +53,17 @@ impl Log {
                 path.display()
             )));
         }
-        let mut found = read_lines(&path, &file)?;
+        let found = Lines::read(&path, &file)?;
         // What a torn line leaves is no record; nor is a torn header a header.
-        file.set_len(found.whole).map_err(|source| failed("write", source))?;
-        file.seek(SeekFrom::End(0)).map_err(|source| failed("write", source))?;
+        file.set_len(found.whole).map_err(|source| about("write", source))?;
+        file.seek(SeekFrom::End(0)).map_err(|source| about("write", source))?;
         // The file's name must last as what is in it does; where folders cannot be opened, it does.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        let mut log = Self { path, file, done: BTreeSet::new(), failed: 0, last_failure: None };
-        match found.header.take() {
-            Some(there) => {
-                there.check_same(header, &log.path)?;
-                found.check_once(&log.path)?;
-                log.count(&found.records);
-            }
+        let done = found.indices().collect();
+        let Lines { header: there, failed, last_failure, .. } = found;
+        let mut log = Self { path, file, done, failed, last_failure };
+        match there {
+            Some(there) => there.check_same(header, &log.path)?,
             None => log.write(std::slice::from_ref(header))?,
         }
         Ok(log)
@@ -147,81 +146,6 @@ fn readable(record: Record) -> Record {
     Record::failed(record.index, record.name, error)
 }
 
-/// What a file of records holds.
-struct Found {
-    header: Option<Header>,
-    records: Vec<Record>,
-    /// Bytes of whole lines.
-    whole: u64,
-}
-
-/// The header and the records of a run's folder, in the order of their pictures.
-pub(crate) fn read(folder: &Path) -> Result<(Header, Vec<Record>)> {
-    let path = folder.join(FILE);
-    let open = File::open(&path);
-    let file = open.map_err(|source| Error::File { action: "read", path: path.clone(), source })?;
-    let mut found = read_lines(&path, &file)?;
-    found.check_once(&path)?;
-    let Some(header) = found.header else {
-        return Err(Error::Malformed {
-            path,
-            expected: "file of records",
-            found: "it has no line of settings".to_owned(),
-        }
-        .into());
-    };
-    Ok((header, found.records))
-}
-
-impl Found {
-    /// Puts the records in order, each once; refuses two of one picture that differ.
-    fn check_once(&mut self, path: &Path) -> Result<()> {
-        self.records.sort_by_key(|record| record.index);
-        self.records.dedup();
-        let pairs = self.records.windows(2);
-        match pairs.map(|pair| (&pair[0], &pair[1])).find(|(a, b)| a.index == b.index) {
-            None => Ok(()),
-            Some((record, _)) => Err(Error::Malformed {
-                path: path.to_owned(),
-                expected: "file of records",
-                found: format!("two records of picture {} differ", record.index),
-            }
-            .into()),
-        }
-    }
-}
-
-fn read_lines(path: &Path, file: impl Read) -> Result<Found> {
-    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let mut lines = BufReader::new(file);
-    let mut found = Found { header: None, records: Vec::new(), whole: 0 };
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let bytes = lines.read_until(b'\n', &mut line).map_err(failed)?;
-        // The last line may be torn.
-        if !line.ends_with(b"\n") {
-            break;
-        }
-        let malformed = |error: serde_json::Error| Error::Malformed {
-            path: path.to_owned(),
-            expected: "file of records",
-            found: format!("line {number}: {error}"),
-        };
-        match found.header {
-            None => found.header = Some(serde_json::from_slice(&line).map_err(malformed)?),
-            Some(_) => match serde_json::from_slice(&line) {
-                Ok(record) => found.records.push(record),
-                // A power cut may leave a last line whose end is there and whose middle is not.
-                Err(_) if lines.fill_buf().map_err(failed)?.is_empty() => break,
-                Err(error) => return Err(malformed(error).into()),
-            },
-        }
-        found.whole += bytes as u64;
-    }
-    Ok(found)
-}
-
 impl Header {
     /// Refuses to mix records that were made otherwise; `path` is where this header is from.
     pub(crate) fn check_same(&self, other: &Self, path: &Path) -> Result<()> {
@@ -247,6 +171,7 @@ impl Header {
 
 #[cfg(test)]
 mod tests {
+    use super::super::records::{RecordFile, first_of};
     use super::*;
 
     fn header(seed: u64) -> Header {
@@ -270,6 +195,11 @@ mod tests {
 
     fn record(index: usize) -> Record {
         Record::new(index, format!("{index}.png"))
+    }
+
+    fn read(folder: &Path) -> Result<(Header, Vec<Record>)> {
+        let file = RecordFile::open(folder)?;
+        Ok((file.header().clone(), first_of(&file, usize::MAX, |_| true)?))
     }
 
     #[test]

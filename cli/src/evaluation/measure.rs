@@ -2,7 +2,9 @@
 
 use clrp::evaluation::area_under;
 
-use super::record::{MethodRecord, ObjectRecord, PointingRecord, Record};
+use super::record::{MethodRecord, ObjectRecord, PointingRecord};
+use super::records::Records;
+use crate::failure::Result;
 
 /// The shares of energy, in percent, at which the curve of Gu et al. (2018), figure 4, is given.
 pub(crate) const PERCENT: [u8; 22] =
@@ -21,29 +23,33 @@ pub(crate) enum Family {
 
 impl Family {
     /// Those that records have, or that the experiment is about.
-    pub(crate) fn of(experiment: &str, records: &[&Record]) -> Vec<Family> {
-        let methods = || {
-            let objects = records.iter().flat_map(|record| &record.objects);
-            objects.flat_map(|object| &object.methods)
-        };
-        let mut families = Vec::new();
+    ///
+    /// # Errors
+    /// If the records cannot be read.
+    pub(crate) fn of(experiment: &str, records: &(impl Records + ?Sized)) -> Result<Vec<Family>> {
         // Where all maps are of nothing the game has been played too.
-        if experiment == "pointing-game" || methods().any(|method| method.pointing.is_some()) {
-            families.push(Family::Pointing);
-        }
-        if methods().any(|method| method.ablation.is_some()) {
-            families.push(Family::Ablation);
-        }
-        if methods().any(|method| method.curves.is_some()) {
-            families.push(Family::Curves);
-        }
-        for alike in methods().flat_map(|method| &method.alike) {
-            let family = Family::Alike(alike.change.clone());
-            if !families.contains(&family) {
-                families.push(family);
+        let mut has_pointing = experiment == "pointing-game";
+        let (mut has_ablation, mut has_curves) = (false, false);
+        let mut changes: Vec<String> = Vec::new();
+        records.all(|record| {
+            for method in record.objects.iter().flat_map(|object| &object.methods) {
+                has_pointing |= method.pointing.is_some();
+                has_ablation |= method.ablation.is_some();
+                has_curves |= method.curves.is_some();
+                for alike in &method.alike {
+                    if !changes.contains(&alike.change) {
+                        changes.push(alike.change.clone());
+                    }
+                }
             }
-        }
-        families
+        })?;
+        let single = [
+            (has_pointing, Family::Pointing),
+            (has_ablation, Family::Ablation),
+            (has_curves, Family::Curves),
+        ];
+        let single = single.into_iter().filter_map(|(is_there, family)| is_there.then_some(family));
+        Ok(single.chain(changes.into_iter().map(Family::Alike)).collect())
     }
 
     /// The names of the numbers of which methods are compared: the first of [`Self::values`].

@@ -18,6 +18,7 @@ pub(crate) mod neurons;
 mod part;
 mod plot;
 pub(crate) mod record;
+pub(crate) mod records;
 pub(crate) mod results;
 pub(crate) mod running;
 pub(crate) mod sanity;

@@ -8,6 +8,7 @@ use clrp::{Cancel, Explanation, Goal, Method, Request, Shape, Target, Tensor};
 use super::part::{Part, Ready};
 use super::plot::{Figure, Matrix, matrix};
 use super::record::{Header, NeuronsRecord, Record};
+use super::records::{Records, first_of};
 use super::results::{Example, Examples};
 use super::running::Prepared;
 use super::subject::{Subject, Way};
@@ -64,7 +65,7 @@ impl NeuronStudy<'_> {
         let methods: Vec<Method> = self.ways.iter().filter_map(|way| way.method()).collect();
         let request = Request::new(methods.clone(), self.target.clone()).cancel(self.stop);
         let mut all = Vec::new();
-        for explained in subject.explainer.explain_all(inputs, &request)? {
+        for explained in subject.explained(inputs, &request)? {
             let of_method = |method: &Method| {
                 let own = explained.explanations.iter().filter(|one| one.method == *method);
                 let own: Vec<&Explanation> = own.collect();
@@ -122,7 +123,7 @@ impl NeuronStudy<'_> {
         // Noise is the map that costs nothing.
         let target = Target::goals(neurons.iter().cloned()).at(layer);
         let request = Request::new(Method::Random, target).cancel(self.stop);
-        let explained = subject.explainer.explain_all(inputs, &request)?;
+        let explained = subject.explained(inputs, &request)?;
         let values =
             explained.iter().map(|of| of.explanations.iter().map(|one| one.score).collect());
         Ok(values.collect())
@@ -130,11 +131,10 @@ impl NeuronStudy<'_> {
 
     /// The first pictures for the report: the maps of the first network's neurons by each way, and
     /// below them the patch that each depends on in what the network sees.
-    pub(crate) fn examples(&self, records: &[Record]) -> Result<Vec<Examples>> {
+    pub(crate) fn examples(&self, records: &impl Records) -> Result<Vec<Examples>> {
         let Some(subject) = self.subjects.first() else { return Ok(Vec::new()) };
         let mut pictures = Vec::new();
-        let measured = records.iter().filter(|record| !record.neurons.is_empty());
-        for record in measured.take(DRAWN) {
+        for record in first_of(records, DRAWN, |record| !record.neurons.is_empty())? {
             let ready = Ready::load(self.dataset, record.index, &self.subjects[..1])?;
             let view = &ready.views[0];
             for maps in self.maps(subject, &[&view.input])?.concat() {
@@ -190,10 +190,9 @@ const DIMMED: u8 = 4;
 const DRAWN: usize = 4;
 
 /// Figure 5c of the first pictures, by each method.
-pub(crate) fn matrices(header: &Header, records: &[Record]) -> Result<Vec<Figure>> {
+pub(crate) fn matrices(header: &Header, records: &impl Records) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    let with_neurons = records.iter().filter(|record| !record.neurons.is_empty());
-    for record in with_neurons.take(DRAWN) {
+    for record in first_of(records, DRAWN, |record| !record.neurons.is_empty())? {
         for neurons in record.neurons.iter().filter(|neurons| !neurons.not_finite) {
             let network = &header.networks[neurons.network].name;
             let title = format!("{}: {} of {network}", record.name, neurons.method);

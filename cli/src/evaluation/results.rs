@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::csv::{write_csv, write_neurons};
 use super::html::page;
-use super::log;
 use super::neurons::matrices;
 use super::plot::figures;
 use super::record::Record;
+use super::records::{RecordFile, first_of};
 use super::summary::Summary;
 use super::text::{markdown, table_text};
 use crate::console::print;
@@ -37,17 +37,18 @@ pub(crate) struct Examples {
 /// of the report, which is written last: the figures are there before.
 pub(crate) fn finish(
     folder: &Path,
-    draw: impl FnOnce(&[Record]) -> Result<Vec<Examples>>,
+    draw: impl FnOnce(&RecordFile) -> Result<Vec<Examples>>,
 ) -> Result<()> {
-    let (header, records) = log::read(folder)?;
+    let records = RecordFile::open(folder)?;
+    let header = records.header();
     check_measured(&records)?;
-    let summary = Summary::of(&header, &records);
+    let summary = Summary::of(header, &records)?;
     let mut figures = figures(&summary)?;
-    figures.extend(matrices(&header, &records)?);
+    figures.extend(matrices(header, &records)?);
     let mut files = OutputFolder::open(folder)?;
     files.write_by("results.csv", |file| match header.experiment.as_str() {
-        "neurons" => write_neurons(&header, &records, file),
-        _ => write_csv(&header, &records, file),
+        "neurons" => write_neurons(header, &records, file),
+        _ => write_csv(header, &records, file),
     })?;
     files.write("summary.json", &summary.json())?;
     files.write("summary.md", markdown(&summary).as_bytes())?;
@@ -63,11 +64,13 @@ pub(crate) fn finish(
 }
 
 /// That something was measured of some picture.
-fn check_measured(records: &[Record]) -> Result<()> {
-    if records.iter().any(|record| !record.objects.is_empty() || !record.neurons.is_empty()) {
+fn check_measured(records: &RecordFile) -> Result<()> {
+    let is_measured = |record: &Record| !record.objects.is_empty() || !record.neurons.is_empty();
+    if !first_of(records, 1, is_measured)?.is_empty() {
         return Ok(());
     }
-    let why = match records.iter().flat_map(|record| &record.lacking).next() {
+    let lacking = first_of(records, 1, |record| !record.lacking.is_empty())?;
+    let why = match lacking.iter().flat_map(|record| &record.lacking).next() {
         Some((_, class)) => format!("the networks lack all classes that it shows, as `{class}`"),
         None => "no picture shows an object".to_owned(),
     };

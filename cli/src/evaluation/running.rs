@@ -1,8 +1,10 @@
 //! A data set through an experiment: in parts that are always the same, decoded while the device
-//! works on those before, written down part by part.
+//! works on those before and others are judged, written down part by part.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clrp::{Cancel, Error};
 use indicatif::ProgressBar;
@@ -15,8 +17,12 @@ use crate::failure::{Failure, Result};
 /// The exit code of what a signal has ended.
 const INTERRUPTED: i32 = 130;
 
-/// Parts that wait for the device.
+/// Parts that wait to be measured.
 const AHEAD: usize = 2;
+
+/// Parts that are measured at once: while one runs on the device, others are judged, which takes
+/// about as long where the device is fast.
+const AT_ONCE: usize = 3;
 
 /// One of several machines that share a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +72,17 @@ pub(crate) struct Prepared<T> {
     pub(crate) picture: Result<T, String>,
 }
 
+/// What became of a part.
+struct Measured {
+    pictures: usize,
+    records: Result<Vec<Record>>,
+}
+
+/// The next part; none after the last.
+fn next<T>(prepared: &Mutex<Receiver<T>>) -> Option<T> {
+    prepared.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
 impl Parts {
     /// The parts of this shard.
     fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
@@ -83,16 +100,15 @@ impl Parts {
 
 impl Work<'_> {
     /// Prepares every picture that is not done, on all cores, and gives them to `measure` part by
-    /// part, in order; what it makes of them is written down. Where some of a part are done, all
-    /// of it runs, and only what is missing is written.
+    /// part, several at once; what it makes of them is written down in order. Where some of a part
+    /// are done, all of it runs, and only what is missing is written.
     pub(crate) fn run<T: Send>(
         &self,
         log: &mut Log,
         prepare: impl Fn(usize) -> Result<T> + Sync,
-        mut measure: impl FnMut(&[Prepared<T>]) -> Result<Vec<Record>>,
+        measure: impl Fn(&[Prepared<T>]) -> Result<Vec<Record>> + Sync,
     ) -> Result<()> {
-        let all = self.parts.count();
-        log.check_failed(self.most_failed, all)?;
+        log.check_failed(self.most_failed, self.parts.count())?;
         let is_done = |part: &Range<usize>| part.clone().all(|i| log.done().contains(&i));
         let (done, missing): (Vec<_>, Vec<_>) = self.parts.iter().partition(is_done);
         self.bar.set_position(done.iter().map(|part: &Range<usize>| part.len() as u64).sum());
@@ -103,30 +119,55 @@ impl Work<'_> {
             Prepared { index, picture }
         };
         std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(AHEAD);
+            let (sender, prepared) = sync_channel(AHEAD);
+            let (measured, receiver) = sync_channel(AT_ONCE);
             scope.spawn(move || {
-                for part in missing {
-                    let prepared: Vec<_> = part.into_par_iter().map(prepare).collect();
+                for (number, part) in missing.into_iter().enumerate() {
+                    let pictures: Vec<_> = part.into_par_iter().map(prepare).collect();
                     // Nobody waits for more where the run has ended.
-                    if sender.send(prepared).is_err() {
+                    if sender.send((number, pictures)).is_err() {
                         break;
                     }
                 }
             });
-            for part in receiver {
+            // The workers own it: once they have ended, so does what prepares.
+            let prepared = Arc::new(Mutex::new(prepared));
+            for _ in 0..AT_ONCE {
+                let (prepared, measured, measure) = (prepared.clone(), measured.clone(), &measure);
+                scope.spawn(move || {
+                    while let Some((number, part)) = next(&prepared) {
+                        let done = Measured { pictures: part.len(), records: measure(&part) };
+                        if measured.send((number, done)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop((prepared, measured));
+            self.write_down(log, &receiver)
+        })
+    }
+
+    /// Writes down what is measured, in the order of the parts.
+    fn write_down(&self, log: &mut Log, measured: &Receiver<(usize, Measured)>) -> Result<()> {
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        for (number, part) in measured {
+            early.insert(number, part);
+            while let Some(Measured { pictures, records }) = early.remove(&next) {
+                next += 1;
                 self.check_stop(log)?;
-                let length = part.len() as u64;
-                let mut records = measure(&part).or_else(|failure| {
+                let mut records = records.or_else(|failure| {
                     self.check_stop(log)?;
                     Err(failure)
                 })?;
                 records.retain(|record| !log.done().contains(&record.index));
                 log.append(records)?;
-                self.bar.inc(length);
-                log.check_failed(self.most_failed, all)?;
+                self.bar.inc(pictures as u64);
+                log.check_failed(self.most_failed, self.parts.count())?;
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     fn check_stop(&self, log: &Log) -> Result<()> {
@@ -158,6 +199,11 @@ pub(crate) fn stopped_by_signals() -> Result<Cancel> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::super::log::FILE;
+    use super::super::testing::{header, picture};
     use super::*;
 
     #[test]
@@ -173,5 +219,54 @@ mod tests {
         for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn parts_are_measured_together_and_written_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut log = Log::open(folder.path(), &header(&["lrp"]), false).expect("a new file");
+        let parts = Parts { pictures: 12, batch: 2, shard: None };
+        let (bar, stop) = (ProgressBar::hidden(), Cancel::new());
+        let work = Work { parts: &parts, most_failed: 0.0, bar: &bar, stop: &stop };
+        let (tell, told) = sync_channel(1);
+        let told = Mutex::new(told);
+        let measure = |part: &[Prepared<usize>]| {
+            let index = part[0].index;
+            match index {
+                // The first part ends only once a later one has begun.
+                0 => told
+                    .lock()
+                    .expect("no panic")
+                    .recv_timeout(Duration::from_secs(60))
+                    .expect("it began"),
+                _ => drop(tell.try_send(())),
+            }
+            Ok(part.iter().map(|one| picture(one.index, Vec::new())).collect())
+        };
+        work.run(&mut log, Ok, measure).expect("nothing fails");
+        let mut written = Vec::new();
+        let file = fs::read_to_string(folder.path().join(FILE)).expect("it is there");
+        for line in file.lines().skip(1) {
+            let record: Record = serde_json::from_str(line).expect("a record");
+            written.push(record.index);
+        }
+        assert_eq!(written, (0..12).collect::<Vec<_>>());
+        assert_eq!(bar.position(), 12);
+    }
+
+    #[test]
+    fn what_fails_ends_the_run_after_what_came_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut log = Log::open(folder.path(), &header(&["lrp"]), false).expect("a new file");
+        let parts = Parts { pictures: 40, batch: 2, shard: None };
+        let (bar, stop) = (ProgressBar::hidden(), Cancel::new());
+        let work = Work { parts: &parts, most_failed: 0.0, bar: &bar, stop: &stop };
+        let measure = |part: &[Prepared<usize>]| match part[0].index {
+            10 => Err(Failure::Said("no more".to_owned())),
+            _ => Ok(part.iter().map(|one| picture(one.index, Vec::new())).collect()),
+        };
+        let failure = work.run(&mut log, Ok, measure).expect_err("a part fails");
+        assert_eq!(failure.to_string(), "no more");
+        assert!(log.done().iter().copied().eq(0..10), "{:?}", log.done());
     }
 }

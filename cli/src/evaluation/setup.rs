@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use clrp::backend::Device;
@@ -17,6 +18,7 @@ use super::log::{self, Log};
 use super::mean::mean_path;
 use super::part::Ready;
 use super::record::{Header, NetworkHeader, Record};
+use super::records::RecordFile;
 use super::results::{Examples, finish};
 use super::running::{Parts, Prepared, Shard, Work, stopped_by_signals};
 use super::subject::{Subject, Way};
@@ -154,8 +156,8 @@ impl Run<'_> {
     /// Measures all pictures, then writes the results. `draw` makes the pictures of the report.
     pub(crate) fn go(
         &self,
-        mut measure: impl FnMut(&[Prepared<Ready>]) -> Result<Vec<Record>>,
-        draw: impl FnOnce(&[Record]) -> Result<Vec<Examples>>,
+        measure: impl Fn(&[Prepared<Ready>]) -> Result<Vec<Record>> + Sync,
+        draw: impl FnOnce(&RecordFile) -> Result<Vec<Examples>>,
     ) -> Result<()> {
         let Setup { dataset, subjects, .. } = &self.setup;
         let parts =
@@ -169,7 +171,7 @@ impl Run<'_> {
         };
         let prepare = |index| Ready::load(dataset, index, subjects);
         let mut log = self.log.borrow_mut();
-        work.run(&mut log, prepare, |part| one_by_one(dataset, part, &mut measure))?;
+        work.run(&mut log, prepare, |part| one_by_one(dataset, part, &measure))?;
         bar.finish_and_clear();
         log.unlock();
         if self.options.shard.is_some() {
@@ -187,7 +189,7 @@ impl Run<'_> {
 fn one_by_one(
     dataset: &Dataset,
     part: &[Prepared<Ready>],
-    measure: &mut impl FnMut(&[Prepared<Ready>]) -> Result<Vec<Record>>,
+    measure: &impl Fn(&[Prepared<Ready>]) -> Result<Vec<Record>>,
 ) -> Result<Vec<Record>> {
     match (measure(part), part) {
         (Err(Failure::NotFinite(error)), [Prepared { index, .. }]) => {
@@ -242,6 +244,7 @@ impl EvaluationOptions {
         let rules = self.rules.read()?;
         let device = self.device.open(self.precision)?;
         let (mut subjects, mut networks) = (Vec::new(), Vec::new());
+        let turn = Arc::new(Mutex::new(()));
         for (chosen, options) in self.chosen()? {
             rules.check(chosen.network.graph())?;
             let preprocess = self.shaping.preprocess(chosen.preprocess, options.size);
@@ -257,7 +260,7 @@ impl EvaluationOptions {
                 self.seed,
             )?;
             let (name, labels) = (chosen.name, chosen.labels);
-            let subject = Subject { name, explainer, labels };
+            let subject = Subject { name, explainer, labels, turn: turn.clone() };
             networks.push(described(&subject, chosen.weights.as_deref())?);
             subjects.push(subject);
         }

@@ -1,11 +1,9 @@
 //! Means and differences with their uncertainty.
 //!
 //! Objects of one picture belong together, so pictures are what is drawn again (bootstrap) and
-//! what changes sides (sign-flip test). All of it is the same on every machine and for every
-//! number of threads: random numbers are hashes of their places, and nothing is added up in
-//! another order.
-
-use std::collections::BTreeMap;
+//! what changes sides (sign-flip test). Pictures come one by one and are not kept: what grows with
+//! their number is time alone. All of it is the same on every machine and for every number of
+//! threads: random numbers are hashes of their places, and nothing is added up in another order.
 
 use clrp::num::mix;
 use rayon::prelude::*;
@@ -17,8 +15,11 @@ pub(crate) const RESAMPLES: usize = 2000;
 /// How often the signs of differences are drawn.
 pub(crate) const PERMUTATIONS: usize = 10_000;
 
-/// Resamples that share a walk over the pictures.
-const RESAMPLE_BATCH: usize = 16;
+/// Pictures that resamples and flips walk over at once.
+const ROWS: usize = 64;
+
+/// Resamples that make a task worth a thread.
+const RESAMPLES_OF_A_TASK: usize = 16;
 
 /// Sign flips that share a walk: as many as a word has bits.
 const FLIP_BATCH: usize = u64::BITS as usize;
@@ -44,153 +45,165 @@ pub(crate) struct Ratio {
     pub(crate) count: usize,
 }
 
-/// Numbers of pictures: a row for each, a column for each thing that is added up.
+/// Numbers of pictures that are still coming: a row for each, a column for each thing that is
+/// added up.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     columns: usize,
-    values: Vec<f64>,
+    /// How many pictures are still to come.
+    to_come: usize,
+    /// The last rows, which resamples and flips have not seen.
+    waiting: Vec<f64>,
+    totals: Vec<f64>,
+    resamples: Vec<Resample>,
+    /// Columns of differences, and the sums of their absolute values.
+    tested: Vec<usize>,
+    sizes: Vec<f64>,
+    flips: Vec<Flips>,
+}
+
+/// What all pictures have come to.
+#[derive(Clone, Debug)]
+pub(crate) struct Sums {
+    totals: Vec<f64>,
+    resampled: Vec<Vec<f64>>,
+    /// The p value of each column that is tested.
+    p_values: Vec<f64>,
 }
 
 impl Sample {
-    pub(crate) fn new(columns: usize) -> Self {
-        Self { columns, values: Vec::new() }
+    /// Of so many pictures; `tested` are the columns of differences for which there are p values.
+    pub(crate) fn new(columns: usize, tested: Vec<usize>, pictures: usize, seed: u64) -> Self {
+        // Of one picture there is but one resample, and of no column none.
+        let resamples = if pictures < 2 || columns == 0 { 0 } else { RESAMPLES };
+        let flips = if tested.is_empty() { 0 } else { PERMUTATIONS.div_ceil(FLIP_BATCH) };
+        let resample = |number: usize| Resample {
+            random: Random::new(seed, number as u64),
+            to_draw: pictures,
+            sums: vec![0.0; columns],
+        };
+        let flip = |batch: usize| Flips {
+            random: Random::new(mix(seed), batch as u64),
+            kept: vec![0.0; tested.len() * FLIP_BATCH],
+        };
+        Self {
+            columns,
+            to_come: pictures,
+            waiting: Vec::new(),
+            totals: vec![0.0; columns],
+            resamples: (0..resamples).map(resample).collect(),
+            sizes: vec![0.0; tested.len()],
+            flips: (0..flips).map(flip).collect(),
+            tested,
+        }
     }
 
-    /// Appends a picture: a finite number for each column.
+    /// Adds a picture: a finite number for each column.
     pub(crate) fn push(&mut self, row: &[f64]) {
         assert_eq!(row.len(), self.columns, "a row has a number for each column");
-        self.values.extend_from_slice(row);
+        add(&mut self.totals, row);
+        let tested = self.sizes.iter_mut().zip(&self.tested);
+        tested.for_each(|(size, &column)| *size += row[column].abs());
+        self.waiting.extend_from_slice(row);
+        if self.waiting.len() >= ROWS * self.columns {
+            self.walk();
+        }
     }
 
-    pub(crate) fn pictures(&self) -> usize {
-        self.values.len().checked_div(self.columns).unwrap_or(0)
+    /// Shows the waiting rows to all resamples and flips.
+    fn walk(&mut self) {
+        // Without columns no row has numbers.
+        let rows: Vec<&[f64]> = self.waiting.chunks_exact(self.columns.max(1)).collect();
+        let to_come = self.to_come;
+        let resamples = self.resamples.par_iter_mut().with_min_len(RESAMPLES_OF_A_TASK);
+        resamples.for_each(|resample| resample.add(&rows, to_come));
+        let chosen = |row: &&[f64]| self.tested.iter().map(|&column| row[column]).collect();
+        let tested: Vec<Vec<f64>> = rows.iter().map(chosen).collect();
+        self.flips.par_iter_mut().for_each(|flips| flips.add(&tested));
+        self.to_come = self.to_come.saturating_sub(rows.len());
+        self.waiting.clear();
     }
 
-    fn rows(&self) -> impl Iterator<Item = &[f64]> {
-        // Without columns there are no values.
-        self.values.chunks_exact(self.columns.max(1))
+    /// What they come to, once all pictures are there.
+    pub(crate) fn finish(mut self) -> Sums {
+        self.walk();
+        let p_values = (0..self.tested.len()).map(|column| self.p_value(column)).collect();
+        let resampled = self.resamples.into_iter().map(|resample| resample.sums).collect();
+        Sums { totals: self.totals, resampled, p_values }
     }
 
-    /// The sum of each column.
-    pub(crate) fn totals(&self) -> Vec<f64> {
-        let mut totals = vec![0.0; self.columns];
-        self.rows().for_each(|row| add(&mut totals, row));
-        totals
+    /// The two-sided p value of the sign-flip permutation test: how often the sum is as far from 0
+    /// where each picture's two sides are swapped by chance.
+    fn p_value(&self, column: usize) -> f64 {
+        let total = self.totals[self.tested[column]];
+        // Sums of the same numbers in another order are not quite equal.
+        let least = total.abs() - 1e-12 * self.sizes[column];
+        let kept = self.flips.iter().flat_map(|flips| flips.kept.chunks_exact(self.tested.len()));
+        // What keeps its sign less what changes it.
+        let flipped = kept.take(PERMUTATIONS).map(|kept| 2.0 * kept[column] - total);
+        let extreme = flipped.filter(|sum| sum.abs() >= least).count();
+        (extreme + 1) as f64 / (PERMUTATIONS + 1) as f64
     }
+}
 
+impl Sums {
     /// Means of columns; none where nothing was counted.
-    pub(crate) fn means(&self, ratios: &[Ratio], seed: u64) -> Vec<Option<Estimate>> {
-        let totals = self.totals();
-        let resampled = resampled(self.pictures(), seed, self.columns, |counts| {
-            let mut sums = vec![0.0; self.columns * RESAMPLE_BATCH];
-            for (row, counts) in self.rows().zip(counts.chunks_exact(RESAMPLE_BATCH)) {
-                for (sums, &count) in sums.chunks_exact_mut(self.columns).zip(counts) {
-                    if count > 0 {
-                        add_times(sums, row, f64::from(count));
-                    }
-                }
-            }
-            sums
-        });
+    pub(crate) fn means(&self, ratios: &[Ratio]) -> Vec<Option<Estimate>> {
         let estimate = |ratio: &Ratio| {
-            let value = share(&totals, ratio)?;
-            let again = resampled.iter().filter_map(|sums| share(sums, ratio)).collect();
-            Some(Estimate::new(value, again, totals[ratio.count]))
+            let value = share(&self.totals, ratio)?;
+            let again = self.resampled.iter().filter_map(|sums| share(sums, ratio)).collect();
+            Some(Estimate::new(value, again, self.totals[ratio.count]))
         };
         ratios.par_iter().map(estimate).collect()
     }
 
-    /// For each column of differences the two-sided p value of the sign-flip permutation test:
-    /// how often a sum is as far from 0 where each picture's two sides are swapped by chance.
-    pub(crate) fn sign_flip_tests(&self, columns: &[usize], seed: u64) -> Vec<f64> {
-        let mut tested = Sample::new(columns.len());
-        let chosen = |row: &[f64]| columns.iter().map(|&column| row[column]).collect::<Vec<_>>();
-        self.rows().for_each(|row| tested.push(&chosen(row)));
-        let mut sizes = vec![0.0; columns.len()];
-        for row in tested.rows() {
-            sizes.iter_mut().zip(row).for_each(|(size, value)| *size += value.abs());
-        }
-        let totals = tested.totals();
-        let flips = (0..PERMUTATIONS.div_ceil(FLIP_BATCH)).into_par_iter();
-        let kept: Vec<Vec<f64>> = flips.map(|batch| tested.kept(seed, batch as u64)).collect();
-        let test = |column: usize| {
-            // Sums of the same numbers in another order are not quite equal.
-            let least = totals[column].abs() - 1e-12 * sizes[column];
-            let sums = kept.iter().flat_map(|kept| kept.chunks_exact(columns.len()));
-            // What keeps its sign less what changes it.
-            let flipped = sums.take(PERMUTATIONS).map(|sums| 2.0 * sums[column] - totals[column]);
-            let extreme = flipped.filter(|sum| sum.abs() >= least).count();
-            (extreme + 1) as f64 / (PERMUTATIONS + 1) as f64
-        };
-        (0..columns.len()).map(test).collect()
+    /// For each column that is tested, how likely it is by chance that the two sides differ so.
+    pub(crate) fn p_values(&self) -> &[f64] {
+        &self.p_values
     }
+}
 
-    /// The sums of the pictures that keep their signs, for each flip of a batch.
-    fn kept(&self, seed: u64, batch: u64) -> Vec<f64> {
-        let mut sums = vec![0.0; self.columns * FLIP_BATCH];
-        let mut random = Random::new(seed, batch);
-        for row in self.rows() {
-            let word = random.next();
-            for (flip, sums) in sums.chunks_exact_mut(self.columns.max(1)).enumerate() {
+/// As many pictures as there are, drawn with putting back.
+#[derive(Clone, Debug)]
+struct Resample {
+    random: Random,
+    /// How many are still to be drawn.
+    to_draw: usize,
+    sums: Vec<f64>,
+}
+
+impl Resample {
+    /// Draws from the next pictures, of `to_come` that are left: what all of them get is shared out
+    /// picture by picture, so that none has to be known before.
+    fn add(&mut self, rows: &[&[f64]], to_come: usize) {
+        for (row, left) in rows.iter().zip((1..=to_come).rev()) {
+            let times = self.random.share_of(self.to_draw, left);
+            if times > 0 {
+                add_times(&mut self.sums, row, times as f64);
+                self.to_draw -= times;
+            }
+        }
+    }
+}
+
+/// Some random choices of pictures that keep their sides.
+#[derive(Clone, Debug)]
+struct Flips {
+    random: Random,
+    /// The sums of each.
+    kept: Vec<f64>,
+}
+
+impl Flips {
+    fn add(&mut self, rows: &[Vec<f64>]) {
+        for row in rows {
+            let word = self.random.next();
+            for (flip, kept) in self.kept.chunks_exact_mut(row.len().max(1)).enumerate() {
                 if word >> flip & 1 == 1 {
-                    add(sums, row);
+                    add(kept, row);
                 }
             }
         }
-        sums
-    }
-}
-
-/// Numbers of objects of several classes: their mean is that of the means of classes.
-#[derive(Clone, Debug)]
-pub(crate) struct ClassSample {
-    columns: usize,
-    pictures: usize,
-    /// The picture and the class of each object.
-    places: Vec<(usize, usize)>,
-    values: Vec<f64>,
-}
-
-impl ClassSample {
-    pub(crate) fn new(columns: usize) -> Self {
-        Self { columns, pictures: 0, places: Vec::new(), values: Vec::new() }
-    }
-
-    /// Starts a picture, to which the objects that follow belong.
-    pub(crate) fn start_picture(&mut self) {
-        self.pictures += 1;
-    }
-
-    /// Appends an object of the last picture: a finite number for each column.
-    pub(crate) fn push(&mut self, class: usize, row: &[f64]) {
-        assert_eq!(row.len(), self.columns, "a row has a number for each column");
-        self.places.push((self.pictures.saturating_sub(1), class));
-        self.values.extend_from_slice(row);
-    }
-
-    /// The mean of the means of classes, column by column; none without objects.
-    ///
-    /// Where pictures are drawn again objects keep the weights that this gives them: a class of one
-    /// picture, whose mean is the same however often that is drawn, would vary too little.
-    pub(crate) fn means(&self, seed: u64) -> Vec<Option<Estimate>> {
-        let mut objects = BTreeMap::new();
-        for (_, class) in &self.places {
-            *objects.entry(class).or_insert(0.0) += 1.0;
-        }
-        let columns = 1 + self.columns;
-        let mut rows = vec![vec![0.0; columns]; self.pictures];
-        let values = self.values.chunks_exact(self.columns.max(1));
-        for ((picture, class), values) in self.places.iter().zip(values) {
-            let weight = 1.0 / objects[class];
-            rows[*picture][0] += weight;
-            add_times(&mut rows[*picture][1..], values, weight);
-        }
-        let mut sample = Sample::new(columns);
-        rows.iter().for_each(|row| sample.push(row));
-        let ratios: Vec<Ratio> = (1..columns).map(|sum| Ratio { sum, count: 0 }).collect();
-        let means = sample.means(&ratios, seed).into_iter();
-        let counted = |mean: Estimate| Estimate { objects: self.places.len(), ..mean };
-        means.map(|mean| mean.map(counted)).collect()
     }
 }
 
@@ -201,35 +214,6 @@ impl Estimate {
         let bound = |share| quantile(&again, share);
         Self { value, low: bound(TAIL), high: bound(1.0 - TAIL), objects: objects as usize }
     }
-}
-
-/// Numbers for each resample, from those that `sum` makes of a batch's counts: for each picture,
-/// how often each resample of the batch has it. None of fewer than two pictures.
-fn resampled(
-    pictures: usize,
-    seed: u64,
-    columns: usize,
-    sum: impl Fn(&[u32]) -> Vec<f64> + Sync,
-) -> Vec<Vec<f64>> {
-    if pictures < 2 || columns == 0 {
-        return Vec::new();
-    }
-    let batches = (0..RESAMPLES.div_ceil(RESAMPLE_BATCH)).into_par_iter();
-    let sums: Vec<Vec<f64>> = batches.map(|batch| sum(&counts(pictures, seed, batch))).collect();
-    let rows = sums.iter().flat_map(|sums| sums.chunks_exact(columns));
-    rows.take(RESAMPLES).map(<[f64]>::to_vec).collect()
-}
-
-/// As many pictures as there are, drawn with putting back, for each resample of a batch.
-fn counts(pictures: usize, seed: u64, batch: usize) -> Vec<u32> {
-    let mut counts = vec![0; pictures * RESAMPLE_BATCH];
-    for resample in 0..RESAMPLE_BATCH {
-        let mut random = Random::new(seed, (batch * RESAMPLE_BATCH + resample) as u64);
-        for _ in 0..pictures {
-            counts[random.below(pictures) * RESAMPLE_BATCH + resample] += 1;
-        }
-    }
-    counts
 }
 
 fn add(sums: &mut [f64], row: &[f64]) {
@@ -253,6 +237,7 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 }
 
 /// `SplitMix64` (Steele, Lea & Flood 2014), one stream of a seed's many.
+#[derive(Clone, Debug)]
 struct Random(u64);
 
 impl Random {
@@ -265,10 +250,40 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number below `count`, which fits 32 bits; the bias of 2^-32 does not matter here.
-    fn below(&mut self, count: usize) -> usize {
-        (((self.next() >> 32) * count as u64) >> 32) as usize
+    /// From 0, below 1.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
+
+    /// How many of so many draws fall on one of `places` that are equally likely: binomial, by
+    /// adding up chances from none on.
+    fn share_of(&mut self, draws: usize, places: usize) -> usize {
+        if places <= 1 {
+            return draws;
+        }
+        let odds = 1.0 / (places - 1) as f64;
+        let mut chance = power(1.0 - 1.0 / places as f64, draws);
+        let (mut left, mut count) = (self.unit(), 0);
+        while left >= chance && count < draws {
+            left -= chance;
+            chance *= (draws - count) as f64 / (count + 1) as f64 * odds;
+            count += 1;
+        }
+        count
+    }
+}
+
+/// By squaring: the standard library's powers differ from machine to machine.
+fn power(mut base: f64, mut exponent: usize) -> f64 {
+    let mut product = 1.0;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product *= base;
+        }
+        base *= base;
+        exponent >>= 1;
+    }
+    product
 }
 
 #[cfg(test)]
@@ -277,15 +292,20 @@ mod tests {
 
     const MEAN: [Ratio; 1] = [Ratio { sum: 1, count: 0 }];
 
-    /// Pictures with one object each.
-    fn sample(values: impl IntoIterator<Item = f64>) -> Sample {
-        let mut sample = Sample::new(2);
-        values.into_iter().for_each(|value| sample.push(&[1.0, value]));
-        sample
+    fn sums<const N: usize>(rows: impl IntoIterator<Item = [f64; N]>, seed: u64) -> Sums {
+        let rows: Vec<[f64; N]> = rows.into_iter().collect();
+        let mut sample = Sample::new(N, vec![1], rows.len(), seed);
+        rows.iter().for_each(|row| sample.push(row));
+        sample.finish()
     }
 
-    fn mean(sample: &Sample, seed: u64) -> Estimate {
-        sample.means(&MEAN, seed)[0].expect("there are pictures")
+    /// Pictures with one object each.
+    fn of(values: impl IntoIterator<Item = f64>, seed: u64) -> Sums {
+        sums(values.into_iter().map(|value| [1.0, value]), seed)
+    }
+
+    fn mean(sums: &Sums) -> Estimate {
+        sums.means(&MEAN)[0].expect("there are pictures")
     }
 
     fn width(estimate: Estimate) -> f64 {
@@ -294,11 +314,8 @@ mod tests {
 
     #[test]
     fn a_mean_is_over_objects_not_pictures() {
-        let mut sample = Sample::new(2);
-        sample.push(&[3.0, 3.0]);
-        sample.push(&[1.0, 0.0]);
         // 3 of 4 objects, though the pictures' means are 1 and 0.
-        let mean = mean(&sample, 7);
+        let mean = mean(&sums([[3.0, 3.0], [1.0, 0.0]], 7));
         assert_eq!((mean.value, mean.objects), (0.75, 4));
         // Two pictures twice are one of them in half of all resamples.
         assert_eq!((mean.low, mean.high), (Some(0.0), Some(1.0)));
@@ -306,8 +323,8 @@ mod tests {
 
     #[test]
     fn the_interval_holds_the_mean_and_shrinks_with_the_number_of_pictures() {
-        let coins = |count: u64| sample((0..count).map(|i| (mix(i) & 1) as f64));
-        let (few, many) = (mean(&coins(100), 1), mean(&coins(2500), 1));
+        let coins = |count: u64| of((0..count).map(|i| (mix(i) & 1) as f64), 1);
+        let (few, many) = (mean(&coins(100)), mean(&coins(2500)));
         for estimate in [few, many] {
             assert!(estimate.low < Some(estimate.value) && Some(estimate.value) < estimate.high);
         }
@@ -319,10 +336,9 @@ mod tests {
     #[test]
     fn objects_of_one_picture_are_drawn_together() {
         // 50 pictures of four equal objects are worth 50 objects, not 200.
-        let mut together = Sample::new(2);
-        (0..50_u64).for_each(|i| together.push(&[4.0, 4.0 * (mix(i) & 1) as f64]));
-        let apart = sample((0..200_u64).map(|i| (mix(i / 4) & 1) as f64));
-        let ratio = width(mean(&together, 3)) / width(mean(&apart, 3));
+        let together = sums((0..50_u64).map(|i| [4.0, 4.0 * (mix(i) & 1) as f64]), 3);
+        let apart = of((0..200_u64).map(|i| (mix(i / 4) & 1) as f64), 3);
+        let ratio = width(mean(&together)) / width(mean(&apart));
         assert!((ratio - 2.0).abs() < 0.3, "{ratio}");
     }
 
@@ -330,7 +346,7 @@ mod tests {
     fn the_interval_holds_the_truth_about_95_times_of_100() {
         let holds = |trial: u64| {
             let coin = |i: u64| (mix(trial * 1000 + i) % 10 < 3) as u8;
-            let mean = mean(&sample((0..120).map(|i| f64::from(coin(i)))), trial);
+            let mean = mean(&of((0..120).map(|i| f64::from(coin(i))), trial));
             mean.low.expect("several") <= 0.3 && 0.3 <= mean.high.expect("several")
         };
         let held = (0..200).filter(|&trial| holds(trial)).count();
@@ -338,54 +354,61 @@ mod tests {
     }
 
     #[test]
+    fn a_resample_draws_as_many_pictures_as_there_are() {
+        for pictures in [2, 3, ROWS - 1, ROWS, 3 * ROWS + 5] {
+            let counted = of((0..pictures).map(|_| 1.0), 4);
+            let drawn = |sums: &Vec<f64>| sums[0] == pictures as f64;
+            assert!(counted.resampled.len() == RESAMPLES && counted.resampled.iter().all(drawn));
+        }
+        // How often the first and the last of 100 are drawn: Binomial(100, 1/100), of variance .99.
+        let first_and_last = (0..100).map(|i| match i {
+            0 => [1.0, 1.0, 0.0],
+            99 => [1.0, 0.0, 1.0],
+            _ => [1.0, 0.0, 0.0],
+        });
+        let counted = sums(first_and_last, 9);
+        for column in [1, 2] {
+            let counts: Vec<f64> = counted.resampled.iter().map(|sums| sums[column]).collect();
+            let mean = counts.iter().sum::<f64>() / RESAMPLES as f64;
+            let variance =
+                counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / RESAMPLES as f64;
+            // Four standard errors of 2000 draws.
+            assert!(
+                (mean - 1.0).abs() < 0.09 && (variance - 0.99).abs() < 0.16,
+                "{mean} {variance}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_not_there_has_no_mean() {
-        assert_eq!(Sample::new(2).means(&MEAN, 0), [None]);
-        let mut none = Sample::new(2);
-        none.push(&[0.0, 0.0]);
-        assert_eq!(none.means(&MEAN, 0), [None]);
-        let one = mean(&sample([0.25]), 0);
+        assert_eq!(sums::<2>([], 0).means(&MEAN), [None]);
+        let none = [0.0, 0.0];
+        assert_eq!(sums([none], 0).means(&MEAN), [None]);
+        let one = mean(&of([0.25], 0));
         assert_eq!(one, Estimate { value: 0.25, low: None, high: None, objects: 1 });
         // Some resamples have none of the pictures that count.
-        none.push(&[1.0, 0.5]);
-        let some = mean(&none, 0);
+        let some = mean(&sums([none, [1.0, 0.5]], 0));
         assert_eq!((some.value, some.low, some.high), (0.5, Some(0.5), Some(0.5)));
-        assert_eq!(ClassSample::new(2).means(0), [None, None]);
     }
 
     #[test]
     fn seeds_and_threads_change_nothing_but_the_interval() {
-        let sample = sample((0..40_u8).map(|i| f64::from(i % 7)));
+        let found = |seed| {
+            let sums = of((0..400_u16).map(|i| f64::from(i % 7) - 3.0), seed);
+            (mean(&sums), sums.p_values().to_vec())
+        };
         let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-        let alone = one_thread.install(|| (mean(&sample, 5), sample.sign_flip_tests(&[1], 5)));
-        assert_eq!(alone, (mean(&sample, 5), sample.sign_flip_tests(&[1], 5)));
-        let other = mean(&sample, 6);
+        let alone = one_thread.install(|| found(5));
+        assert_eq!(alone, found(5));
+        let (other, _) = found(6);
         assert_eq!(other.value, alone.0.value);
         assert_ne!((other.low, other.high), (alone.0.low, alone.0.high));
         // What every machine finds.
-        let drawn = (Random::new(5, 1).next(), Random::new(5, 2).below(1000));
-        assert_eq!(drawn, (3_091_725_412_979_941_794, 373));
-    }
-
-    #[test]
-    fn a_mean_of_classes_counts_each_class_once() {
-        let mut sample = ClassSample::new(2);
-        // Class 9: 1 of 3 and 3 of 3; class 4: 1 of 1 and 0 of 1.
-        sample.start_picture();
-        sample.push(9, &[1.0, 1.0]);
-        sample.push(4, &[1.0, 0.0]);
-        sample.start_picture();
-        sample.push(9, &[0.0, 1.0]);
-        sample.push(9, &[0.0, 1.0]);
-        let means = sample.means(1);
-        let value = |i: usize| means[i].expect("there are objects").value;
-        assert!((value(0) - (1.0 / 3.0 + 1.0) / 2.0).abs() < 1e-12);
-        assert!((value(1) - 0.5).abs() < 1e-12);
-        // Twice the first picture, one of each, or twice the second.
-        let first = means[0].expect("there are objects");
-        assert_eq!((first.low, first.high, first.objects), (Some(0.0), Some(1.0), 4));
-        let second = means[1].expect("there are objects");
-        // Class 9 weighs a third an object: 1/3 of 4/3.
-        assert_eq!((second.low, second.high), (Some(0.25), Some(1.0)));
+        let mut random = Random::new(5, 1);
+        assert_eq!(random.next(), 3_091_725_412_979_941_794);
+        let drawn: Vec<usize> = (0..8).map(|_| random.share_of(100, 50)).collect();
+        assert_eq!(drawn, [2, 1, 1, 2, 1, 2, 4, 2]);
     }
 
     #[test]
@@ -399,19 +422,19 @@ mod tests {
             sum.abs() >= total
         });
         let exact = extreme.count() as f64 / 32.0;
-        let found = sample(differences).sign_flip_tests(&[1], 11)[0];
+        let found = of(differences, 11).p_values()[0];
         // Four standard errors of 10,000 draws.
         assert!((found - exact).abs() < 4.0 * (exact * (1.0 - exact) / 1e4).sqrt(), "{found}");
     }
 
     #[test]
     fn equal_methods_do_not_differ_and_clear_ones_do() {
-        assert_eq!(sample([0.0; 9]).sign_flip_tests(&[1], 0), [1.0]);
-        assert_eq!(Sample::new(2).sign_flip_tests(&[1], 0), [1.0]);
+        assert_eq!(of([0.0; 9], 0).p_values(), [1.0]);
+        assert_eq!(of([], 0).p_values(), [1.0]);
         // Never by chance among 10,000 draws: 2^-99.
-        assert_eq!(sample([0.1; 100]).sign_flip_tests(&[1], 0), [1.0 / 10_001.0]);
-        let noise = sample((0..400_u64).map(|i| (mix(i) % 1000) as f64 - 499.5));
-        assert!(noise.sign_flip_tests(&[1], 0)[0] > 0.05);
+        assert_eq!(of([0.1; 100], 0).p_values(), [1.0 / 10_001.0]);
+        let noise = of((0..400_u64).map(|i| (mix(i) % 1000) as f64 - 499.5), 0);
+        assert!(noise.p_values()[0] > 0.05);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What is evaluated: networks with their explainers, and the ways to explain.
 
-use clrp::explainer::probabilities;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clrp::explainer::{ToInput, probabilities};
 use clrp::image::Plane;
 use clrp::labels::Labels;
-use clrp::{Cancel, Error, Explainer, Explanation, Goal, Method, Request, Target, Tensor};
+use clrp::{
+    Cancel, Error, Explained, Explainer, Explanation, Goal, Method, Request, Target, Tensor,
+};
 
 use super::part::Unit;
 use super::record::{MethodRecord, ObjectRecord};
@@ -71,6 +75,9 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) explainer: Explainer,
     pub(crate) labels: Labels,
+    /// Whose turn it is on the device, which all networks of a run share: several parts of a data
+    /// set are worked on at once, and one runs there while others are judged.
+    pub(crate) turn: Arc<Mutex<()>>,
 }
 
 /// What a network says of a unit.
@@ -151,7 +158,7 @@ impl Subject {
             together.iter().map(|units| units.iter().map(|u| Goal::Class(u.class)).collect());
         let request = Request::new(methods.clone(), Target::each(goals)).cancel(stop);
         let inputs: Vec<&Tensor> = together.iter().map(|units| inputs[units[0].picture]).collect();
-        let explained = self.explainer.explain_all(&inputs, &request)?;
+        let explained = self.explained(&inputs, &request)?;
         let mut answers = Vec::new();
         for (units, explained) in together.iter().zip(explained) {
             for (j, unit) in units.iter().enumerate() {
@@ -167,10 +174,20 @@ impl Subject {
         Ok(answers)
     }
 
+    /// Explains inputs when it is their turn.
+    pub(crate) fn explained(
+        &self,
+        inputs: &[impl ToInput],
+        request: &Request<'_>,
+    ) -> Result<Vec<Explained>> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.explainer.explain_all(inputs, request)?)
+    }
+
     /// The scores of each input.
     pub(crate) fn scores(&self, inputs: &[Tensor], stop: &Cancel) -> Result<Vec<Vec<f32>>> {
         let request = Request::new([], Target::top(1)).cancel(stop);
-        let explained = self.explainer.explain_all(inputs, &request)?;
+        let explained = self.explained(inputs, &request)?;
         Ok(explained.into_iter().map(|explained| explained.scores).collect())
     }
 }

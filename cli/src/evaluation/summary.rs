@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::averages::Averages;
+use super::averages::{Averages, class_hits};
 use super::measure::Family;
 use super::neuron_summary::NeuronSummary;
-use super::record::{Header, MethodRecord, ObjectRecord, Record};
+use super::record::{Header, ObjectRecord, Record};
+use super::records::Records;
 use super::statistics::{Estimate, PERMUTATIONS, RESAMPLES};
+use crate::failure::Result;
 
 /// How many pictures that could not be read are named.
 const NAMED: usize = 20;
@@ -22,13 +24,13 @@ pub(crate) struct Summary {
     pub(crate) resamples: usize,
     pub(crate) permutations: usize,
     pub(crate) networks: Vec<NetworkSummary>,
-    /// How neurons differ: each network, then each method.
+    /// How neurons of each network differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) neurons: Vec<NeuronSummary>,
 }
 
 /// What became of the pictures.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Counts {
     /// Of which there is a record; the data set's are in the header.
     pub(crate) pictures: usize,
@@ -50,7 +52,7 @@ pub(crate) struct Unreadable {
 }
 
 /// What a network's records say.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct NetworkSummary {
     pub(crate) name: String,
     /// Pictures with objects.
@@ -91,6 +93,12 @@ impl Subset {
         }
     }
 
+    /// Those of a record's objects as the network of that number sees them.
+    fn of(self, network: usize, record: &Record) -> impl Iterator<Item = &ObjectRecord> {
+        let own = record.objects.iter().filter(move |object| object.network == network);
+        own.filter(move |object| self.has(object))
+    }
+
     fn has(self, object: &ObjectRecord) -> bool {
         match self {
             Subset::All => true,
@@ -106,6 +114,9 @@ pub(crate) struct SubsetSummary {
     pub(crate) subset: Subset,
     pub(crate) pictures: usize,
     pub(crate) objects: usize,
+    /// How many objects of each class maps point at: `within_tolerance` is a mean over classes.
+    #[serde(skip)]
+    pub(crate) played: BTreeMap<usize, usize>,
     pub(crate) methods: Vec<MethodSummary>,
     pub(crate) tests: Vec<Test>,
 }
@@ -182,24 +193,43 @@ pub(crate) struct Test {
 }
 
 impl Summary {
-    /// Sums up a run.
-    pub(crate) fn of(header: &Header, records: &[Record]) -> Self {
-        let mut records: Vec<&Record> = records.iter().collect();
-        records.sort_by_key(|record| record.index);
-        let families = Family::of(&header.experiment, &records);
-        let networks = (0..header.networks.len()).map(|network| {
-            let pictures = Pictures::of(network, &records);
-            pictures.summary(header, &families, &records)
-        });
-        Self {
+    /// Sums up a run: first everything is counted, then the objects of each subset are averaged.
+    ///
+    /// # Errors
+    /// If the records cannot be read.
+    pub(crate) fn of(header: &Header, records: &(impl Records + ?Sized)) -> Result<Self> {
+        // Of neurons there are no objects.
+        let networks = if header.experiment == "neurons" { &[][..] } else { &header.networks };
+        let mut counts = Counts::of(&header.experiment);
+        let mut networks: Vec<NetworkSummary> =
+            networks.iter().map(|network| NetworkSummary::named(&network.name)).collect();
+        records.all(|record| {
+            counts.add(record);
+            for (number, network) in networks.iter_mut().enumerate() {
+                network.count(number, header, record);
+            }
+        })?;
+        let families = Family::of(&header.experiment, records)?;
+        for (number, network) in networks.iter_mut().enumerate() {
+            for summary in &mut network.subsets {
+                let mut averages = Averages::new(header, &families, summary);
+                records.all(|record| {
+                    let objects: Vec<&ObjectRecord> = summary.subset.of(number, record).collect();
+                    if !objects.is_empty() {
+                        averages.add(&objects);
+                    }
+                })?;
+                (summary.methods, summary.tests) = averages.finish();
+            }
+        }
+        Ok(Self {
             header: header.clone(),
-            counts: Counts::of(&header.experiment, &records),
+            counts,
             resamples: RESAMPLES,
             permutations: PERMUTATIONS,
-            // Of neurons there are no objects.
-            networks: if header.experiment == "neurons" { Vec::new() } else { networks.collect() },
-            neurons: NeuronSummary::all(header, &records),
-        }
+            networks,
+            neurons: NeuronSummary::all(header, records)?,
+        })
     }
 
     /// The summary as the content of a JSON file; what is no finite number is null.
@@ -211,104 +241,90 @@ impl Summary {
 }
 
 impl Counts {
-    fn of(experiment: &str, records: &[&Record]) -> Self {
+    fn of(experiment: &str) -> Self {
         let asks_for_boxes = !matches!(experiment, "neurons" | "sanity");
-        let failed = || records.iter().filter_map(|record| Some((record, record.error.as_ref()?)));
-        let named = failed().take(NAMED).map(|(record, reason)| Unreadable {
-            name: record.name.clone(),
-            reason: reason.clone(),
-        });
-        let boxed = |object: &ObjectRecord| object.area.is_some() || object.cut_away > 0;
-        let is_without = |record: &&&Record| {
-            record.error.is_none() && record.lacking.is_empty() && !record.objects.iter().any(boxed)
-        };
-        let without = || records.iter().filter(is_without).filter(|_| asks_for_boxes);
-        Self {
-            pictures: records.len(),
-            read: records.len() - failed().count(),
-            unreadable: failed().count(),
-            unreadable_named: named.collect(),
-            without_boxes: asks_for_boxes.then(|| without().count()),
-            without_boxes_named: without().take(NAMED).map(|of| of.name.clone()).collect(),
+        Self { without_boxes: asks_for_boxes.then_some(0), ..Self::default() }
+    }
+
+    fn add(&mut self, record: &Record) {
+        self.pictures += 1;
+        if let Some(reason) = &record.error {
+            self.unreadable += 1;
+            if self.unreadable_named.len() < NAMED {
+                let (name, reason) = (record.name.clone(), reason.clone());
+                self.unreadable_named.push(Unreadable { name, reason });
+            }
+            return;
         }
-    }
-}
-
-/// A network's objects, picture by picture.
-struct Pictures<'a> {
-    network: usize,
-    objects: Vec<Vec<&'a ObjectRecord>>,
-}
-
-impl<'a> Pictures<'a> {
-    fn of(network: usize, records: &[&'a Record]) -> Self {
-        let own = |record: &&'a Record| {
-            record.objects.iter().filter(|object| object.network == network).collect()
-        };
-        Self { network, objects: records.iter().map(own).collect() }.without_empty()
-    }
-
-    fn without_empty(mut self) -> Self {
-        self.objects.retain(|objects| !objects.is_empty());
-        self
-    }
-
-    fn subset(&self, subset: Subset) -> Self {
-        let of = |objects: &Vec<&'a ObjectRecord>| {
-            objects.iter().copied().filter(|object| subset.has(object)).collect()
-        };
-        let objects = self.objects.iter().map(of).collect();
-        Self { network: self.network, objects }.without_empty()
-    }
-
-    fn summary(&self, header: &Header, families: &[Family], records: &[&Record]) -> NetworkSummary {
-        let mut lacking = BTreeMap::new();
-        for (network, class) in records.iter().flat_map(|record| &record.lacking) {
-            if *network == self.network {
-                *lacking.entry(class.clone()).or_insert(0) += 1;
+        self.read += 1;
+        let is_boxed = |object: &ObjectRecord| object.area.is_some() || object.cut_away > 0;
+        let is_without = record.lacking.is_empty() && !record.objects.iter().any(is_boxed);
+        if let Some(without) = self.without_boxes.as_mut().filter(|_| is_without) {
+            *without += 1;
+            if self.without_boxes_named.len() < NAMED {
+                self.without_boxes_named.push(record.name.clone());
             }
         }
-        let objects = || self.objects.iter().flatten();
-        let count = |has: fn(&MethodRecord) -> bool| {
-            let mut counts = BTreeMap::new();
-            for object in objects() {
-                let methods = object.methods.iter().zip(&header.methods);
-                for (_, name) in methods.filter(|(method, _)| has(method)) {
+    }
+}
+
+impl NetworkSummary {
+    fn named(name: &str) -> Self {
+        let subset = |subset| SubsetSummary {
+            subset,
+            pictures: 0,
+            objects: 0,
+            played: BTreeMap::new(),
+            methods: Vec::new(),
+            tests: Vec::new(),
+        };
+        let subsets = Subset::ALL.map(subset).to_vec();
+        Self { name: name.to_owned(), subsets, ..Self::default() }
+    }
+
+    /// Counts what the record says of the network of that number.
+    fn count(&mut self, number: usize, header: &Header, record: &Record) {
+        for (_, class) in record.lacking.iter().filter(|(network, _)| *network == number) {
+            *self.lacking.entry(class.clone()).or_insert(0) += 1;
+        }
+        for object in Subset::All.of(number, record) {
+            // Pictures without boxes are explained too, in other experiments.
+            self.not_in_input += usize::from(object.area.is_none() && object.cut_away > 0);
+            self.boxes_cut_away += object.cut_away;
+            for (name, method) in header.methods.iter().zip(&object.methods) {
+                let counted = [
+                    (method.not_finite, &mut self.not_finite),
+                    (method.without_contrast, &mut self.without_contrast),
+                ];
+                for (_, counts) in counted.into_iter().filter(|(is_so, _)| *is_so) {
                     *counts.entry(name.clone()).or_insert(0) += 1;
                 }
             }
-            counts
-        };
-        // Pictures without boxes are explained too, in other experiments.
-        let unseen = |object: &&&ObjectRecord| object.area.is_none() && object.cut_away > 0;
-        let subsets = Subset::ALL.into_iter().map(|subset| {
-            let pictures = self.subset(subset).objects;
-            let averages = Averages::of(header, families, &pictures);
-            SubsetSummary {
-                subset,
-                pictures: pictures.len(),
-                objects: pictures.iter().map(Vec::len).sum(),
-                methods: averages.methods(),
-                tests: averages.tests(),
+        }
+        for summary in &mut self.subsets {
+            let mut objects = 0;
+            for object in summary.subset.of(number, record) {
+                objects += 1;
+                if class_hits(object, header.methods.len()).is_some() {
+                    *summary.played.entry(object.class).or_insert(0) += 1;
+                }
             }
-        });
-        NetworkSummary {
-            name: header.networks[self.network].name.clone(),
-            pictures: self.objects.len(),
-            objects: objects().count(),
-            not_in_input: objects().filter(unseen).count(),
-            boxes_cut_away: objects().map(|object| object.cut_away).sum(),
-            lacking,
-            not_finite: count(|method| method.not_finite),
-            without_contrast: count(|method| method.without_contrast),
-            subsets: subsets.collect(),
+            summary.objects += objects;
+            summary.pictures += usize::from(objects > 0);
+        }
+        // The first subset is that of all objects.
+        if let Some(all) = self.subsets.first() {
+            (self.pictures, self.objects) = (all.pictures, all.objects);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ablation, alike, curves, header, object, picture, pointing};
+    use super::super::record::MethodRecord;
+    use super::super::testing::{
+        ablation, alike, curves, header, object, picture, pointing, summary_of,
+    };
     use super::*;
 
     /// Four pictures: two objects of class 0, of class 1 one in the first, and one that lies
@@ -335,7 +351,7 @@ mod tests {
     }
 
     fn summary() -> Summary {
-        Summary::of(&header(&["lrp", "clrp1"]), &records())
+        summary_of(&header(&["lrp", "clrp1"]), &records())
     }
 
     fn of(summary: &Summary, subset: usize, method: usize) -> &PointingSummary {
@@ -352,7 +368,7 @@ mod tests {
         assert_eq!(counts.unreadable_named[0].reason, "no JPEG");
         assert_eq!(counts.without_boxes, Some(0));
         let neurons = Header { experiment: "neurons".to_owned(), ..header(&["lrp"]) };
-        assert_eq!(Summary::of(&neurons, &records()).counts.without_boxes, None);
+        assert_eq!(summary_of(&neurons, &records()).counts.without_boxes, None);
         let network = &summary.networks[0];
         assert_eq!((network.pictures, network.objects), (3, 4));
         assert_eq!((network.not_in_input, network.boxes_cut_away), (1, 2));
@@ -393,7 +409,7 @@ mod tests {
         let numbers = [0.25, 1.0, 0.5, 0.0];
         let object = || object(0, numbers.map(|drop| ablation(drop, drop / 2.0)).to_vec());
         let records: Vec<_> = (0..20).map(|index| picture(index, vec![object()])).collect();
-        let summary = Summary::of(&header(&methods), &records);
+        let summary = summary_of(&header(&methods), &records);
         let tests = &summary.networks[0].subsets[0].tests;
         let pairs: Vec<_> = tests
             .iter()
@@ -419,7 +435,7 @@ mod tests {
     fn curves_are_averaged_point_by_point() {
         let one = object(0, vec![curves(&[1.0, 0.5, 0.0], &[0.0, 0.0, 1.0])]);
         let other = object(0, vec![curves(&[0.5, 0.0, 0.0], &[0.0, 1.0, 1.0])]);
-        let summary = Summary::of(&header(&["lrp"]), &[picture(0, vec![one, other])]);
+        let summary = summary_of(&header(&["lrp"]), &[picture(0, vec![one, other])]);
         let found = summary.networks[0].subsets[0].methods[0].curves.clone().expect("measured");
         assert_eq!(found.deletion, [0.75, 0.25, 0.0]);
         assert_eq!(found.insertion, [0.0, 0.5, 1.0]);
@@ -431,7 +447,7 @@ mod tests {
     fn likeness_is_averaged_change_by_change() {
         let objects = [("fc", 0.5), ("fc", 0.0), ("conv", 0.25)];
         let objects = objects.map(|(change, value)| object(0, vec![alike(change, value)]));
-        let summary = Summary::of(&header(&["lrp"]), &[picture(0, objects.to_vec())]);
+        let summary = summary_of(&header(&["lrp"]), &[picture(0, objects.to_vec())]);
         let found = &summary.networks[0].subsets[0].methods[0].alike;
         let found: Vec<_> =
             found.iter().map(|a| (&*a.change, a.ssim.value, a.ssim.objects)).collect();
@@ -442,15 +458,15 @@ mod tests {
     fn the_order_of_records_changes_nothing() {
         let mut turned = records();
         turned.reverse();
-        assert_eq!(Summary::of(&header(&["lrp", "clrp1"]), &turned).json(), summary().json());
+        assert_eq!(summary_of(&header(&["lrp", "clrp1"]), &turned).json(), summary().json());
     }
 
     #[test]
     fn without_records_and_of_one_there_is_a_summary() {
-        let none = Summary::of(&header(&["lrp", "random"]), &[]);
+        let none = summary_of(&header(&["lrp", "random"]), &[]);
         assert_eq!(none.networks[0].subsets[0].methods[0].pointing, None);
         let one = object(0, vec![pointing(true, 0.5), pointing(true, 0.5)]);
-        let one = Summary::of(&header(&["lrp", "random"]), &[picture(0, vec![one])]);
+        let one = summary_of(&header(&["lrp", "random"]), &[picture(0, vec![one])]);
         let found = of(&one, 0, 0).by_maximum;
         assert_eq!(found, Estimate { value: 1.0, low: None, high: None, objects: 1 });
         // Flipping one picture's sign is no evidence.
@@ -464,7 +480,7 @@ mod tests {
         let mut elsewhere = odd.clone();
         elsewhere.network = 7;
         let records = [picture(0, vec![odd.clone(), elsewhere]), picture(0, vec![odd])];
-        let summary = Summary::of(&header(&["lrp", "clrp1", "random"]), &records);
+        let summary = summary_of(&header(&["lrp", "clrp1", "random"]), &records);
         let json = String::from_utf8(summary.json()).expect("JSON is text");
         assert!(!json.contains("NaN") && !json.contains("inf"), "{json}");
         assert_eq!(summary.networks[0].objects, 2);
@@ -488,7 +504,7 @@ mod tests {
         let mut predicted = object(0, vec![ablation(1.0, 0.5)]);
         predicted.area = None;
         let records = [picture(0, vec![predicted]), picture(1, Vec::new())];
-        let summary = Summary::of(&header(&["lrp"]), &records);
+        let summary = summary_of(&header(&["lrp"]), &records);
         assert_eq!(summary.counts.without_boxes, Some(2));
         assert_eq!(summary.networks[0].not_in_input, 0);
     }

@@ -4,6 +4,11 @@ use super::record::{
     AblationRecord, AlikeRecord, CurvesRecord, Header, MethodRecord, NetworkHeader, ObjectRecord,
     PointingRecord, Record,
 };
+use super::summary::Summary;
+
+pub(super) fn summary_of(header: &Header, records: &[Record]) -> Summary {
+    Summary::of(header, records).expect("records in memory can be read")
+}
 
 pub(super) fn header(methods: &[&str]) -> Header {
     let network = NetworkHeader {

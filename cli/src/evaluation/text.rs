@@ -13,6 +13,9 @@ use crate::table::{Table, number, thousands};
 /// The shares of energy, in percent, that tables show.
 const SHOWN: [u8; 9] = [1, 2, 5, 10, 25, 50, 75, 90, 100];
 
+/// The heading of what tests say.
+const DIFFERENCES: &str = "differences of methods, p uncorrected";
+
 /// The measures of which differences are shown where there is little room.
 const MAIN: [&str; 5] = ["by_maximum", "reach", "drop_logit", "deletion_area", "insertion_area"];
 
@@ -142,7 +145,7 @@ pub(crate) fn sections(summary: &Summary, detail: Detail) -> Vec<Section> {
                 ("what ablation costs", ablations(subset)),
                 ("deletion and insertion", areas(subset)),
                 ("how alike the maps of changed networks are", alike(subset)),
-                ("differences of methods, p uncorrected", tests(subset, detail)),
+                (DIFFERENCES, tests(subset, detail)),
             ];
             sections.extend(
                 tables
@@ -156,6 +159,10 @@ pub(crate) fn sections(summary: &Summary, detail: Detail) -> Vec<Section> {
         let title = "how neurons differ (Gu et al. 2018, section 5.3)".to_owned();
         sections.push(Section { title, table: neurons(summary) });
     }
+    for of in summary.neurons.iter().filter(|of| !of.tests.is_empty()) {
+        let title = format!("{}, neurons of {}: {DIFFERENCES}", of.network, of.layer);
+        sections.push(Section { title, table: test_table(&of.tests) });
+    }
     sections
 }
 
@@ -165,18 +172,20 @@ fn neurons(summary: &Summary) -> Table {
     let more = [">by chance, %", ">own drop, %", ">drop of others, %"];
     let mut table = Table::new(headings.into_iter().chain(more));
     let shown = |found: &Option<Estimate>| found.as_ref().map_or_else(dash, percent);
-    for of in &summary.neurons {
-        table.row([
-            of.network.clone(),
-            of.layer.clone(),
-            of.method.clone(),
-            thousands(of.pictures),
-            thousands(of.neurons),
-            shown(&of.on_diagonal),
-            format!("{:.1}", 100.0 * of.by_chance),
-            shown(&of.own_drop),
-            shown(&of.other_drop),
-        ]);
+    for network in &summary.neurons {
+        for of in &network.methods {
+            table.row([
+                network.network.clone(),
+                network.layer.clone(),
+                of.method.clone(),
+                thousands(of.pictures),
+                thousands(of.neurons),
+                shown(&of.on_diagonal),
+                format!("{:.1}", 100.0 * of.by_chance),
+                shown(&of.own_drop),
+                shown(&of.other_drop),
+            ]);
+        }
     }
     table
 }
@@ -324,9 +333,13 @@ fn tests(subset: &SubsetSummary, detail: Detail) -> Table {
         let main = subset.subset == Subset::All && MAIN.contains(&test.measure.as_str());
         main || detail == Detail::All
     };
+    test_table(subset.tests.iter().filter(shown))
+}
+
+fn test_table<'a>(tests: impl IntoIterator<Item = &'a Test>) -> Table {
     let headings = ["measure", "method", "less", ">difference", ">p"];
     let mut table = Table::new(headings);
-    for test in subset.tests.iter().filter(shown) {
+    for test in tests {
         table.row([
             test.measure.clone(),
             test.method.clone(),
@@ -340,7 +353,9 @@ fn tests(subset: &SubsetSummary, detail: Detail) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ablation, alike, curves, header, object, picture, pointing};
+    use super::super::testing::{
+        ablation, alike, curves, header, object, picture, pointing, summary_of,
+    };
     use super::*;
 
     fn all() -> Summary {
@@ -351,7 +366,7 @@ mod tests {
         let objects = |index| picture(index, vec![object(0, vec![full.clone(), full.clone()])]);
         let mut odd = picture(9, Vec::new());
         odd.error = Some("it is *no* picture".to_owned());
-        Summary::of(&header(&["lrp", "clrp1"]), &[objects(0), objects(1), odd])
+        summary_of(&header(&["lrp", "clrp1"]), &[objects(0), objects(1), odd])
     }
 
     #[test]
@@ -383,7 +398,7 @@ mod tests {
     fn the_overview_has_a_row_for_each_network() {
         let section = ablation_overview(&all()).expect("something was ablated");
         assert_eq!(section.table.markdown().lines().last(), Some("| net | 2.0000 | 2.0000 |"));
-        assert!(ablation_overview(&Summary::of(&header(&["lrp"]), &[])).is_none());
+        assert!(ablation_overview(&summary_of(&header(&["lrp"]), &[])).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clrp::evaluation::{Ablation, Perturbation};
 use super::{Means, PatchOptions};
 use crate::evaluation::examples::examples;
 use crate::evaluation::localization::{Localization, Removal};
-use crate::evaluation::record::Record;
+use crate::evaluation::records::RecordFile;
 use crate::evaluation::setup::{EvaluationOptions, Run};
 use crate::failure::{Failure, Result};
 use crate::options::positive;
@@ -119,6 +119,6 @@ fn measure(run: &Run<'_>, pointing: bool, removal: Option<Removal>) -> Result<()
         pointing,
         removal,
     };
-    let draw = |records: &[Record]| examples(&run.setup, records, &run.stop);
+    let draw = |records: &RecordFile| examples(&run.setup, records, &run.stop);
     run.go(|part| work.measure(part), draw)
 }

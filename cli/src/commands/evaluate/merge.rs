@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::evaluation::log::{self, check_failed};
-use crate::evaluation::record::{Header, Record};
+use crate::evaluation::record::Header;
+use crate::evaluation::records::RecordFile;
 use crate::evaluation::results::finish;
 use crate::evaluation::setup::UnreadableOptions;
 use crate::failure::{Failure, Result};
@@ -40,8 +41,17 @@ pub(crate) struct Merge {
 impl Merge {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
-        let (header, records) = self.read()?;
-        let missing = header.pictures - records.len();
+        let files = self.folders.iter().map(|folder| RecordFile::open(folder));
+        let files: Vec<RecordFile> = files.collect::<Result<_>>()?;
+        let Some(first) = files.first() else {
+            return Err(Failure::Said("no folder was named".to_owned()));
+        };
+        let header = first.header();
+        for (file, folder) in files.iter().zip(&self.folders) {
+            file.header().check_same(header, &folder.join(log::FILE))?;
+        }
+        let places = self.places(header, &files)?;
+        let missing = header.pictures - places.len();
         if missing > 0 {
             return Err(Failure::Said(format!(
                 "{missing} of {} pictures have no record in the folders: go on with their runs \
@@ -49,70 +59,72 @@ impl Merge {
                 header.pictures
             )));
         }
-        let mut failed = records.values().filter_map(|record| record.error.as_deref());
-        check_failed(
-            failed.clone().count(),
-            failed.next_back(),
-            self.unreadable.max_unreadable,
-            header.pictures,
-        )?;
-        self.write(&header, records.into_values())?;
+        self.write(header, &files, &places)?;
         finish(&self.output, |_| Ok(Vec::new()))
     }
 
-    /// Writes all records, at once, so that what is broken off can be done again.
-    fn write(&self, header: &Header, records: impl Iterator<Item = Record>) -> Result<()> {
-        if log::is_there(&self.output) {
-            let (there, _) = log::read(&self.output)?;
-            header.check_same(&there, &self.output.join(log::FILE))?;
-        }
-        let mut files = OutputFolder::open(&self.output)?;
-        files.write_by(log::FILE, |file| {
-            let mut file = BufWriter::new(file);
-            log::write_line(&mut file, header)?;
-            for record in records {
-                log::write_line(&mut file, &record)?;
-            }
-            file.flush()
-        })?;
-        files.commit()
-    }
-
-    /// The records of all folders, whose settings are the same.
-    fn read(&self) -> Result<(Header, BTreeMap<usize, Record>)> {
-        let mut all: BTreeMap<usize, Record> = BTreeMap::new();
-        let mut first: Option<Header> = None;
-        for folder in &self.folders {
-            let (header, records) = log::read(folder)?;
-            if let Some(first) = &first {
-                header.check_same(first, &folder.join(log::FILE))?;
-            }
-            for record in records {
-                if record.index >= header.pictures {
+    /// For each picture the folder that has its record; the first if several have the same.
+    fn places(&self, header: &Header, files: &[RecordFile]) -> Result<BTreeMap<usize, usize>> {
+        let mut readers = files.iter().map(RecordFile::reader).collect::<Result<Vec<_>>>()?;
+        let mut places = BTreeMap::new();
+        for (number, file) in files.iter().enumerate() {
+            let path = || self.folders[number].join(log::FILE).display().to_string();
+            for index in file.indices() {
+                if index >= header.pictures {
                     return Err(Failure::Said(format!(
-                        "`{}`: a record is of picture {}, of {} there are",
-                        folder.join(log::FILE).display(),
-                        record.index,
+                        "`{}`: a record is of picture {index}, of {} there are",
+                        path(),
                         header.pictures
                     )));
                 }
-                match all.get(&record.index) {
-                    Some(other) if *other != record => {
-                        return Err(Failure::Said(format!(
-                            "`{}`: the record of `{}` differs from that in another folder",
-                            folder.join(log::FILE).display(),
-                            record.name
-                        )));
-                    }
-                    Some(_) => {}
-                    None => drop(all.insert(record.index, record)),
+                let Some(other) = places.get(&index).copied() else {
+                    places.insert(index, number);
+                    continue;
+                };
+                let (one, other) = (readers[number].record(index)?, readers[other].record(index)?);
+                if one != other {
+                    return Err(Failure::Said(format!(
+                        "`{}`: the record of `{}` differs from that in another folder",
+                        path(),
+                        one.map(|record| record.name).unwrap_or_default()
+                    )));
                 }
             }
-            first = Some(header);
         }
-        let Some(header) = first else {
-            return Err(Failure::Said("no folder was named".to_owned()));
-        };
-        Ok((header, all))
+        Ok(places)
+    }
+
+    /// Writes all records, at once, so that what is broken off can be done again; refuses too many
+    /// without results.
+    fn write(
+        &self,
+        header: &Header,
+        files: &[RecordFile],
+        places: &BTreeMap<usize, usize>,
+    ) -> Result<()> {
+        if log::is_there(&self.output) {
+            let there = RecordFile::open(&self.output)?;
+            header.check_same(there.header(), &self.output.join(log::FILE))?;
+        }
+        let mut readers = files.iter().map(RecordFile::reader).collect::<Result<Vec<_>>>()?;
+        let (mut failed, mut last) = (0, None);
+        let mut folder = OutputFolder::open(&self.output)?;
+        folder.write_by(log::FILE, |file| {
+            let mut file = BufWriter::new(file);
+            log::write_line(&mut file, header)?;
+            for (index, number) in places {
+                if let Some(record) = readers[*number].record(*index)? {
+                    log::write_line(&mut file, &record)?;
+                    failed += usize::from(record.error.is_some());
+                    last = record.error.or(last.take());
+                }
+            }
+            Ok(file.flush()?)
+        })?;
+        let most = self.unreadable.max_unreadable;
+        check_failed(failed, last.as_deref(), most, header.pictures)?;
+        // Open files cannot be replaced everywhere, and the folder may be one of those read.
+        drop(readers);
+        folder.commit()
     }
 }

@@ -63,7 +63,7 @@ impl Sanity {
                 seed,
             )?;
             let (name, labels) = (subject.name.clone(), subject.labels.clone());
-            Ok((layer, Subject { name, explainer, labels }))
+            Ok((layer, Subject { name, explainer, labels, turn: subject.turn.clone() }))
         };
         steps(network, self.shuffles).into_iter().map(step).collect()
     }

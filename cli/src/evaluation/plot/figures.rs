@@ -168,7 +168,9 @@ mod tests {
     use clrp::image::Picture;
 
     use super::*;
-    use crate::evaluation::testing::{ablation, alike, curves, header, object, picture, pointing};
+    use crate::evaluation::testing::{
+        ablation, alike, curves, header, object, picture, pointing, summary_of,
+    };
 
     const METHODS: [&str; 4] = ["lrp", "clrp1", "grad-cam", "random"];
 
@@ -188,7 +190,7 @@ mod tests {
         let records: Vec<_> = (0..20).map(picture).collect();
         let mut header = header(&METHODS);
         header.networks[0].name = "net/<1>".to_owned();
-        Summary::of(&header, &records)
+        summary_of(&header, &records)
     }
 
     #[test]
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_nothing_drawn() {
-        let none = Summary::of(&header(&METHODS), &[]);
+        let none = summary_of(&header(&METHODS), &[]);
         assert_eq!(figures(&none).expect("there is nothing to fail"), []);
     }
 
