@@ -6,7 +6,7 @@ use clrp::image::{Picture, Plane, Sheet, SheetRow, render};
 use clrp::{Cancel, Explanation, Goal, Method, Request, Shape, Target, Tensor};
 
 use super::part::{Part, Ready};
-use super::plot::{Figure, Matrix, matrix};
+use super::plot::{Figure, Head, Matrix, matrix};
 use super::record::{Header, NeuronsRecord, Record};
 use super::records::{Records, first_of};
 use super::results::{Example, Examples};
@@ -196,8 +196,13 @@ pub(crate) fn matrices(header: &Header, records: &impl Records) -> Result<Vec<Fi
         for neurons in record.neurons.iter().filter(|neurons| !neurons.not_finite) {
             let network = &header.networks[neurons.network].name;
             let title = format!("{}: {} of {network}", record.name, neurons.method);
+            let note = format!(
+                "what a neuron's value loses (as itself, no unit); white 0, orange a loss, blue a \
+                 gain; composite {}",
+                header.composite
+            );
             let plotted = matrix(&Matrix {
-                title: title.clone(),
+                head: Head { title: title.clone(), note },
                 row_title: "patch of".to_owned(),
                 column_title: format!("drop of {}", neurons.layer),
                 rows: neurons.neurons.clone(),

@@ -80,6 +80,12 @@ pub(crate) struct Subject {
     pub(crate) turn: Arc<Mutex<()>>,
 }
 
+/// A name without what files must not have in theirs.
+pub(crate) fn plain(name: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
+    name.chars().map(|c| if is_plain(&c) { c } else { '-' }).collect()
+}
+
 /// What a network says of a unit.
 pub(crate) struct Answer {
     pub(crate) unit: Unit,
@@ -137,8 +143,7 @@ impl Subject {
 
     /// The name as a part of file names.
     pub(crate) fn file_name(&self) -> String {
-        let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
-        self.name.chars().map(|c| if is_plain(&c) { c } else { '-' }).collect()
+        plain(&self.name)
     }
 
     /// Explains all units, those of one picture together where all pictures have as many.

@@ -8,7 +8,7 @@ use super::statistics::Estimate;
 use super::summary::{
     MethodSummary, NetworkSummary, PointingSummary, Subset, SubsetSummary, Summary, Test,
 };
-use crate::table::{Table, number, thousands};
+use crate::table::{Table, thousands};
 
 /// The shares of energy, in percent, that tables show.
 const SHOWN: [u8; 9] = [1, 2, 5, 10, 25, 50, 75, 90, 100];
@@ -204,7 +204,7 @@ pub(crate) fn ablation_overview(summary: &Summary) -> Option<Section> {
     for network in &summary.networks {
         let all = network.subsets.first()?;
         let drop = |method: &MethodSummary| {
-            method.ablation.as_ref().map_or_else(dash, |found| number(found.drop_logit.value))
+            method.ablation.as_ref().map_or_else(dash, |found| plain(&found.drop_logit))
         };
         let drops = all.methods.iter().map(drop);
         if all.methods.iter().any(|method| method.ablation.is_some()) {
@@ -397,7 +397,10 @@ mod tests {
     #[test]
     fn the_overview_has_a_row_for_each_network() {
         let section = ablation_overview(&all()).expect("something was ablated");
-        assert_eq!(section.table.markdown().lines().last(), Some("| net | 2.0000 | 2.0000 |"));
+        assert_eq!(
+            section.table.markdown().lines().last(),
+            Some("| net | 2.000 \\[2.000, 2.000\\] | 2.000 \\[2.000, 2.000\\] |")
+        );
         assert!(ablation_overview(&summary_of(&header(&["lrp"]), &[])).is_none());
     }
 

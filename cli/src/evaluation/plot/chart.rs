@@ -6,8 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::style::{
-    BODY, FAINT, INK, LineLook, MARGIN, Side, TITLE_HEIGHT, body, draw_title, shortened,
-    text_width, title_width,
+    BODY, FAINT, HEAD_HEIGHT, Head, INK, LineLook, MARGIN, Side, body, shortened, text_width,
 };
 use super::{Drawing, Drawn};
 
@@ -20,8 +19,6 @@ const EXAMPLE: i32 = 36;
 const NAME_LENGTH: usize = 32;
 /// Marks of a curve with many points.
 const MARKS: usize = 10;
-/// More bands than that hide each other.
-const BANDS: usize = 6;
 
 /// A method's line.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +35,7 @@ pub(crate) struct Curve {
 /// Several curves.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Chart {
-    pub(crate) title: String,
+    pub(crate) head: Head,
     pub(crate) x_title: String,
     pub(crate) y_title: String,
     pub(crate) x: (f64, f64),
@@ -51,6 +48,9 @@ pub(crate) struct Chart {
 type Axes<'a, DB> = ChartContext<'a, DB, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 impl Chart {
+    /// More bands than that hide each other: none is drawn.
+    pub(crate) const BANDS: usize = 8;
+
     /// Draws the chart.
     pub(crate) fn plot(&self) -> crate::failure::Result<super::Plotted> {
         Drawing::plot(self)
@@ -150,7 +150,7 @@ impl Chart {
         let mut curves: Vec<&Curve> = self.curves.iter().collect();
         curves.sort_by(|one, other| mean(other).total_cmp(&mean(one)));
         for (i, curve) in (0..).zip(curves) {
-            let y = TITLE_HEIGHT + 2 * MARGIN + i * LEGEND_LINE;
+            let y = HEAD_HEIGHT + 2 * MARGIN + i * LEGEND_LINE;
             LineLook(curve.look).example(area, (left, y), EXAMPLE)?;
             let name = shortened(&curve.name, NAME_LENGTH);
             area.draw(&Text::new(name, (left + EXAMPLE + 8, y), body(Side::Left, INK)))?;
@@ -172,29 +172,29 @@ fn tick((low, high): (f64, f64), x: f64) -> String {
 }
 
 impl Drawing for Chart {
-    fn title(&self) -> &str {
-        &self.title
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn size(&self) -> (i32, i32) {
-        let width = (PLOT.0 + self.legend_width()).max(title_width(&self.title) + 2 * MARGIN);
-        let legend = TITLE_HEIGHT + 3 * MARGIN + self.curves.len() as i32 * LEGEND_LINE;
-        (width, (TITLE_HEIGHT + PLOT.1 + self.name_height()).max(legend))
+        let width = (PLOT.0 + self.legend_width()).max(self.head.width() + 2 * MARGIN);
+        let legend = HEAD_HEIGHT + 3 * MARGIN + self.curves.len() as i32 * LEGEND_LINE;
+        (width, (HEAD_HEIGHT + PLOT.1 + self.name_height()).max(legend))
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
-        draw_title(area, &self.title)?;
+        self.head.draw(area)?;
         let (width, _) = self.size();
         let mut axes = ChartBuilder::on(area)
             .margin(MARGIN)
-            .margin_top(MARGIN + TITLE_HEIGHT)
+            .margin_top(MARGIN + HEAD_HEIGHT)
             .margin_right(width - PLOT.0 + MARGIN)
             .x_label_area_size(LABELS + self.name_height())
             .y_label_area_size(LABELS + MARGIN)
             .build_cartesian_2d(self.x.0..self.x.1, self.y.0..self.y.1)?;
         self.draw_axes(&mut axes)?;
         self.draw_names(area, &axes)?;
-        if self.curves.len() <= BANDS {
+        if self.curves.len() <= Self::BANDS {
             self.curves.iter().try_for_each(|curve| self.draw_band(&mut axes, curve))?;
         }
         for curve in &self.curves {
@@ -220,7 +220,7 @@ mod tests {
             band: band.clone(),
         };
         Chart {
-            title: "Title".to_owned(),
+            head: Head { title: "Title".to_owned(), note: "of what".to_owned() },
             x_title: "across".to_owned(),
             y_title: "upwards".to_owned(),
             x: (0.0, 2.0),
@@ -239,7 +239,9 @@ mod tests {
             .filter(|node| node.has_tag_name("text"))
             .filter_map(|node| Some(node.text()?.trim()))
             .collect();
-        for text in ["Title", "across", "upwards", "a", "c?", "0.50", "method 0", "method 11"] {
+        for text in
+            ["Title", "of what", "across", "upwards", "a", "c?", "0.50", "method 0", "method 11"]
+        {
             assert!(texts.contains(&text), "`{text}` in {texts:?}");
         }
         assert!(Picture::decode("chart", &plotted.png).is_ok());
@@ -253,7 +255,8 @@ mod tests {
             let svg = chart.plot().expect("it can be drawn").svg;
             svg.lines().filter(|line| line.contains("<polygon opacity=\"0.15\"")).count()
         };
-        assert_eq!([polygons(2), polygons(BANDS), polygons(BANDS + 1)], [2, BANDS, 0]);
+        let most = Chart::BANDS;
+        assert_eq!([polygons(2), polygons(most), polygons(most + 1)], [2, most, 0]);
     }
 
     #[test]

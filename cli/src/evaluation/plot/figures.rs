@@ -1,12 +1,15 @@
 //! Which plots a summary has.
 
-use super::{Chart, Curve, Plotted, grid};
+use super::{Chart, Curve, Head, Plotted, grid};
+use crate::evaluation::record::Header;
 use crate::evaluation::sanity::CLASS;
+use crate::evaluation::subject::plain;
 use crate::evaluation::summary::{
     CurvesSummary, MethodSummary, NetworkSummary, Subset, SubsetSummary, Summary,
 };
-use crate::evaluation::text::ablation_overview;
+use crate::evaluation::text::{Section, ablation_overview};
 use crate::failure::Result;
+use crate::table::thousands;
 
 /// A plot and what it is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,26 +30,38 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>> {
         let name = names.into_iter().find(free).unwrap_or(base);
         figures.push(Figure { name, title, plotted });
     };
-    if let Some(section) = ablation_overview(summary) {
-        push("ablation".to_owned(), section.title.clone(), grid(&section.title, &section.table)?);
+    let header = &summary.header;
+    if let Some(Section { title, table }) = ablation_overview(summary) {
+        let head = Head { title: title.clone(), note: note(header, None) + INTERVALS };
+        push("ablation".to_owned(), title, grid(head, &table)?);
     }
     for network in &summary.networks {
-        for (name, chart) in charts(network) {
+        for (name, chart) in charts(header, network) {
             let plotted = chart.plot()?;
-            push(format!("{name}-{}", file_name(&network.name)), chart.title, plotted);
+            push(format!("{name}-{}", plain(&network.name)), chart.head.title, plotted);
         }
     }
     Ok(figures)
 }
 
-/// A name without what files must not have in theirs.
-fn file_name(name: &str) -> String {
-    let kept = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    name.chars().map(kept).collect()
+/// What bands and brackets are.
+const INTERVALS: &str = "; with 95 % intervals";
+
+fn intervals(curves: &[Curve]) -> &'static str {
+    if curves.len() <= Chart::BANDS { INTERVALS } else { "" }
+}
+
+/// Of what a figure is, and how it was made.
+fn note(header: &Header, subset: Option<&SubsetSummary>) -> String {
+    let counts = subset.map(|subset| {
+        let (objects, pictures) = (thousands(subset.objects), thousands(subset.pictures));
+        format!("{objects} objects in {pictures} pictures of ")
+    });
+    format!("{}{}; composite {}", counts.unwrap_or_default(), header.dataset, header.composite)
 }
 
 /// The charts of a network, with the starts of their files' names; none without curves.
-fn charts(network: &NetworkSummary) -> Vec<(&'static str, Chart)> {
+fn charts(header: &Header, network: &NetworkSummary) -> Vec<(&'static str, Chart)> {
     let mut charts = Vec::new();
     for subset in &network.subsets {
         let name = match subset.subset {
@@ -54,20 +69,20 @@ fn charts(network: &NetworkSummary) -> Vec<(&'static str, Chart)> {
             Subset::Difficult => "pointing-difficult",
             Subset::CorrectlyClassified => "pointing-correct",
         };
-        charts.push((name, pointing(network, subset)));
+        charts.push((name, pointing(header, network, subset)));
     }
     if let Some(all) = network.subsets.first() {
-        let of = |name, curve| removal(network, all, name, curve);
+        let of = |name, curve| removal(header, network, all, name, curve);
         charts.push(("deletion", of("taken out", |curves| &curves.deletion)));
         charts.push(("insertion", of("put in", |curves| &curves.insertion)));
-        charts.push(("sanity", sanity(network, all)));
+        charts.push(("sanity", sanity(header, network, all)));
     }
     charts.retain(|(_, chart)| !chart.curves.is_empty());
     charts
 }
 
 /// Figure 4 of Gu et al. (2018).
-fn pointing(network: &NetworkSummary, subset: &SubsetSummary) -> Chart {
+fn pointing(header: &Header, network: &NetworkSummary, subset: &SubsetSummary) -> Chart {
     let curve = |(look, method): (usize, &MethodSummary)| {
         let found = method.pointing.as_ref()?;
         let points = (0..).zip(&found.dense).skip(1);
@@ -86,7 +101,10 @@ fn pointing(network: &NetworkSummary, subset: &SubsetSummary) -> Chart {
     };
     let curves: Vec<Curve> = subset.methods.iter().enumerate().filter_map(curve).collect();
     Chart {
-        title: format!("Pointing game, {}, {}", network.name, subset.subset.name()),
+        head: Head {
+            title: format!("Pointing game, {}, {}", network.name, subset.subset.name()),
+            note: note(header, Some(subset)) + intervals(&curves),
+        },
         x_title: "energy kept [%]".to_owned(),
         y_title: "accuracy [%]".to_owned(),
         x: (0.0, 100.0),
@@ -97,6 +115,7 @@ fn pointing(network: &NetworkSummary, subset: &SubsetSummary) -> Chart {
 }
 
 fn removal(
+    header: &Header,
     network: &NetworkSummary,
     subset: &SubsetSummary,
     what: &str,
@@ -111,7 +130,10 @@ fn removal(
     };
     let curves: Vec<Curve> = subset.methods.iter().enumerate().filter_map(curve).collect();
     Chart {
-        title: format!("Probability of the class, {}", network.name),
+        head: Head {
+            title: format!("Probability of the class, {}", network.name),
+            note: note(header, Some(subset)),
+        },
         x_title: format!("share of the picture {what} [%]"),
         y_title: "probability".to_owned(),
         x: (0.0, 100.0),
@@ -122,7 +144,7 @@ fn removal(
 }
 
 /// How alike maps stay while ever more layers are random.
-fn sanity(network: &NetworkSummary, subset: &SubsetSummary) -> Chart {
+fn sanity(header: &Header, network: &NetworkSummary, subset: &SubsetSummary) -> Chart {
     let mut names: Vec<String> = Vec::new();
     for alike in subset.methods.iter().flat_map(|method| &method.alike) {
         if alike.change != CLASS && !names.contains(&alike.change) {
@@ -145,7 +167,10 @@ fn sanity(network: &NetworkSummary, subset: &SubsetSummary) -> Chart {
     let bands = curves.iter().flat_map(|curve| curve.band.iter().map(|band| band.1));
     let least = points.chain(bands).fold(0.0_f64, f64::min);
     Chart {
-        title: format!("Likeness of maps to those of the trained {}", network.name),
+        head: Head {
+            title: format!("Likeness of maps to those of the trained {}", network.name),
+            note: note(header, Some(subset)) + intervals(&curves),
+        },
         x_title: "random from the last layer down to".to_owned(),
         y_title: "Spearman correlation".to_owned(),
         x: (0.0, names.len().saturating_sub(1).max(1) as f64),
@@ -200,11 +225,11 @@ mod tests {
         let names: Vec<_> = figures.iter().map(|figure| &*figure.name).collect();
         let expected = [
             "ablation",
-            "pointing-net__1_",
-            "pointing-correct-net__1_",
-            "deletion-net__1_",
-            "insertion-net__1_",
-            "sanity-net__1_",
+            "pointing-net--1-",
+            "pointing-correct-net--1-",
+            "deletion-net--1-",
+            "insertion-net--1-",
+            "sanity-net--1-",
         ];
         assert_eq!(names, expected);
         for figure in &figures {

@@ -3,9 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::style::{
-    INK, MARGIN, Side, TITLE_HEIGHT, body, draw_title, shortened, text_width, title_width,
-};
+use super::style::{HEAD_HEIGHT, Head, INK, MARGIN, Side, body, shortened, text_width};
 use super::{Drawing, Drawn, Plotted};
 use crate::failure::Result;
 use crate::table::Table;
@@ -16,12 +14,12 @@ const GAP: i32 = 24;
 const CELL_LENGTH: usize = 60;
 
 /// Draws a table.
-pub(crate) fn grid(title: &str, table: &Table) -> Result<Plotted> {
-    Grid { title, table }.plot()
+pub(crate) fn grid(head: Head, table: &Table) -> Result<Plotted> {
+    Grid { head, table }.plot()
 }
 
 struct Grid<'a> {
-    title: &'a str,
+    head: Head,
     table: &'a Table,
 }
 
@@ -57,19 +55,19 @@ impl Grid<'_> {
 }
 
 impl Drawing for Grid<'_> {
-    fn title(&self) -> &str {
-        self.title
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn size(&self) -> (i32, i32) {
         let lines = self.table.rows().len() as i32 + 1;
-        let width = self.width().max(title_width(self.title));
-        (width + 2 * MARGIN, 2 * MARGIN + TITLE_HEIGHT + lines * LINE)
+        let width = self.width().max(self.head.width());
+        (width + 2 * MARGIN, 2 * MARGIN + HEAD_HEIGHT + lines * LINE)
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
-        draw_title(area, self.title)?;
-        let top = MARGIN + TITLE_HEIGHT;
+        self.head.draw(area)?;
+        let top = MARGIN + HEAD_HEIGHT;
         let rule = |y: i32, width: u32| {
             let ends = vec![(MARGIN, y), (MARGIN + self.width(), y)];
             area.draw(&PathElement::new(ends, INK.stroke_width(width)))
@@ -92,7 +90,8 @@ mod tests {
     fn numbers_end_where_their_column_does() {
         let mut table = Table::new(["network", ">lrp", ">clrp1"]);
         table.row(["vgg16\u{1}", "1.5", "10.25"].map(str::to_owned));
-        let plotted = grid("Drops & more", &table).expect("it can be drawn");
+        let head = Head { title: "Drops & more".to_owned(), note: String::new() };
+        let plotted = grid(head, &table).expect("it can be drawn");
         let document = roxmltree::Document::parse(&plotted.svg).expect("SVG is XML");
         let texts = document.descendants().filter(|node| node.has_tag_name("text"));
         let ends: Vec<_> = texts

@@ -4,9 +4,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::style::{
-    FAINT, INK, MARGIN, Side, TITLE_HEIGHT, body, draw_title, shortened, text_width, title_width,
-};
+use super::style::{FAINT, HEAD_HEIGHT, Head, INK, MARGIN, Side, body, shortened, text_width};
 use super::{Drawing, Drawn, Plotted};
 use crate::failure::{Failure, Result};
 
@@ -19,7 +17,7 @@ const BELOW: [u8; 3] = [0, 114, 178];
 /// Numbers with labels.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Matrix {
-    pub(crate) title: String,
+    pub(crate) head: Head,
     /// What rows and columns are.
     pub(crate) row_title: String,
     pub(crate) column_title: String,
@@ -38,7 +36,7 @@ pub(crate) fn matrix(matrix: &Matrix) -> Result<Plotted> {
             wrong.map(|row| format!(", {} numbers in row {row}", matrix.values[row].len()));
         return Err(Failure::Said(format!(
             "the matrix `{}` has {} rows{}, expected {} of {} numbers",
-            matrix.title,
+            matrix.head.title,
             matrix.values.len(),
             numbers.unwrap_or_default(),
             expected.0,
@@ -60,7 +58,7 @@ impl Matrix {
     fn corner(&self) -> (i32, i32) {
         let widths = self.rows.iter().map(|label| text_width(&shortened(label, LABEL_LENGTH)));
         let label = widths.max().unwrap_or(0).max(text_width(&self.row_title));
-        (2 * MARGIN + label, MARGIN + TITLE_HEIGHT + 3 * CELL.1 / 2)
+        (2 * MARGIN + label, MARGIN + HEAD_HEIGHT + 3 * CELL.1 / 2)
     }
 
     fn cell_width(&self) -> i32 {
@@ -101,8 +99,8 @@ fn colour(share: f64) -> [u8; 3] {
 }
 
 impl Drawing for Matrix {
-    fn title(&self) -> &str {
-        &self.title
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn size(&self) -> (i32, i32) {
@@ -110,12 +108,12 @@ impl Drawing for Matrix {
         let count = |labels: &[String]| i32::try_from(labels.len()).unwrap_or(i32::MAX);
         let right = left.saturating_add(count(&self.columns).saturating_mul(self.cell_width()));
         let bottom = top.saturating_add(count(&self.rows).saturating_mul(CELL.1));
-        let head = title_width(&self.title).max(left + text_width(&self.column_title));
+        let head = self.head.width().max(left + text_width(&self.column_title));
         (right.max(head).saturating_add(MARGIN), bottom.saturating_add(MARGIN))
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
-        draw_title(area, &self.title)?;
+        self.head.draw(area)?;
         let (left, top) = self.corner();
         let x = |column: usize| left + column as i32 * self.cell_width();
         let y = |row: usize| top + row as i32 * CELL.1;
@@ -147,7 +145,7 @@ mod tests {
     fn example() -> Matrix {
         let labels = |letter: char| (0..3).map(|i| format!("{letter}{i}")).collect();
         Matrix {
-            title: "Drops".to_owned(),
+            head: Head { title: "Drops".to_owned(), note: "of values".to_owned() },
             row_title: "map of".to_owned(),
             column_title: "activation of".to_owned(),
             rows: labels('r'),
@@ -172,7 +170,10 @@ mod tests {
         let document = roxmltree::Document::parse(&plotted.svg).expect("SVG is XML");
         let texts = document.descendants().filter_map(|node| node.text()).map(str::trim);
         let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
-        assert!(texts.contains(&"-2.0000") && texts.contains(&"c2"), "{texts:?}");
+        assert!(
+            texts.contains(&"-2.0000") && texts.contains(&"of values") && texts.contains(&"c2"),
+            "{texts:?}"
+        );
         assert_eq!(matrix(&example).expect("it can be drawn"), plotted);
     }
 

@@ -16,6 +16,7 @@ pub(crate) use self::chart::{Chart, Curve};
 pub(crate) use self::figures::{Figure, figures};
 pub(crate) use self::grid::grid;
 pub(crate) use self::matrix::{Matrix, matrix};
+pub(crate) use self::style::Head;
 use crate::failure::{Failure, Result};
 
 /// What drawing gives.
@@ -30,7 +31,7 @@ pub(crate) struct Plotted {
 
 /// Something to plot.
 trait Drawing {
-    fn title(&self) -> &str;
+    fn head(&self) -> &Head;
 
     /// Width and height in pixels.
     fn size(&self) -> (i32, i32);
@@ -43,7 +44,7 @@ trait Drawing {
         if pixels > Picture::MAX_PIXELS as i64 {
             return Err(Failure::Said(format!(
                 "the plot `{}` has {width}x{height} pixels, expected at most {} in all",
-                self.title(),
+                self.head().title,
                 Picture::MAX_PIXELS
             )));
         }
@@ -61,7 +62,7 @@ trait Drawing {
     fn draw_on<DB: DrawingBackend>(&self, backend: DB) -> Result<()> {
         let area = backend.into_drawing_area();
         let drawn = area.fill(&WHITE).and_then(|()| self.draw(&area)).and_then(|()| area.present());
-        drawn.map_err(|error| Failure::Said(format!("the plot `{}`: {error}", self.title())))
+        drawn.map_err(|error| Failure::Said(format!("the plot `{}`: {error}", self.head().title)))
     }
 }
 

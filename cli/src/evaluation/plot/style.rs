@@ -115,18 +115,38 @@ pub(super) fn body(side: Side, colour: RGBColor) -> TextStyle<'static> {
 pub(super) const BODY: i32 = 17;
 pub(super) const TITLE: i32 = 22;
 
-/// The title of a plot, in its upper left corner.
-pub(super) fn draw_title<DB: DrawingBackend>(
-    area: &DrawingArea<DB, Shift>,
-    title: &str,
-) -> Drawn<DB> {
-    let style = ("sans-serif", TITLE).into_font().color(&INK);
-    area.draw(&Text::new(title.to_owned(), (MARGIN, MARGIN - 4), style))
+/// What stands above a plot.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Head {
+    pub(crate) title: String,
+    /// Below the title: of what it is, and how it was made.
+    pub(crate) note: String,
 }
 
-/// Around each plot, and what the title needs besides.
+impl Head {
+    /// Draws it in the upper left corner.
+    pub(super) fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
+        let style = ("sans-serif", TITLE).into_font().color(&INK);
+        area.draw(&Text::new(self.title.clone(), (MARGIN, MARGIN - 4), style))?;
+        let middle = (MARGIN, MARGIN + TITLE + BODY / 2);
+        area.draw(&Text::new(self.shown_note(), middle, body(Side::Left, INK)))
+    }
+
+    pub(super) fn width(&self) -> i32 {
+        title_width(&self.title).max(text_width(&self.shown_note()))
+    }
+
+    fn shown_note(&self) -> String {
+        shortened(&self.note, NOTE_LENGTH)
+    }
+}
+
+/// Characters of a note.
+const NOTE_LENGTH: usize = 120;
+
+/// Around each plot, and what its head needs besides.
 pub(super) const MARGIN: i32 = 16;
-pub(super) const TITLE_HEIGHT: i32 = 32;
+pub(super) const HEAD_HEIGHT: i32 = 54;
 
 /// The width that a text of the body gets.
 pub(super) fn text_width(text: &str) -> i32 {
@@ -134,7 +154,7 @@ pub(super) fn text_width(text: &str) -> i32 {
 }
 
 /// The width of a title.
-pub(super) fn title_width(title: &str) -> i32 {
+fn title_width(title: &str) -> i32 {
     i32::try_from(clrp::image::Font::Large.width(title)).unwrap_or(i32::MAX / 4)
 }
 
