@@ -50,6 +50,11 @@ pub trait Float:
     /// If there are more or fewer places than numbers.
     fn widen_bf16(from: &[bf16], to: &mut [Self]);
 
+    /// The numbers as `f32`, if that is what they are.
+    fn as_f32(values: &[Self]) -> Option<&[f32]>;
+    /// The same where they change.
+    fn as_f32_mut(values: &mut [Self]) -> Option<&mut [f32]>;
+
     /// The larger of two numbers that are not NaN.
     fn maximum(self, other: Self) -> Self {
         if self > other { self } else { other }
@@ -90,6 +95,12 @@ macro_rules! float {
             }
             fn widen_bf16(from: &[bf16], to: &mut [Self]) {
                 from.$widen(to);
+            }
+            fn as_f32(values: &[Self]) -> Option<&[f32]> {
+                (!Self::IS_REFERENCE).then(|| bytemuck::cast_slice(values))
+            }
+            fn as_f32_mut(values: &mut [Self]) -> Option<&mut [f32]> {
+                (!Self::IS_REFERENCE).then(|| bytemuck::cast_slice_mut(values))
             }
         }
     };

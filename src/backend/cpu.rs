@@ -5,7 +5,7 @@ mod weights;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use self::weights::{Ready, Weights};
+use self::weights::{Layout, Ready, Weights};
 use super::{Input, Output, Session, Watch};
 use crate::error::Result;
 use crate::kernels::conv2d::Filters;
@@ -18,7 +18,7 @@ use crate::kernels::{
     seed, softmax, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
-use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
+use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot, WeightUse};
 
 /// The CPU, with the weights that its sessions share.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,19 @@ impl<F: Number> Cpu<F> {
 
     /// Takes memory for the program and makes its weights ready.
     pub fn prepare(&self, program: &Program) -> CpuSession<F> {
-        let weights = program.weights.iter().map(|weight| self.weights.ready(weight)).collect();
+        let mut weights = HashMap::new();
+        for step in &program.steps {
+            for operand in &step.operands {
+                let Operand::Weight(slot) = *operand else { continue };
+                let weight = &program.weights[slot.0];
+                let layout = layout::<F>(step, weight);
+                if !weights.contains_key(&(slot, layout))
+                    && let Some(ready) = self.weights.ready(weight, layout)
+                {
+                    weights.insert((slot, layout), ready);
+                }
+            }
+        }
         let floats = |element| {
             let len = |buffer: &crate::program::Buffer| match buffer.element == element {
                 true => buffer.len,
@@ -50,6 +62,14 @@ impl<F: Number> Cpu<F> {
             last_reads: last_reads(program),
             program: Arc::new(program.clone()),
         }
+    }
+}
+
+/// How the step wants the weight.
+fn layout<F: Float>(step: &Step, weight: &WeightUse) -> Layout {
+    match weight.form {
+        Form::Filters(_) => Layout::of::<F>(&step.call),
+        Form::Vector | Form::Rows { .. } => Layout::Plain,
     }
 }
 
@@ -79,8 +99,8 @@ pub struct CpuSession<F> {
     floats: Vec<Vec<F>>,
     /// One for each buffer of the program; empty where the buffer holds floats.
     indices: Vec<Vec<u32>>,
-    /// One for each weight; `None` where it is read as it is stored.
-    weights: Vec<Option<Arc<Ready<F>>>>,
+    /// Those that are not read as they are stored, as steps want them.
+    weights: HashMap<(WeightSlot, Layout), Arc<Ready<F>>>,
     part: PartOfFilters<F>,
     /// For each step, the matrices that no later one reads.
     last_reads: HashMap<usize, Vec<WeightSlot>>,
@@ -152,11 +172,10 @@ impl<F: Number> CpuSession<F> {
     /// Bytes of the weights that were brought into an order of their own, which the sessions of a
     /// network share; matrices are read as they are stored, and take none.
     pub fn weight_bytes(&self) -> usize {
-        let held = || self.weights.iter().flatten();
-        let first = |(i, weight): &(usize, &Arc<Ready<F>>)| {
-            !held().take(*i).any(|earlier| Arc::ptr_eq(earlier, weight))
-        };
-        held().enumerate().filter(first).map(|(_, weight)| weight.bytes()).sum()
+        let mut held: Vec<&Arc<Ready<F>>> = self.weights.values().collect();
+        held.sort_unstable_by_key(|weight| Arc::as_ptr(weight));
+        held.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        held.into_iter().map(|weight| weight.bytes()).sum()
     }
 
     fn read(&self, slot: Slot) -> &[F] {
@@ -204,17 +223,20 @@ impl<F: Number> CpuSession<F> {
     fn call(&self, step: &Step, out: &mut [F], out_index: &mut [u32]) {
         let float = |i: usize| match step.operands[i] {
             Operand::Value(slot) => self.read(slot),
-            Operand::Weight(_) => self.ready(step.operands[i]).floats(),
+            Operand::Weight(slot) => self.ready(step, slot).floats(),
         };
         let index = |i: usize| match step.operands[i] {
             Operand::Value(slot) => self.read_index(slot),
             Operand::Weight(_) => unreachable!("weights are floats"),
         };
         let filters = |i: usize| {
-            let operand = step.operands[i];
-            match self.part.of.map(Operand::Weight) == Some(operand) {
+            let Operand::Weight(slot) = step.operands[i] else {
+                unreachable!("filters are weights")
+            };
+            let is_plain = Layout::of::<F>(&step.call) == Layout::Plain;
+            match is_plain && self.part.of == Some(slot) {
                 true => Filters::Ready(&self.part.numbers),
-                false => self.ready(operand).filters(),
+                false => self.ready(step, slot).filters(),
             }
         };
         let rows = |i: usize| self.rows(step.operands[i]);
@@ -267,17 +289,19 @@ impl<F: Number> CpuSession<F> {
             if part == Part::All || self.part.of == Some(weight) {
                 continue;
             }
-            let Some(Ready::Floats(all)) = self.weights[weight.0].as_deref() else { continue };
+            // Panels take it where they are multiplied by.
+            let plain = self.weights.get(&(weight, Layout::of::<F>(&step.call)));
+            let Some(Ready::Floats(all)) = plain.map(|ready| &**ready) else { continue };
             self.part.of = Some(weight);
             self.part.numbers.resize(all.len(), F::ZERO);
             parallel::each(&mut self.part.numbers, |i, w| *w = part.of(all[i], F::from_f32(gamma)));
         }
     }
 
-    /// A weight in the order that kernels read.
-    fn ready(&self, operand: Operand) -> &Ready<F> {
-        let Operand::Weight(weight) = operand else { unreachable!("filters are weights") };
-        self.weights[weight.0].as_ref().expect("all but matrices are made ready")
+    /// A weight as the step wants it.
+    fn ready(&self, step: &Step, slot: WeightSlot) -> &Ready<F> {
+        let layout = layout::<F>(step, &self.program.weights[slot.0]);
+        self.weights.get(&(slot, layout)).expect("all but matrices are made ready")
     }
 
     /// The shard of a matrix, as it is stored.

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::linear::Rows;
 use super::matmul::{Factor, Matrix, Room, Sums, multiply};
+use super::panels::{Lattice, Panels, Planes, Product, Tap};
 use super::{Part, kernel, params};
 use crate::num::Float;
 
@@ -90,6 +91,73 @@ impl Params {
         (self.kernel_height * self.kernel_width) as usize
     }
 
+    /// The pictures that are read.
+    pub(super) fn input(&self) -> Planes {
+        let size = [self.in_height, self.in_width].map(|length| length as usize);
+        Planes { count: self.batch as usize, size }
+    }
+
+    /// Those that are made.
+    pub(super) fn output(&self) -> Planes {
+        let size = [self.out_height, self.out_width].map(|length| length as usize);
+        Planes { count: self.batch as usize, size }
+    }
+
+    /// Where the windows of all outputs lie in the input.
+    fn lattice(&self) -> Lattice {
+        let taps = (0..self.taps()).map(|number| {
+            let [y, x] = self.tap(number);
+            let padding = [self.padding_height, self.padding_width].map(|zeros| zeros as isize);
+            Tap { number, shift: [y - padding[0], x - padding[1]] }
+        });
+        let stride = [self.stride_height, self.stride_width].map(|stride| stride as usize);
+        let taps = taps.collect();
+        Lattice { origin: [0; 2], step: [1; 2], size: self.output().size, stride, taps }
+    }
+
+    /// Whether the taps of a filter's row are taken as one: of a few channels each would be short.
+    pub fn joins_taps(&self) -> bool {
+        self.in_channels < 8 && self.groups == 1 && self.dilation_width == 1
+    }
+
+    /// The pictures with their padding.
+    fn padded_input(&self) -> Planes {
+        let padding = [self.padding_height, self.padding_width].map(|zeros| 2 * zeros as usize);
+        let Planes { count, size } = self.input();
+        Planes { count, size: [size[0] + padding[0], size[1] + padding[1]] }
+    }
+
+    fn padded(&self, a: &[f32]) -> Vec<f32> {
+        let (Planes { count, size: [height, width] }, channels) =
+            (self.padded_input(), self.in_channels as usize);
+        let mut padded = vec![0.0; count * height * width * channels];
+        let rows = a.chunks_exact(self.in_width as usize * channels);
+        let first = self.padding_width as usize * channels;
+        for (row, a) in rows.enumerate() {
+            let (image, y) = (row / self.in_height as usize, row % self.in_height as usize);
+            let row = image * height + y + self.padding_height as usize;
+            padded[row * width * channels + first..][..a.len()].copy_from_slice(a);
+        }
+        padded
+    }
+
+    /// Where the rows of all windows lie in the padded input.
+    fn lattice_of_rows(&self) -> Lattice {
+        let step = self.dilation_height as isize;
+        let shift = |number: usize| [number as isize * step, 0];
+        let taps = (0..self.kernel_height as usize)
+            .map(|number| Tap { number, shift: shift(number) })
+            .collect();
+        Lattice { taps, ..self.lattice() }
+    }
+
+    /// Rows and columns from the first tap to that one.
+    pub(super) fn tap(&self, number: usize) -> [isize; 2] {
+        let width = self.kernel_width as usize;
+        let dilation = [self.dilation_height, self.dilation_width].map(|step| step as usize);
+        [(number / width * dilation[0]) as isize, (number % width * dilation[1]) as isize]
+    }
+
     pub(super) fn is_pointwise(&self) -> bool {
         self.taps() == 1
             && self.stride_height == 1
@@ -144,6 +212,9 @@ pub enum Filters<'a, F> {
     Ready(&'a [F]),
     /// Numbers as they are stored: the part is taken from them wherever they are multiplied by.
     Stored(Rows<'a>),
+    /// Panels of all numbers, of one group, in 32 bit or less; for the transpose those of the
+    /// transposed weights.
+    Panels(&'a Panels),
 }
 
 /// Bytes of unrolled windows a block should have: they stay in the second-level cache.
@@ -153,6 +224,9 @@ const BLOCK_BYTES: usize = 192 << 10;
 ///
 /// `b` has `out_channels` values.
 pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut [F]) {
+    if let Filters::Panels(panels) = w {
+        return by_panels(p, a, panels, b, out);
+    }
     let row = (p.out_width * p.out_channels) as usize;
     let depth = p.taps() * p.in_per_group() as usize;
     let row_bytes = p.out_width as usize * depth * size_of::<F>();
@@ -202,6 +276,35 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut 
     );
 }
 
+/// The same without unrolled windows.
+fn by_panels<F: Float>(p: &Params, a: &[F], panels: &Panels, b: &[F], out: &mut [F]) {
+    let (part, gamma) = (Part::from_code(p.bias_part), F::from_f32(p.gamma));
+    let bias: Vec<f32> = match part == Part::Nothing {
+        true => Vec::new(),
+        false => b.iter().map(|b| part.of(*b, gamma).to_f32()).collect(),
+    };
+    let numbers = F::as_f32(a).zip(F::as_f32_mut(out));
+    let (a, out) = numbers.expect("panels are for 32 bit");
+    let (source, lattice) = match p.joins_taps() {
+        true => (p.padded_input(), p.lattice_of_rows()),
+        false => (p.input(), p.lattice()),
+    };
+    let product = Product {
+        source,
+        channels: p.in_channels as usize,
+        target: p.output(),
+        lattices: &[lattice],
+        panels,
+        part: (Part::from_code(p.part), p.gamma),
+        bias: &bias,
+        accumulate: p.accumulate == 1,
+    };
+    match p.joins_taps() {
+        true => product.run(&p.padded(a), out),
+        false => product.run(a, out),
+    }
+}
+
 /// Fills with the bias unless the block is to be added to; adds the bias if it is.
 fn start<F: Float>(p: &Params, b: &[F], out: &mut [F]) {
     let part = Part::from_code(p.bias_part);
@@ -228,6 +331,7 @@ pub(super) fn filters<'a, F: Float>(p: &Params, w: Filters<'a, F>, group: usize)
     }
     match w {
         Filters::Ready(values) => Factor::Ready(of_group(p, values, group)),
+        Filters::Panels(_) => unreachable!("panels are no matrix"),
         Filters::Stored(values) => {
             let (part, gamma) = (Part::from_code(p.part), F::from_f32(p.gamma));
             Factor::Stored(of_group(p, values, group), part, gamma)

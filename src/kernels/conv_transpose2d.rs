@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE, filters, inside};
-use super::kernel;
 use super::matmul::{Matrix, Room, Sums, multiply};
+use super::panels::{Lattice, Panels, Product, Tap};
+use super::{Part, kernel};
 use crate::num::Float;
 
 /// The convolution whose transpose is taken, seen from the forward side; `batch` counts rows of
@@ -45,6 +46,9 @@ const BLOCK_BYTES: usize = 384 << 10;
 /// Multiplies blocks of output rows and adds the windows up in bands of input rows.
 pub fn cpu<F: Float>(params: &Params, s: &[F], w: Filters<'_, F>, out: &mut [F]) {
     let p = &params.0;
+    if let Filters::Panels(panels) = w {
+        return by_panels(p, s, panels, out);
+    }
     let row = (p.in_width * p.in_channels) as usize;
     let plane = p.in_height as usize * row;
     let bands = rayon::current_num_threads().div_ceil(p.batch.max(1) as usize);
@@ -63,6 +67,48 @@ pub fn cpu<F: Float>(params: &Params, s: &[F], w: Filters<'_, F>, out: &mut [F])
             }
         });
     });
+}
+
+/// The same without rolled-out windows: every input gathers what it gets.
+fn by_panels<F: Float>(p: &Geometry, s: &[F], panels: &Panels, out: &mut [F]) {
+    let product = Product {
+        source: p.output(),
+        channels: p.out_channels as usize,
+        target: p.input(),
+        lattices: &lattices(p),
+        panels,
+        part: (Part::from_code(p.part), p.gamma),
+        bias: &[],
+        accumulate: p.accumulate == 1,
+    };
+    let numbers = F::as_f32(s).zip(F::as_f32_mut(out));
+    let (s, out) = numbers.expect("panels are for 32 bit");
+    product.run(s, out);
+}
+
+/// Inputs at the same place between two strides meet the same taps: input `origin + stride * i`
+/// gets from output `i + shift`.
+fn lattices(p: &Geometry) -> Vec<Lattice> {
+    let stride = [p.stride_height, p.stride_width].map(|stride| stride as usize);
+    let padding = [p.padding_height, p.padding_width].map(|zeros| zeros as isize);
+    let [height, width] = p.input().size;
+    let mut lattices = Vec::new();
+    for y in 0..stride[0].min(height) {
+        for x in 0..stride[1].min(width) {
+            let origin = [y, x];
+            let taps = (0..p.taps()).filter_map(|number| {
+                let tap = p.tap(number);
+                let distance = [0, 1].map(|i| origin[i] as isize + padding[i] - tap[i]);
+                let is_met = |i: usize| distance[i] % stride[i] as isize == 0;
+                let shift = [0, 1].map(|i| distance[i] / stride[i] as isize);
+                (is_met(0) && is_met(1)).then_some(Tap { number, shift })
+            });
+            let size = [(height - y).div_ceil(stride[0]), (width - x).div_ceil(stride[1])];
+            let taps = taps.collect();
+            lattices.push(Lattice { origin, step: stride, size, stride: [1; 2], taps });
+        }
+    }
+    lattices
 }
 
 /// Adds what one group sends to the input rows `rows` of one picture.

@@ -52,26 +52,28 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], out: &mut [F], winner: &mut [u32]) {
     let channels = p.channels as usize;
     let plane = (p.in_height * p.in_width) as usize * channels;
     let out_positions = (p.out_height * p.out_width) as usize;
-    // Winners first, each found alone; the maxima are then looked up.
-    parallel::pieces(winner, channels, |first, piece| {
-        for (i, winner) in piece.chunks_exact_mut(channels).enumerate() {
-            let at = first / channels + i;
-            let (image, position) = (at / out_positions, at % out_positions);
-            let (y, x) = (position / p.out_width as usize, position % p.out_width as usize);
-            window_winners(p, &a[image * plane..][..plane], y, x, winner);
-        }
-    });
-    let winner = &*winner;
-    parallel::each(out, |i, out| {
-        let image = i / (out_positions * channels);
-        *out = a[image * plane + winner[i] as usize * channels + i % channels];
-    });
+    parallel::pieces_of_two(
+        out,
+        winner,
+        channels,
+        #[inline(always)]
+        |first, out, winner| {
+            let mut cells = Vec::with_capacity((p.kernel_height * p.kernel_width) as usize);
+            let windows = out.chunks_exact_mut(channels).zip(winner.chunks_exact_mut(channels));
+            for (i, (out, winner)) in windows.enumerate() {
+                let at = first / channels + i;
+                let (image, position) = (at / out_positions, at % out_positions);
+                let (y, x) = (position / p.out_width as usize, position % p.out_width as usize);
+                list_cells(p, y, x, &mut cells);
+                find_maxima(&a[image * plane..][..plane], &cells, out, winner);
+            }
+        },
+    );
 }
 
-/// The winning cell of each channel in the window of output `(y, x)`.
-fn window_winners<F: Float>(p: &Params, a: &[F], y: usize, x: usize, winner: &mut [u32]) {
-    let channels = p.channels as usize;
-    let mut found = false;
+/// The cells of the window of output `(y, x)`, in scan order.
+fn list_cells(p: &Params, y: usize, x: usize, cells: &mut Vec<usize>) {
+    cells.clear();
     for ky in 0..p.kernel_height as usize {
         let padded = y * p.stride_height as usize + ky * p.dilation_height as usize;
         let Some(in_y) = super::conv2d::inside(padded, p.padding_height, p.in_height) else {
@@ -79,17 +81,43 @@ fn window_winners<F: Float>(p: &Params, a: &[F], y: usize, x: usize, winner: &mu
         };
         for kx in 0..p.kernel_width as usize {
             let padded = x * p.stride_width as usize + kx * p.dilation_width as usize;
-            let Some(in_x) = super::conv2d::inside(padded, p.padding_width, p.in_width) else {
-                continue;
-            };
-            let cell = in_y * p.in_width as usize + in_x;
-            let candidate = &a[cell * channels..][..channels];
-            for (c, winner) in winner.iter_mut().enumerate() {
-                if !found || candidate[c] > a[*winner as usize * channels + c] {
-                    *winner = cell as u32;
-                }
+            if let Some(in_x) = super::conv2d::inside(padded, p.padding_width, p.in_width) {
+                cells.push(in_y * p.in_width as usize + in_x);
             }
-            found = true;
+        }
+    }
+}
+
+/// Channels that are compared at once.
+const LANES: usize = 16;
+
+/// The maximum of each channel among the cells of a plane, and which cell has it.
+#[inline(always)]
+fn find_maxima<F: Float>(a: &[F], cells: &[usize], out: &mut [F], winner: &mut [u32]) {
+    let channels = out.len();
+    let (out, out_rest) = out.as_chunks_mut::<LANES>();
+    let (winner, winner_rest) = winner.as_chunks_mut::<LANES>();
+    for (block, (out, winner)) in out.iter_mut().zip(winner).enumerate() {
+        let (mut most, mut best) = ([F::ZERO; LANES], [0; LANES]);
+        for (i, &cell) in cells.iter().enumerate() {
+            let candidates: &[F; LANES] = a[cell * channels + block * LANES..]
+                .first_chunk()
+                .expect("a cell has all channels");
+            for lane in 0..LANES {
+                let is_more = i == 0 || candidates[lane] > most[lane];
+                most[lane] = if is_more { candidates[lane] } else { most[lane] };
+                best[lane] = if is_more { cell as u32 } else { best[lane] };
+            }
+        }
+        (*out, *winner) = (most, best);
+    }
+    let first = channels - out_rest.len();
+    for (c, (out, winner)) in out_rest.iter_mut().zip(winner_rest).enumerate() {
+        for (i, &cell) in cells.iter().enumerate() {
+            let candidate = a[cell * channels + first + c];
+            if i == 0 || candidate > *out {
+                (*out, *winner) = (candidate, cell as u32);
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod max_pool2d_backward;
 pub mod multiply_add;
 pub mod multiply_planes;
 pub mod one_hot;
+pub mod panels;
 pub mod parallel;
 mod part;
 pub mod permute;

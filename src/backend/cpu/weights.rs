@@ -7,13 +7,55 @@ use half::{bf16, f16};
 
 use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
-use crate::kernels::parallel;
+use crate::kernels::panels::Panels;
+use crate::kernels::{Call, conv_transpose2d, parallel};
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
 use crate::weight::Identity;
 
 /// What tells the content of one weight made ready from that of another.
-type Key = (Identity, Form);
+type Key = (Identity, Form, Layout);
+
+/// Columns of which panels are faster than unrolled windows.
+const FEWEST_COLUMNS: u32 = 8;
+
+/// How a step's twin wants a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Layout {
+    /// A vector, or packed filters as a matrix.
+    Plain,
+    /// Filters as panels of output channels.
+    Panels,
+    /// The same with so many taps of a filter's row as one.
+    PanelsOfRows(u32),
+    /// Filters as panels of input channels.
+    TransposedPanels,
+}
+
+impl Layout {
+    /// That of a step's filters: in 32 bit windows are not unrolled, unless sums are exact or
+    /// panels would be empty for the most part: those of groups, and of the colours of a picture.
+    pub(super) fn of<F: Float>(call: &Call) -> Self {
+        if let Call::Conv2d(p) = call
+            && !F::IS_REFERENCE
+            && p.groups == 1
+            && p.exact == 0
+        {
+            return match p.joins_taps() {
+                true => Layout::PanelsOfRows(p.kernel_width),
+                false => Layout::Panels,
+            };
+        }
+        if let Call::ConvTranspose2d(conv_transpose2d::Params(p)) = call
+            && !F::IS_REFERENCE
+            && p.groups == 1
+            && p.in_channels >= FEWEST_COLUMNS
+        {
+            return Layout::TransposedPanels;
+        }
+        Layout::Plain
+    }
+}
 
 /// The weights that some session holds.
 #[derive(Debug)]
@@ -36,6 +78,8 @@ pub(super) enum Ready<F> {
     F16(Vec<f16>),
     /// As `F16`.
     BF16(Vec<bf16>),
+    /// Filters that are multiplied by without unrolled windows.
+    Panels(Panels),
 }
 
 impl<F: Float> Ready<F> {
@@ -44,6 +88,7 @@ impl<F: Float> Ready<F> {
             Ready::Floats(w) => size_of_val(w.as_slice()),
             Ready::F16(w) => size_of_val(w.as_slice()),
             Ready::BF16(w) => size_of_val(w.as_slice()),
+            Ready::Panels(panels) => panels.bytes(),
         }
     }
 
@@ -51,7 +96,9 @@ impl<F: Float> Ready<F> {
     pub(super) fn floats(&self) -> &[F] {
         match self {
             Ready::Floats(w) => w,
-            Ready::F16(_) | Ready::BF16(_) => unreachable!("vectors are floats"),
+            Ready::F16(_) | Ready::BF16(_) | Ready::Panels(_) => {
+                unreachable!("vectors are floats")
+            }
         }
     }
 
@@ -61,27 +108,28 @@ impl<F: Float> Ready<F> {
             Ready::Floats(w) => Filters::Ready(w),
             Ready::F16(w) => Filters::Stored(Rows::F16(w)),
             Ready::BF16(w) => Filters::Stored(Rows::BF16(w)),
+            Ready::Panels(panels) => Filters::Panels(panels),
         }
     }
 }
 
 impl<F: Float> Weights<F> {
     /// Rows of matrices are read as they are stored; everything else is brought into order.
-    pub(super) fn ready(&self, weight: &WeightUse) -> Option<Arc<Ready<F>>> {
+    pub(super) fn ready(&self, weight: &WeightUse, layout: Layout) -> Option<Arc<Ready<F>>> {
         let stored = match (&weight.form, &weight.source) {
             (Form::Rows { .. }, _) => return None,
             (Form::Vector | Form::Filters(_), Source::Made(_)) => {
-                return Some(Arc::new(ordered(weight)));
+                return Some(Arc::new(ordered(weight, layout)));
             }
             (Form::Vector | Form::Filters(_), Source::Stored(stored)) => stored,
         };
-        let key = (stored.identity(), weight.form.clone());
+        let key = (stored.identity(), weight.form.clone(), layout);
         let lock = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(&key).and_then(Weak::upgrade) {
             return Some(known);
         }
         // Made without the lock: a thread that waits for this one may want a weight too.
-        let made = Arc::new(ordered(weight));
+        let made = Arc::new(ordered(weight, layout));
         stored.release();
         let mut held = lock();
         held.retain(|_, known| known.strong_count() > 0);
@@ -91,8 +139,38 @@ impl<F: Float> Weights<F> {
 }
 
 /// The numbers in the order that the twins read.
-fn ordered<F: Float>(weight: &WeightUse) -> Ready<F> {
+fn ordered<F: Float>(weight: &WeightUse, layout: Layout) -> Ready<F> {
     let numbers = weight.numbers();
+    if let Form::Filters(packing) = &weight.form {
+        let Packing { out_per_group, in_per_group, taps, .. } = *packing;
+        // In torch's order a filter has its taps side by side.
+        let (of_input, of_output) = (taps, in_per_group * taps);
+        let panels = match layout {
+            Layout::Plain => None,
+            Layout::Panels => {
+                let shape = [taps, in_per_group, out_per_group];
+                let place = |tap, c| tap + c * of_input;
+                Some(Panels::new(numbers, shape, place, of_output))
+            }
+            Layout::PanelsOfRows(width) => {
+                let width = width as usize;
+                let shape = [taps / width, width * in_per_group, out_per_group];
+                let place = |ky, i| {
+                    let (kx, c) = (i / in_per_group, i % in_per_group);
+                    ky * width + kx + c * of_input
+                };
+                Some(Panels::new(numbers, shape, place, of_output))
+            }
+            Layout::TransposedPanels => {
+                let shape = [taps, out_per_group, in_per_group];
+                let place = |tap, o| tap + o * of_output;
+                Some(Panels::new(numbers, shape, place, of_input))
+            }
+        };
+        if let Some(panels) = panels {
+            return Ready::Panels(panels);
+        }
+    }
     match (&weight.form, numbers) {
         (Form::Filters(packing), Rows::F16(w)) => Ready::F16(packed(packing, f16::ZERO, |i| w[i])),
         (Form::Filters(packing), Rows::BF16(w)) => {

@@ -1,0 +1,432 @@
+//! Sums of weighted rows, `out[position] += sum over taps of w[tap] a[source(position, tap)]`: what
+//! a convolution and its transpose are. Rows are read where they lie, so that no windows are
+//! unrolled; weights lie in panels of [`WIDTH`] columns. Sums are made in registers, in pieces of
+//! [`PIECE`] products which are added up with what f32 loses.
+
+use std::ops::Range;
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::Part;
+use super::linear::Rows;
+
+/// Columns of a panel: as many as the widest vector unit has lanes.
+pub const WIDTH: usize = 16;
+
+/// Products of a piece: the sum of more in f32 alone costs digits.
+const PIECE: usize = 128;
+
+/// Bytes of the panels that a task goes through with every few positions: they stay in the
+/// second-level cache.
+const PANEL_BYTES: usize = 256 << 10;
+
+/// Positions of a task, at least: making its panels ready must not take longer than using them.
+const POSITIONS: usize = 96;
+
+/// Tasks for each thread, so that none waits long for the last one.
+const TASKS: usize = 4;
+
+/// Weights `[tap][row][column]` in panels: `[panel][tap][row][column of the panel]`, with zeros
+/// where the last panel has no columns.
+#[derive(Clone, Debug)]
+pub struct Panels {
+    taps: usize,
+    rows: usize,
+    columns: usize,
+    numbers: Numbers,
+}
+
+#[derive(Clone, Debug)]
+enum Numbers {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+}
+
+impl Panels {
+    /// From numbers of which the one at `[tap][row][column]` is number
+    /// `place(tap, row) + column * column_stride`. Numbers of 64 bit are rounded.
+    pub fn new(
+        numbers: Rows<'_>,
+        [taps, rows, columns]: [usize; 3],
+        place: impl Fn(usize, usize) -> usize + Sync,
+        column_stride: usize,
+    ) -> Self {
+        fn packed<T: Copy + Send + Sync, U: Copy + Send>(
+            from: &[T],
+            [taps, rows, columns]: [usize; 3],
+            place: &(impl Fn(usize, usize) -> usize + Sync),
+            column_stride: usize,
+            zero: U,
+            number: impl Fn(T) -> U + Sync,
+        ) -> Vec<U> {
+            let panel = taps * rows * WIDTH;
+            let mut out = vec![zero; panel * columns.div_ceil(WIDTH)];
+            out.par_chunks_mut(panel.max(1)).enumerate().for_each(|(i, out)| {
+                let first = i * WIDTH;
+                let lanes = WIDTH.min(columns - first);
+                for (at, to) in out.chunks_exact_mut(WIDTH).enumerate() {
+                    let start = place(at / rows, at % rows) + first * column_stride;
+                    for (lane, to) in to[..lanes].iter_mut().enumerate() {
+                        *to = number(from[start + lane * column_stride]);
+                    }
+                }
+            });
+            out
+        }
+        let (shape, place, stride) = ([taps, rows, columns], &place, column_stride);
+        let numbers = match numbers {
+            Rows::F32(from) => Numbers::F32(packed(from, shape, place, stride, 0.0, |w| w)),
+            Rows::F64(from) => Numbers::F32(packed(from, shape, place, stride, 0.0, |w| w as f32)),
+            Rows::F16(from) => Numbers::F16(packed(from, shape, place, stride, f16::ZERO, |w| w)),
+            Rows::BF16(from) => {
+                Numbers::BF16(packed(from, shape, place, stride, bf16::ZERO, |w| w))
+            }
+        };
+        Self { taps, rows, columns, numbers }
+    }
+
+    /// Bytes that the numbers take.
+    pub fn bytes(&self) -> usize {
+        match &self.numbers {
+            Numbers::F32(numbers) => size_of_val(numbers.as_slice()),
+            Numbers::F16(numbers) => size_of_val(numbers.as_slice()),
+            Numbers::BF16(numbers) => size_of_val(numbers.as_slice()),
+        }
+    }
+
+    fn panel_len(&self) -> usize {
+        self.taps * self.rows * WIDTH
+    }
+
+    /// How many panels there are.
+    fn count(&self) -> usize {
+        self.columns.div_ceil(WIDTH)
+    }
+
+    /// The numbers of some panels to multiply by, in `room` if they are not there yet.
+    fn ready<'a>(
+        &'a self,
+        panels: &Range<usize>,
+        (part, gamma): (Part, f32),
+        room: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
+        let range = panels.start * self.panel_len()..panels.end * self.panel_len();
+        if let (Numbers::F32(numbers), Part::All) = (&self.numbers, part) {
+            return &numbers[range];
+        }
+        room.resize(range.len(), 0.0);
+        match &self.numbers {
+            Numbers::F32(numbers) => room.copy_from_slice(&numbers[range]),
+            Numbers::F16(numbers) => numbers[range].convert_to_f32_slice(room),
+            Numbers::BF16(numbers) => numbers[range].convert_to_f32_slice(room),
+        }
+        part.take(room, gamma);
+        room
+    }
+}
+
+/// A tap: its number, and where its row lies from that of a position.
+#[derive(Clone, Copy, Debug)]
+pub struct Tap {
+    /// Which of the weights' taps.
+    pub number: usize,
+    /// Rows and columns of pixels to add.
+    pub shift: [isize; 2],
+}
+
+/// Pixels that meet the same taps: `(origin + step * i)` for `i` below `size`, in both directions.
+/// The row of tap `t` lies at pixel `stride * i + shift(t)` of the source, if that has it.
+#[derive(Clone, Debug)]
+pub struct Lattice {
+    /// The first pixel.
+    pub origin: [usize; 2],
+    /// From pixel to pixel.
+    pub step: [usize; 2],
+    /// How many there are.
+    pub size: [usize; 2],
+    /// From row to row in the source.
+    pub stride: [usize; 2],
+    /// In the order of the sum.
+    pub taps: Vec<Tap>,
+}
+
+/// Planes of pixels with so many channels each, NHWC.
+#[derive(Clone, Copy, Debug)]
+pub struct Planes {
+    /// How many planes.
+    pub count: usize,
+    /// Rows and columns of pixels.
+    pub size: [usize; 2],
+}
+
+/// What is added up, and where it goes.
+#[derive(Debug)]
+pub struct Product<'a> {
+    /// Where rows are read.
+    pub source: Planes,
+    /// Values of a pixel of the source. A row has as many values as the panels have rows, also
+    /// those of the pixels to the right if it has more.
+    pub channels: usize,
+    /// As many planes.
+    pub target: Planes,
+    /// Which pixels of the target meet which taps; all pixels, each once.
+    pub lattices: &'a [Lattice],
+    /// The weights, and which part of them is taken.
+    pub panels: &'a Panels,
+    /// The part and its factor.
+    pub part: (Part, f32),
+    /// What is added to each column; nothing if it is empty.
+    pub bias: &'a [f32],
+    /// Whether sums are added to what the target holds.
+    pub accumulate: bool,
+}
+
+/// A piece of work: positions of a lattice, and panels.
+struct Task {
+    lattice: usize,
+    positions: Range<usize>,
+    panels: Range<usize>,
+}
+
+/// The target, which tasks write at places of their own.
+#[derive(Clone, Copy)]
+struct Target {
+    values: *mut f32,
+    len: usize,
+}
+
+#[expect(unsafe_code, reason = "no two tasks write the same place: see `Target::row`")]
+// SAFETY: it is a pointer to floats that outlive the tasks.
+unsafe impl Send for Target {}
+#[expect(unsafe_code, reason = "no two tasks write the same place: see `Target::row`")]
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    #[expect(unsafe_code, clippy::mut_from_ref, reason = "tasks share the target")]
+    fn row(&self, range: Range<usize>) -> &mut [f32] {
+        assert!(range.start <= range.end && range.end <= self.len, "a row inside the target");
+        // SAFETY: it lies inside. Each lattice has pixels of its own, each task positions of a
+        // lattice or columns of its own, and a task one row at a time.
+        unsafe { std::slice::from_raw_parts_mut(self.values.add(range.start), range.len()) }
+    }
+}
+
+impl Product<'_> {
+    /// Adds up all rows.
+    ///
+    /// # Panics
+    /// If source and target are not as long as their planes say.
+    pub fn run(&self, source: &[f32], target: &mut [f32]) {
+        let len = |planes: Planes, channels: usize| {
+            planes.count * planes.size[0] * planes.size[1] * channels
+        };
+        assert_eq!(source.len(), len(self.source, self.channels), "values of the source");
+        assert_eq!(target.len(), len(self.target, self.panels.columns), "values of the target");
+        let target = Target { values: target.as_mut_ptr(), len: target.len() };
+        let nothing = vec![0.0; self.panels.rows];
+        let arch = Arch::new();
+        self.tasks().par_iter().for_each_init(Vec::new, |room, task| {
+            let panels = self.panels.ready(&task.panels, self.part, room);
+            let (product, nothing) = (self, nothing.as_slice());
+            arch.dispatch(Run { product, task, panels, source, nothing, target });
+        });
+    }
+
+    /// The same for every number of threads but for where they are cut.
+    fn tasks(&self) -> Vec<Task> {
+        let panels = self.panels.count();
+        let bytes = self.panels.panel_len() * size_of::<f32>();
+        let wanted = TASKS * rayon::current_num_threads();
+        let group = (PANEL_BYTES / bytes.max(1)).clamp(1, panels.div_ceil(2).max(1));
+        let groups = panels.div_ceil(group).max(1);
+        let mut tasks = Vec::new();
+        for (number, lattice) in self.lattices.iter().enumerate() {
+            let positions = self.target.count * lattice.size[0] * lattice.size[1];
+            let chunk = positions.div_ceil(wanted.div_ceil(groups)).max(POSITIONS);
+            // Whole tiles, whatever the vector unit.
+            let chunk = chunk.next_multiple_of(TILES);
+            for first in (0..panels).step_by(group) {
+                let panels = first..(first + group).min(panels);
+                for start in (0..positions).step_by(chunk) {
+                    let positions = start..(start + chunk).min(positions);
+                    tasks.push(Task { lattice: number, positions, panels: panels.clone() });
+                }
+            }
+        }
+        tasks
+    }
+}
+
+/// A multiple of the positions of every tile below.
+const TILES: usize = 24;
+
+struct Run<'a> {
+    product: &'a Product<'a>,
+    task: &'a Task,
+    /// The numbers of the task's panels.
+    panels: &'a [f32],
+    source: &'a [f32],
+    /// Zeros in place of a row that the source does not have.
+    nothing: &'a [f32],
+    target: Target,
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Tiles whose sums fit the registers: positions, and vectors of a panel.
+        match S::F32_LANES {
+            16 => self.tiles::<S, 8, 1>(simd),
+            8 => self.tiles::<S, 6, 2>(simd),
+            4 => self.tiles::<S, 4, 4>(simd),
+            _ => self.tiles::<S, 2, WIDTH>(simd),
+        }
+    }
+}
+
+impl Run<'_> {
+    #[inline(always)]
+    fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(&self, simd: S) {
+        let Product { panels, .. } = *self.product;
+        let lattice = &self.product.lattices[self.task.lattice];
+        let mut rows: Vec<Option<[&[f32]; ROWS]>> = Vec::with_capacity(lattice.taps.len());
+        for first in self.task.positions.clone().step_by(ROWS) {
+            let count = ROWS.min(self.task.positions.end - first);
+            let places: [Place; ROWS] =
+                std::array::from_fn(|i| self.place(lattice, first + i.min(count - 1)));
+            rows.clear();
+            rows.extend(lattice.taps.iter().map(|tap| self.rows(tap, &places[..count])));
+            for (i, panel) in self.panels.chunks_exact(panels.panel_len()).enumerate() {
+                let sums = sums::<S, ROWS, VECTORS>(simd, &lattice.taps, &rows, panel, panels.rows);
+                let column = (self.task.panels.start + i) * WIDTH;
+                for (sums, place) in sums[..count].iter().zip(&places) {
+                    self.store(bytemuck::cast_slice(sums), place.target, column);
+                }
+            }
+        }
+    }
+
+    fn place(&self, lattice: &Lattice, position: usize) -> Place {
+        let [height, width] = lattice.size;
+        let (plane, at) = (position / (height * width), position % (height * width));
+        let pixel = [at / width, at % width];
+        let [y, x] = [0, 1].map(|i| lattice.origin[i] + lattice.step[i] * pixel[i]);
+        let [rows, columns] = self.product.target.size;
+        Place {
+            plane,
+            at: [0, 1].map(|i| (lattice.stride[i] * pixel[i]) as isize),
+            target: (plane * rows + y) * columns + x,
+        }
+    }
+
+    /// The rows of a tap for each place; none if the source has none of them.
+    #[inline(always)]
+    fn rows<const ROWS: usize>(&self, tap: &Tap, places: &[Place]) -> Option<[&[f32]; ROWS]> {
+        let [height, width] = self.product.source.size;
+        let channels = self.product.channels;
+        let mut rows = [self.nothing; ROWS];
+        let mut is_any = false;
+        for (row, place) in rows.iter_mut().zip(places) {
+            let [y, x] = [0, 1].map(|i| (place.at[i] + tap.shift[i]) as usize);
+            // What is negative is past every end.
+            if y < height && x < width {
+                let first = ((place.plane * height + y) * width + x) * channels;
+                *row = &self.source[first..first + self.nothing.len()];
+                is_any = true;
+            }
+        }
+        is_any.then_some(rows)
+    }
+
+    #[inline(always)]
+    fn store(&self, sums: &[f32], pixel: usize, column: usize) {
+        let Product { panels, bias, accumulate, .. } = self.product;
+        let columns = panels.columns.min(column + WIDTH) - column;
+        let start = pixel * panels.columns + column;
+        let out = self.target.row(start..start + columns);
+        let bias = bias.get(column..column + columns);
+        for (i, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
+            let sum = sum + bias.map_or(0.0, |bias| bias[i]);
+            *out = if *accumulate { *out + sum } else { sum };
+        }
+    }
+}
+
+/// Where a position is.
+#[derive(Clone, Copy)]
+struct Place {
+    plane: usize,
+    /// In the source, but for a tap's shift.
+    at: [isize; 2],
+    /// The pixel of the target.
+    target: usize,
+}
+
+/// The sums of a tile: for each of its positions those of a panel's columns.
+#[inline(always)]
+#[expect(unsafe_code, reason = "the compiler does not see that all rows are equally long")]
+fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    taps: &[Tap],
+    rows: &[Option<[&[f32]; ROWS]>],
+    panel: &[f32],
+    depth: usize,
+) -> [[S::f32s; VECTORS]; ROWS] {
+    let zero = simd.splat_f32s(0.0);
+    let mut piece = [[zero; VECTORS]; ROWS];
+    let mut total = [[(zero, zero); VECTORS]; ROWS];
+    let mut products = 0;
+    for (tap, rows) in taps.iter().zip(rows) {
+        let panel = &panel[tap.number * depth * WIDTH..][..depth * WIDTH];
+        let weights: &[S::f32s] = bytemuck::cast_slice(panel);
+        for start in (0..depth).step_by(PIECE) {
+            let end = depth.min(start + PIECE);
+            if let Some(rows) = rows {
+                for k in start..end {
+                    for i in 0..ROWS {
+                        // SAFETY: each row has `depth` values, of weights there are `VECTORS` for
+                        // each of them, and `k` is below `depth`.
+                        let a = simd.splat_f32s(unsafe { *rows[i].get_unchecked(k) });
+                        for j in 0..VECTORS {
+                            let w = unsafe { *weights.get_unchecked(k * VECTORS + j) };
+                            piece[i][j] = simd.mul_add_e_f32s(a, w, piece[i][j]);
+                        }
+                    }
+                }
+            }
+            // Where pieces end does not depend on what the source has.
+            products += end - start;
+            if products >= PIECE {
+                products = 0;
+                for (total, piece) in
+                    total.as_flattened_mut().iter_mut().zip(piece.as_flattened_mut())
+                {
+                    *total = with(simd, *total, *piece);
+                    *piece = zero;
+                }
+            }
+        }
+    }
+    let mut sums = piece;
+    for (sum, total) in sums.as_flattened_mut().iter_mut().zip(total.as_flattened()) {
+        *sum = simd.add_f32s(total.0, simd.add_f32s(total.1, *sum));
+    }
+    sums
+}
+
+/// A sum and what it has lost, with another number (Knuth 1969, vol. 2, 4.2.2, theorem B).
+#[inline(always)]
+fn with<S: Simd>(simd: S, (sum, lost): (S::f32s, S::f32s), piece: S::f32s) -> (S::f32s, S::f32s) {
+    let new = simd.add_f32s(sum, piece);
+    let added = simd.sub_f32s(new, sum);
+    let of_sum = simd.sub_f32s(sum, simd.sub_f32s(new, added));
+    let of_piece = simd.sub_f32s(piece, added);
+    (new, simd.add_f32s(lost, simd.add_f32s(of_sum, of_piece)))
+}
