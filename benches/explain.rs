@@ -3,8 +3,6 @@
 //!
 //! `cargo bench -p clrp --bench explain -- squeezenet1_1/cpu` runs a part.
 
-mod support;
-
 use std::hint::black_box;
 
 use clrp::backend::{Device, DeviceChoice};
@@ -22,7 +20,7 @@ fn explain(criterion: &mut Criterion) {
     }
     for name in MODELS {
         let model = Model::find(name).expect("a known model");
-        let weights = support::random_weights(model).expect("the graph builds");
+        let weights = model.random_weights(0).expect("the graph builds");
         let network = model.network(model.input_shape(), weights).expect("weights fit");
         let shape = model.input_shape();
         let values = (0..shape.len()).map(|i| (i % 255) as f32 / 64.0 - 2.0).collect();

@@ -5,8 +5,6 @@
 
 #![expect(clippy::print_stdout, reason = "it shows what it finds")]
 
-mod support;
-
 use std::time::Instant;
 
 use clrp::backend::{Device, DeviceChoice};
@@ -26,7 +24,7 @@ fn main() -> clrp::Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
     let count: usize = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(100);
     let model = Model::find(&arguments.next().unwrap_or_else(|| "vgg16".to_owned()))?;
-    let network = model.network(model.input_shape(), support::random_weights(model)?)?;
+    let network = model.network(model.input_shape(), model.random_weights(0)?)?;
     let shape = model.input_shape();
     let values = (0..shape.len()).map(|i| (i % 255) as f32 / 64.0 - 2.0).collect();
     let picture = Tensor::new(shape, values)?;

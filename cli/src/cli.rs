@@ -7,9 +7,9 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    classify::Classify, completions::Completions, convert::Convert, demo::Demo, devices::Devices,
-    evaluate::Evaluate, explain::Explain, fetch::Fetch, figure::Figure, inspect::Inspect,
-    models::Models, scenes::Scenes, switches::Switches,
+    bench::Bench, classify::Classify, completions::Completions, convert::Convert, demo::Demo,
+    devices::Devices, evaluate::Evaluate, explain::Explain, fetch::Fetch, figure::Figure,
+    inspect::Inspect, models::Models, scenes::Scenes, switches::Switches,
 };
 use crate::console::unwritten;
 use crate::failure::{Failure, Result};
@@ -53,6 +53,8 @@ enum Command {
     Fetch(Fetch),
     /// Show a network's layers, their rules and what would run
     Inspect(Inspect),
+    /// Measure what networks cost on a device
+    Bench(Bench),
     /// Show where in their windows max pools find their maxima
     Switches(Switches),
     /// Write scenes of handwritten digits
@@ -78,6 +80,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<()> {
         Command::Convert(command) => command.run(),
         Command::Fetch(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Switches(command) => command.run(),
         Command::Scenes(command) => command.run(),
         Command::Completions(command) => command.run(),

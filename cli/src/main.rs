@@ -1,5 +1,6 @@
 //! The `clrp` command.
 
+mod bench;
 mod cli;
 mod commands;
 mod composites;

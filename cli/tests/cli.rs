@@ -2,6 +2,7 @@
 //! and files. Everything runs on the bundled network and its scenes.
 
 mod bad_input;
+mod bench;
 mod checkpoint;
 mod drawn;
 mod evaluate;

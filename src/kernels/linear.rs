@@ -1,8 +1,11 @@
 //! Matrix product with a part of the weights: `z[o] = sum over i of M(w[o, i]) a[i], + M(b[o])`,
 //! for a shard of the rows of `w`. Twin of `shaders/linear.wgsl`.
 
+use half::slice::HalfFloatSliceExt;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::panels::added;
 use super::{Part, kernel, params};
 use crate::num::Float;
 
@@ -59,12 +62,18 @@ pub enum Rows<'a> {
 pub trait Stored: Copy + Send + Sync {
     /// Its value, rounded where it is wider.
     fn get<F: Float>(self) -> F;
+    /// The same numbers in 32 bit, in `room` if they are not stored so; none of wider ones.
+    fn as_f32<'a>(weights: &'a [Self], room: &'a mut Vec<f32>) -> Option<&'a [f32]>;
 }
 
 impl Stored for f32 {
     #[inline(always)]
     fn get<F: Float>(self) -> F {
         F::from_f32(self)
+    }
+
+    fn as_f32<'a>(weights: &'a [Self], _room: &'a mut Vec<f32>) -> Option<&'a [f32]> {
+        Some(weights)
     }
 }
 
@@ -73,6 +82,12 @@ impl Stored for half::f16 {
     fn get<F: Float>(self) -> F {
         F::from_f32(self.to_f32())
     }
+
+    fn as_f32<'a>(weights: &'a [Self], room: &'a mut Vec<f32>) -> Option<&'a [f32]> {
+        room.resize(weights.len(), 0.0);
+        weights.convert_to_f32_slice(room);
+        Some(room)
+    }
 }
 
 impl Stored for half::bf16 {
@@ -80,12 +95,22 @@ impl Stored for half::bf16 {
     fn get<F: Float>(self) -> F {
         F::from_f32(self.to_f32())
     }
+
+    fn as_f32<'a>(weights: &'a [Self], room: &'a mut Vec<f32>) -> Option<&'a [f32]> {
+        room.resize(weights.len(), 0.0);
+        weights.convert_to_f32_slice(room);
+        Some(room)
+    }
 }
 
 impl Stored for f64 {
     #[inline(always)]
     fn get<F: Float>(self) -> F {
         F::from_f64(self)
+    }
+
+    fn as_f32<'a>(_weights: &'a [Self], _room: &'a mut Vec<f32>) -> Option<&'a [f32]> {
+        None
     }
 }
 
@@ -107,10 +132,20 @@ fn stored<F: Float, S: Stored>(p: &Params, a: &[F], w: &[S], b: &[F], out: &mut 
     let batch = p.batch as usize;
     let part = Part::from_code(p.part);
     let mut sums = vec![0.0; p.rows as usize * batch];
-    let rows = sums.par_chunks_mut(batch.max(1)).zip(w.par_chunks(columns.max(1)));
-    rows.with_min_len(8).for_each(|(sums, w)| {
-        for (sum, a) in sums.iter_mut().zip(a.chunks_exact(columns)) {
-            *sum = part_dot(part, f64::from(p.gamma), w, a);
+    let gamma = f64::from(p.gamma);
+    let groups = sums.par_chunks_mut(ROWS * batch.max(1)).zip(w.par_chunks(ROWS * columns.max(1)));
+    groups.with_min_len(2).for_each_init(Vec::new, |room, (sums, w)| {
+        // The reference sums in 64 bit.
+        let rows = (!F::IS_REFERENCE).then(|| S::as_f32(w, room)).flatten();
+        for (image, a) in a.chunks_exact(columns).enumerate() {
+            let mut put = |row: usize, sum: f64| sums[row * batch + image] = sum;
+            if let Some(found) = rows.and_then(|rows| four_dots(part, rows, a)) {
+                found.into_iter().enumerate().for_each(|(row, sum)| put(row, sum));
+                continue;
+            }
+            for (row, w) in w.chunks_exact(columns).enumerate() {
+                put(row, part_dot(part, gamma, w, a));
+            }
         }
     });
     let bias_part = Part::from_code(p.bias_part);
@@ -126,6 +161,75 @@ fn stored<F: Float, S: Stored>(p: &Params, a: &[F], w: &[S], b: &[F], out: &mut 
             let old = if p.accumulate == 1 { z.to_f64() } else { 0.0 };
             *z = F::from_f64(old + sum + bias);
         }
+    }
+}
+
+/// Rows that share a reading of the input.
+const ROWS: usize = 4;
+
+/// The products of four rows with the input, if there are as many and the part is a simple one.
+fn four_dots<F: Float>(part: Part, w: &[f32], a: &[F]) -> Option<[f64; ROWS]> {
+    let a = F::as_f32(a)?;
+    if w.len() != ROWS * a.len() {
+        return None;
+    }
+    let rows = std::array::from_fn(|row| &w[row * a.len()..][..a.len()]);
+    let arch = pulp::Arch::new();
+    match part {
+        Part::All => {
+            Some(arch.dispatch(Dots { rows, a, bound: [f32::NEG_INFINITY, f32::INFINITY] }))
+        }
+        Part::Positive => Some(arch.dispatch(Dots { rows, a, bound: [0.0, f32::INFINITY] })),
+        Part::Negative => Some(arch.dispatch(Dots { rows, a, bound: [f32::NEG_INFINITY, 0.0] })),
+        Part::RaisedPositive | Part::RaisedNegative | Part::Square | Part::One | Part::Nothing => {
+            None
+        }
+    }
+}
+
+/// Products of a vector's lane that are added up in f32 alone.
+const PIECE: usize = 8;
+
+/// Weights between two bounds times the input, for four rows.
+struct Dots<'a> {
+    rows: [&'a [f32]; ROWS],
+    a: &'a [f32],
+    bound: [f32; 2],
+}
+
+impl WithSimd for Dots<'_> {
+    type Output = [f64; ROWS];
+
+    /// In pieces of a few products, which are added up with what f32 loses: the rest is far below
+    /// the rounding of the result.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> [f64; ROWS] {
+        let [low, high] = self.bound.map(|bound| simd.splat_f32s(bound));
+        let (a, a_rest) = S::as_simd_f32s(self.a);
+        let rows = self.rows.map(|row| S::as_simd_f32s(row));
+        let zero = simd.splat_f32s(0.0);
+        let mut total = [(zero, zero); ROWS];
+        for (i, a) in a.chunks(PIECE).enumerate() {
+            let mut piece = [zero; ROWS];
+            let w = rows.map(|(w, _)| &w[i * PIECE..][..a.len()]);
+            for (k, &a) in a.iter().enumerate() {
+                for row in 0..ROWS {
+                    let w = simd.min_f32s(simd.max_f32s(w[row][k], low), high);
+                    piece[row] = simd.mul_add_e_f32s(w, a, piece[row]);
+                }
+            }
+            for row in 0..ROWS {
+                total[row] = added(simd, total[row], piece[row]);
+            }
+        }
+        std::array::from_fn(|row| {
+            let lanes = [total[row].0, total[row].1];
+            let lanes: &[f32] = bytemuck::cast_slice(&lanes);
+            let rest = rows[row].1.iter().zip(a_rest);
+            let rest = rest
+                .map(|(w, a)| f64::from(w.max(self.bound[0]).min(self.bound[1])) * f64::from(*a));
+            lanes.iter().map(|&sum| f64::from(sum)).sum::<f64>() + rest.sum::<f64>()
+        })
     }
 }
 

@@ -30,8 +30,12 @@ impl Params {
     }
 }
 
-/// Columns a task sums at once: their sums stay in the first-level cache.
-const COLUMNS: usize = 1024;
+/// Columns a task sums at once, at least and at most: the more, the longer the pieces that are read
+/// at a stretch; their sums stay in the second-level cache.
+const COLUMNS: [usize; 2] = [1024, 16_384];
+
+/// Tasks for each thread.
+const TASKS: usize = 2;
 
 /// Sums in f64 whatever the numbers' type, and passes over outputs that carry no signal: behind
 /// a ReLU that is most of them, and their weights need not come from memory.
@@ -52,12 +56,14 @@ fn stored<F: Float, S: Stored>(p: &Geometry, s: &[F], w: &[S], out: &mut [F]) {
     let live: Vec<usize> = (0..p.rows as usize)
         .filter(|row| (0..batch).any(|b| signal(p, s, b, *row) != 0.0))
         .collect();
-    let blocks = columns.div_ceil(COLUMNS);
+    let wanted = columns.div_ceil(TASKS * rayon::current_num_threads());
+    let length = wanted.clamp(COLUMNS[0], COLUMNS[1]);
+    let blocks = columns.div_ceil(length);
     let sums: Vec<Vec<f64>> = (0..blocks)
         .into_par_iter()
         .map(|block| {
-            let first = block * COLUMNS;
-            let width = COLUMNS.min(columns - first);
+            let first = block * length;
+            let width = length.min(columns - first);
             let mut sums = vec![0.0; batch * width];
             for &row in &live {
                 let w = &w[row * columns + first..][..width];
@@ -72,8 +78,8 @@ fn stored<F: Float, S: Stored>(p: &Geometry, s: &[F], w: &[S], out: &mut [F]) {
         })
         .collect();
     for (block, sums) in sums.iter().enumerate() {
-        let first = block * COLUMNS;
-        let width = COLUMNS.min(columns - first);
+        let first = block * length;
+        let width = length.min(columns - first);
         for (b, sums) in sums.chunks_exact(width).enumerate() {
             for (c, sum) in out[b * columns + first..][..width].iter_mut().zip(sums) {
                 let old = if p.accumulate == 1 { c.to_f64() } else { 0.0 };

@@ -408,7 +408,7 @@ fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 for (total, piece) in
                     total.as_flattened_mut().iter_mut().zip(piece.as_flattened_mut())
                 {
-                    *total = with(simd, *total, *piece);
+                    *total = added(simd, *total, *piece);
                     *piece = zero;
                 }
             }
@@ -423,7 +423,11 @@ fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
 
 /// A sum and what it has lost, with another number (Knuth 1969, vol. 2, 4.2.2, theorem B).
 #[inline(always)]
-fn with<S: Simd>(simd: S, (sum, lost): (S::f32s, S::f32s), piece: S::f32s) -> (S::f32s, S::f32s) {
+pub(super) fn added<S: Simd>(
+    simd: S,
+    (sum, lost): (S::f32s, S::f32s),
+    piece: S::f32s,
+) -> (S::f32s, S::f32s) {
     let new = simd.add_f32s(sum, piece);
     let added = simd.sub_f32s(new, sum);
     let of_sum = simd.sub_f32s(sum, simd.sub_f32s(new, added));

@@ -5,7 +5,9 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Network, NodeId, Op, Weights};
 use crate::image::Preprocess;
 use crate::labels::Labels;
+use crate::num::mix;
 use crate::tensor::Shape;
+use crate::weight::Weight;
 
 /// A known network.
 #[derive(Clone, Copy, Debug)]
@@ -165,6 +167,28 @@ impl Model {
             Data::ImageNet => None,
             Data::Digits => Some(Weights::from_bytes("the bundled weights", digits::WEIGHTS)),
         }
+    }
+
+    /// Noise of about unit gain in place of trained weights, so that no layer dies out: what a
+    /// network costs does not depend on them. The same for the same seed.
+    ///
+    /// # Errors
+    /// Only if the network cannot be built for pictures of its own size.
+    pub fn random_weights(&self, seed: u64) -> Result<Weights> {
+        let graph = self.graph(self.input_shape(), self.classes())?;
+        let weights = graph.weight_specs().into_iter().enumerate().map(|(number, spec)| {
+            let inputs: usize = spec.shape[1..].iter().product();
+            let gain = (6.0 / inputs as f32).sqrt();
+            let stream = mix(seed ^ mix(number as u64));
+            let noise = |i: usize| {
+                let bits = mix(stream.wrapping_add(i as u64)) >> 40;
+                gain * (bits as f32 / (1 << 23) as f32 - 1.0)
+            };
+            let value = |i: usize| if spec.name.ends_with(".running_var") { 1.0 } else { noise(i) };
+            let values = (0..spec.shape.iter().product()).map(value).collect();
+            Weight::from_f32(spec.name.as_str(), &spec.shape, values)
+        });
+        Ok(Weights::from_weights("random weights", weights))
     }
 
     /// Classes of the published weights.

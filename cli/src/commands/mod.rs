@@ -1,5 +1,6 @@
 //! One file a subcommand: its arguments, and what it does with them.
 
+pub(crate) mod bench;
 pub(crate) mod classify;
 pub(crate) mod completions;
 pub(crate) mod convert;

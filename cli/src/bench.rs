@@ -1,0 +1,227 @@
+//! What `clrp bench` measures: a device's ceilings, the work of a program, and where its time goes.
+
+use std::time::Instant;
+
+use clrp::backend::{Device, Input, Session};
+use clrp::kernels::conv2d::{Packing, Params as Convolution};
+use clrp::kernels::linear::Params as Linear;
+use clrp::kernels::{Call, Part, copy_channels};
+use clrp::program::{Builder, Element, Form, Operand, Program, Source, WeightUse};
+use serde::Serialize;
+
+use crate::failure::Result;
+
+/// Rows, columns and depth of the product that is the ceiling of arithmetic.
+const SIDE: u32 = 1024;
+
+/// Numbers that the copy copies: more than caches hold.
+const COPIED: u32 = 16 << 20;
+
+/// Steps of the shorter and of the longer program: what they share does not count.
+const STEPS: [usize; 2] = [2, 10];
+
+/// Runs of each, of which the best counts.
+const RUNS: usize = 3;
+
+/// What the device reaches where nothing holds it up.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Ceilings {
+    /// A product of two matrices of 1024 x 1024, by the library's convolution, in GFLOP/s.
+    pub(crate) gemm_gflop_s: f64,
+    /// A copy of 64 MiB, in bytes read and written, in GB/s.
+    pub(crate) copy_gb_s: f64,
+}
+
+impl Ceilings {
+    pub(crate) fn of(device: &Device) -> Result<Self> {
+        let product = [SIDE; 3].map(f64::from).iter().product::<f64>();
+        let moved = 2.0 * f64::from(COPIED) * size_of::<f32>() as f64;
+        Ok(Self {
+            gemm_gflop_s: 2.0 * product / seconds(device, gemm)? / 1e9,
+            copy_gb_s: moved / seconds(device, copy)? / 1e9,
+        })
+    }
+}
+
+/// What a step of a program takes.
+fn seconds(device: &Device, program: fn(usize) -> clrp::Result<(Program, usize)>) -> Result<f64> {
+    let mut best = [f64::MAX; 2];
+    for (steps, best) in STEPS.into_iter().zip(&mut best) {
+        let (program, inputs) = program(steps)?;
+        let mut session = device.prepare(&program)?;
+        let input = vec![0.5; inputs];
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            session.run(&[Input::Float(&input)])?;
+            *best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok((best[1] - best[0]) / (STEPS[1] - STEPS[0]) as f64)
+}
+
+/// Products one after the other: convolutions of 1x1.
+fn gemm(steps: usize) -> clrp::Result<(Program, usize)> {
+    let side = SIDE as usize;
+    let call = Call::Conv2d(Convolution {
+        batch: 1,
+        in_height: 1,
+        in_width: SIDE,
+        in_channels: SIDE,
+        out_height: 1,
+        out_width: SIDE,
+        out_channels: SIDE,
+        kernel_height: 1,
+        kernel_width: 1,
+        stride_height: 1,
+        stride_width: 1,
+        padding_height: 0,
+        padding_width: 0,
+        dilation_height: 1,
+        dilation_width: 1,
+        groups: 1,
+        part: Part::All.code(),
+        bias_part: Part::Nothing.code(),
+        gamma: 0.0,
+        accumulate: 0,
+        stored: 0,
+        exact: 0,
+    });
+    let packing = Packing { groups: 1, out_per_group: side, in_per_group: side, taps: 1 };
+    let made = |values: Vec<f64>, form| WeightUse {
+        source: Source::Made(values),
+        form,
+        part: (Part::All, 0.0),
+    };
+    let mut program = Builder::new();
+    program.at("gemm", "ceiling");
+    // A product keeps the size of its numbers.
+    let share = 1.0 / f64::from(SIDE);
+    let weights = program.weight(made(vec![share; side * side], Form::Filters(packing)));
+    let bias = program.weight(made(vec![0.0; side], Form::Vector));
+    let mut x = program.input(Element::Float, side * side);
+    for _ in 0..steps {
+        x = program.emit(call, &[Operand::Value(x), weights, bias], side * side);
+    }
+    program.output(x);
+    Ok((program.finish()?, side * side))
+}
+
+/// Copies one after the other.
+fn copy(steps: usize) -> clrp::Result<(Program, usize)> {
+    let channels = SIDE;
+    let call = Call::CopyChannels(copy_channels::Params {
+        positions: COPIED / channels,
+        from_channels: channels,
+        from_first: 0,
+        to_channels: channels,
+        to_first: 0,
+        count: channels,
+    });
+    let mut program = Builder::new();
+    program.at("copy", "ceiling");
+    let mut x = program.input(Element::Float, COPIED as usize);
+    for _ in 0..steps {
+        x = program.emit(call, &[Operand::Value(x)], COPIED as usize);
+    }
+    program.output(x);
+    Ok((program.finish()?, COPIED as usize))
+}
+
+/// Multiplications and additions of a program's convolutions and linear layers.
+pub(crate) fn flop(program: &Program) -> f64 {
+    program.steps.iter().map(|step| flop_of(&step.call)).sum()
+}
+
+/// Those of a step; 0 of other kernels, which wait for memory.
+pub(crate) fn flop_of(call: &Call) -> f64 {
+    let convolution = |p: &Convolution| {
+        let outputs = [p.batch, p.out_height, p.out_width, p.out_channels];
+        let products = [p.in_per_group(), p.kernel_height, p.kernel_width];
+        2.0 * outputs.into_iter().chain(products).map(f64::from).product::<f64>()
+    };
+    let linear =
+        |p: &Linear| 2.0 * [p.batch, p.in_features, p.rows].map(f64::from).iter().product::<f64>();
+    if let Call::Conv2d(p) = call {
+        return convolution(p);
+    }
+    if let Call::ConvTranspose2d(p) = call {
+        return convolution(&p.0);
+    }
+    if let Call::Linear(p) = call {
+        return linear(p);
+    }
+    if let Call::LinearTranspose(p) = call {
+        return linear(&p.0);
+    }
+    0.0
+}
+
+/// What the steps of a program take, in seconds: for each the least of some runs. Where the device
+/// is told of several steps at once they count as one, at the first of them.
+pub(crate) fn step_times(
+    session: &mut dyn Session,
+    inputs: &[Input<'_>],
+    steps: usize,
+    runs: usize,
+) -> Result<Vec<f64>> {
+    let mut least = vec![f64::MAX; steps];
+    for _ in 0..runs {
+        let mut times = Vec::with_capacity(steps + 1);
+        session.run_watched(inputs, &mut |_, _| {
+            times.push(Instant::now());
+            Ok(())
+        })?;
+        times.push(Instant::now());
+        for (least, pair) in least.iter_mut().zip(times.windows(2)) {
+            *least = least.min((pair[1] - pair[0]).as_secs_f64());
+        }
+    }
+    Ok(least)
+}
+
+/// The middle one.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// The most memory that this process had, in bytes, where Linux tells it.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use clrp::backend::DeviceChoice;
+
+    use super::*;
+
+    #[test]
+    fn the_work_of_a_product_is_that_of_its_formula() {
+        let (program, inputs) = gemm(3).expect("it is small");
+        assert_eq!((flop(&program), inputs), (3.0 * 2.0 * 1024_f64.powi(3), 1 << 20));
+        let (program, _) = copy(2).expect("it is small");
+        assert_eq!(flop(&program), 0.0);
+    }
+
+    #[test]
+    fn products_keep_their_numbers() {
+        let device = Device::open(&DeviceChoice::Cpu).expect("there is a CPU");
+        let (program, inputs) = gemm(2).expect("it is small");
+        let mut session = device.prepare(&program).expect("it fits");
+        let input = vec![0.5; inputs];
+        let outputs = session.run(&[Input::Float(&input)]).expect("it runs");
+        let values = outputs[0].to_f32();
+        assert!(values.iter().all(|value| (value - 0.5).abs() < 1e-6), "{}", values[0]);
+        let times = step_times(&mut *session, &[Input::Float(&input)], 2, 2).expect("it runs");
+        assert!(times.len() == 2 && times.iter().all(|time| *time > 0.0 && *time < 60.0));
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[1.0])), (2.0, 1.0));
+    }
+}

@@ -1,0 +1,338 @@
+//! `clrp bench`: what the forward pass and explanations cost on a device.
+
+use std::time::Instant;
+
+use clap::Args;
+use clrp::backend::{Device, Input};
+use clrp::graph::Network;
+use clrp::models::Model;
+use clrp::program::{Bounds, Extras, Lowered, Plan, Targets, lower};
+use clrp::rules::Composite;
+use clrp::{Explainer, Goal, Method, Request, Target, Tensor};
+use serde::Serialize;
+
+use crate::bench::{Ceilings, flop, flop_of, median, peak_memory, step_times};
+use crate::console::{print, print_json, progress_with_rate};
+use crate::failure::{Failure, Result};
+use crate::known::Known;
+use crate::options::{DeviceOptions, Precision, positive};
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  clrp bench                                     five networks, on the best device
+  clrp bench --model vgg16 --batch 8 --device gpu --json
+  clrp bench --model resnet50 --method clrp1 --layers
+
+Networks have random weights: what is computed does not depend on them. Each round runs all methods
+once, turn by turn; medians of the rounds are told.
+
+JSON (--json), one object:
+  machine   threads, peak_memory_bytes (of this process; null where it is not known)
+  ceilings  gemm_gflop_s, copy_gb_s: what the device reaches where nothing holds it up
+  results   model, device, batch, targets, method (`forward` for the scores alone), median_s, min_s,
+            rounds, first_s (with all that is made ready once), gflop, gflop_s, share_of_gemm
+  layers    model, method, layer, kernel, note, seconds, gflop_s (--layers)";
+
+/// Arguments of `clrp bench`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Bench {
+    /// Networks, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::MODELS,
+        hide_possible_values = true,
+        default_value = "alexnet,vgg16,googlenet,inception_v3,resnet50")]
+    model: Vec<String>,
+
+    /// Ways to explain, with commas between; the forward pass is always measured
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Known::METHODS,
+        hide_possible_values = true, default_value = "lrp,clrp1,clrp2,gradient")]
+    method: Vec<String>,
+
+    #[command(flatten)]
+    device: DeviceOptions,
+
+    /// Pictures that run at once
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    batch: usize,
+
+    /// Classes of each picture that are explained
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive::<usize>)]
+    targets: usize,
+
+    /// How often everything runs
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive::<usize>)]
+    rounds: usize,
+
+    /// Tell what each layer's steps take (on the CPU)
+    #[arg(long)]
+    layers: bool,
+
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    machine: Machine,
+    ceilings: Ceilings,
+    results: Vec<Measured>,
+    layers: Vec<LayerTime>,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    threads: usize,
+    peak_memory_bytes: Option<u64>,
+}
+
+/// One network by one method.
+#[derive(Serialize)]
+struct Measured {
+    model: String,
+    device: String,
+    batch: usize,
+    targets: usize,
+    method: String,
+    median_s: f64,
+    min_s: f64,
+    rounds: usize,
+    first_s: f64,
+    gflop: f64,
+    gflop_s: f64,
+    share_of_gemm: f64,
+}
+
+/// One step of a network's program.
+#[derive(Serialize)]
+struct LayerTime {
+    model: String,
+    method: String,
+    layer: String,
+    kernel: &'static str,
+    note: String,
+    seconds: f64,
+    gflop_s: f64,
+}
+
+/// The name of the forward pass among methods.
+const FORWARD: &str = "forward";
+
+/// A network on a device with pictures of noise.
+struct Subject<'a> {
+    model: &'a Model,
+    explainer: Explainer,
+    pictures: Vec<Tensor>,
+    targets: usize,
+}
+
+impl Bench {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> Result<()> {
+        let device = self.device.open(Precision::F32)?;
+        let is_cpu = matches!(device, Device::Cpu(_));
+        if self.layers && !is_cpu {
+            let message = "--layers is for the CPU: a GPU is told of many steps at once";
+            return Err(Failure::Said(message.to_owned()));
+        }
+        let methods = self.method.iter().map(|name| Ok(name.parse()?));
+        let methods = methods.collect::<Result<Vec<Method>>>()?;
+        let models = self.model.iter().map(|name| Model::find(name));
+        let models = models.collect::<clrp::Result<Vec<_>>>()?;
+        let ceilings = Ceilings::of(&device)?;
+        let (mut results, mut layers) = (Vec::new(), Vec::new());
+        let bar = progress_with_rate(models.len() * (self.rounds + 1), "rounds");
+        for model in models {
+            let subject = self.subject(model, &device)?;
+            results.extend(self.measure(&subject, &methods, &ceilings, || bar.inc(1))?);
+            if self.layers {
+                for method in std::iter::once(None).chain(methods.iter().copied().map(Some)) {
+                    layers.extend(self.layer_times(&subject, method)?);
+                }
+            }
+        }
+        bar.finish_and_clear();
+        let threads = if is_cpu { rayon::current_num_threads() } else { 1 };
+        let machine = Machine { threads, peak_memory_bytes: peak_memory() };
+        let report = Report { machine, ceilings, results, layers };
+        if self.json { print_json(&report) } else { print(report.text()) }
+    }
+
+    fn subject<'a>(&self, model: &'a Model, device: &Device) -> Result<Subject<'a>> {
+        let weights = model.random_weights(0)?;
+        let network = model.network(model.input_shape(), weights)?;
+        let shape = model.input_shape();
+        if self.targets > model.classes() {
+            return Err(Failure::Said(format!(
+                "--targets is {}, expected 1 to {}: `{}` has so many classes",
+                self.targets,
+                model.classes(),
+                model.name
+            )));
+        }
+        let picture = |number: usize| {
+            let value = |i: usize| ((i * (number + 1)) % 255) as f32 / 64.0 - 2.0;
+            Tensor::new(shape, (0..shape.len()).map(value).collect())
+        };
+        Ok(Subject {
+            model,
+            explainer: Explainer::builder(network, model.preprocess())
+                .device(device.clone())
+                .max_batch(self.batch)
+                .build()?,
+            pictures: (0..self.batch).map(picture).collect::<clrp::Result<_>>()?,
+            targets: self.targets,
+        })
+    }
+
+    /// The forward pass and all methods, turn by turn.
+    fn measure(
+        &self,
+        subject: &Subject<'_>,
+        methods: &[Method],
+        ceilings: &Ceilings,
+        tick: impl Fn(),
+    ) -> Result<Vec<Measured>> {
+        let all: Vec<Option<Method>> =
+            std::iter::once(None).chain(methods.iter().copied().map(Some)).collect();
+        let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); all.len()];
+        // The first round makes programs and weights ready.
+        for _ in 0..=self.rounds {
+            for (method, seconds) in all.iter().zip(&mut seconds) {
+                let start = Instant::now();
+                subject.run(*method)?;
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+            tick();
+        }
+        let mut measured = Vec::new();
+        for (method, seconds) in all.into_iter().zip(seconds) {
+            let gflop = flop(&subject.lowered(method)?.program) / 1e9;
+            let (first_s, rest) = (seconds[0], &seconds[1..]);
+            let median_s = median(rest);
+            measured.push(Measured {
+                model: subject.model.name.to_owned(),
+                device: subject.explainer.device().name(),
+                batch: self.batch,
+                targets: if method.is_some() { self.targets } else { 0 },
+                method: method.map_or(FORWARD, Method::name).to_owned(),
+                median_s,
+                min_s: rest.iter().copied().fold(f64::MAX, f64::min),
+                rounds: self.rounds,
+                first_s,
+                gflop,
+                gflop_s: gflop / median_s,
+                share_of_gemm: gflop / median_s / ceilings.gemm_gflop_s,
+            });
+        }
+        Ok(measured)
+    }
+
+    fn layer_times(&self, subject: &Subject<'_>, method: Option<Method>) -> Result<Vec<LayerTime>> {
+        let Lowered { program, .. } = subject.lowered(method)?;
+        let mut session = subject.explainer.device().prepare(&program)?;
+        let values: Vec<f32> =
+            subject.pictures.iter().flat_map(|picture| picture.values()).copied().collect();
+        let classes: Vec<u32> =
+            (0..subject.pictures.len()).flat_map(|_| 0..subject.targets as u32).collect();
+        let inputs = [Input::Float(&values), Input::Index(&classes)];
+        let times = step_times(&mut *session, &inputs, program.steps.len(), self.rounds)?;
+        let row = |(step, seconds): (&clrp::program::Step, f64)| LayerTime {
+            model: subject.model.name.to_owned(),
+            method: method.map_or(FORWARD, Method::name).to_owned(),
+            layer: program.layers[step.layer].clone(),
+            kernel: step.call.kernel().name,
+            note: program.notes[step.note].clone(),
+            seconds,
+            gflop_s: flop_of(&step.call) / seconds / 1e9,
+        };
+        Ok(program.steps.iter().zip(times).map(row).collect())
+    }
+}
+
+impl Subject<'_> {
+    fn run(&self, method: Option<Method>) -> Result<()> {
+        let Some(method) = method else {
+            self.explainer.scores(&self.pictures)?;
+            return Ok(());
+        };
+        let goals = |_| (0..self.targets).map(Goal::Class).collect();
+        let target = Target::each((0..self.pictures.len()).map(goals));
+        self.explainer.explain_all(&self.pictures, &Request::new(method, target))?;
+        Ok(())
+    }
+
+    /// What the device runs for the method.
+    fn lowered(&self, method: Option<Method>) -> Result<Lowered> {
+        let network: &Network = self.explainer.network();
+        let composite: &Composite = self.explainer.composite();
+        let preprocess = self.explainer.preprocess();
+        let wide = |values: [f32; 3]| values.map(f64::from).to_vec();
+        Ok(lower(&Plan {
+            network,
+            composite,
+            methods: method.as_slice(),
+            at: network.graph().output(),
+            targets: Targets::Given(self.targets),
+            batch: self.pictures.len(),
+            bounds: &Bounds { low: wide(preprocess.low()), high: wide(preprocess.high()) },
+            limits: self.explainer.device().limits(),
+            extras: Extras::default(),
+        })?)
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let Ceilings { gemm_gflop_s, copy_gb_s } = self.ceilings;
+        let mut text = format!(
+            "ceilings: {gemm_gflop_s:.1} GFLOP/s (GEMM of 1024), {copy_gb_s:.1} GB/s (copy)\n\n"
+        );
+        let headings =
+            ["model", "device", ">batch", ">targets", "method", ">median ms", ">a picture"];
+        let more = [">x forward", ">GFLOP/s", ">of GEMM", ">first ms"];
+        let mut table = Table::new(headings.into_iter().chain(more));
+        for own in self.results.chunk_by(|one, other| one.model == other.model) {
+            let forward = own[0].median_s;
+            for of in own {
+                let ms = |seconds: f64| format!("{:.1}", 1e3 * seconds);
+                table.row([
+                    of.model.clone(),
+                    of.device.clone(),
+                    of.batch.to_string(),
+                    of.targets.to_string(),
+                    of.method.clone(),
+                    ms(of.median_s),
+                    ms(of.median_s / of.batch as f64),
+                    format!("{:.2}", of.median_s / forward),
+                    format!("{:.1}", of.gflop_s),
+                    format!("{:.0} %", 100.0 * of.share_of_gemm),
+                    ms(of.first_s),
+                ]);
+            }
+        }
+        text += &table.to_string();
+        if !self.layers.is_empty() {
+            let headings = ["model", "method", "layer", "kernel", "note", ">ms", ">GFLOP/s"];
+            let mut table = Table::new(headings);
+            for of in &self.layers {
+                table.row([
+                    of.model.clone(),
+                    of.method.clone(),
+                    of.layer.clone(),
+                    of.kernel.to_owned(),
+                    of.note.clone(),
+                    format!("{:.3}", 1e3 * of.seconds),
+                    format!("{:.0}", of.gflop_s),
+                ]);
+            }
+            text += &format!("\n{table}");
+        }
+        if let Some(bytes) = self.machine.peak_memory_bytes {
+            text += &format!("\nmemory: {} MB at most\n", bytes >> 20);
+        }
+        text
+    }
+}

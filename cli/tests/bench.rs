@@ -1,0 +1,44 @@
+//! `clrp bench`: what it tells, not how fast anything is.
+
+use serde_json::Value;
+
+use crate::support::{Place, words};
+
+#[test]
+fn every_method_is_timed_and_its_work_counted() {
+    let place = Place::new();
+    let line = "bench --model digits --device cpu --batch 2 --targets 3 --rounds 2 --layers --json";
+    let json = place.json(words(line));
+    let results = json["results"].as_array().expect("a list");
+    let names: Vec<&Value> = results.iter().map(|result| &result["method"]).collect();
+    assert_eq!(names, ["forward", "lrp", "clrp1", "clrp2", "gradient"]);
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for result in results {
+        assert_eq!((&result["model"], &result["batch"]), (&"digits".into(), &2.into()));
+        let (least, middle) = (number(&result["min_s"]), number(&result["median_s"]));
+        assert!(0.0 < least && least <= middle, "{result}");
+        let rate = number(&result["gflop"]) / middle;
+        assert!((rate / number(&result["gflop_s"]) - 1.0).abs() < 1e-9, "{result}");
+        assert!(number(&result["share_of_gemm"]) > 0.0);
+    }
+    // Three targets have more transposes than the forward pass has convolutions.
+    assert!(number(&results[1]["gflop"]) > 3.0 * number(&results[0]["gflop"]));
+    assert!(number(&json["ceilings"]["gemm_gflop_s"]) > 0.0);
+    let layers = json["layers"].as_array().expect("a list");
+    let is_first = |layer: &&Value| layer["layer"] == "features.0" && layer["method"] == "forward";
+    let first = layers.iter().find(is_first).expect("the first layer");
+    assert_eq!(first["kernel"], "conv2d");
+    assert!(number(&first["seconds"]) > 0.0 && number(&first["gflop_s"]) > 0.0);
+
+    let table = place.good(words("bench --model digits --device cpu --rounds 1 --method lrp")).out;
+    assert!(table.starts_with("ceilings: ") && table.contains("x forward"), "{table}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let place = Place::new();
+    let targets = place.bad(words("bench --model digits --device cpu --targets 11"));
+    assert!(targets.contains("--targets is 11, expected 1 to 10"), "{targets}");
+    let model = place.bad(words("bench --model vgg61"));
+    assert!(model.contains("unknown model `vgg61`"), "{model}");
+}
