@@ -93,7 +93,8 @@ impl<'a> Row<'a> {
         wrong_at(&self.sheet.path, "line", self.line, what)
     }
 
-    fn field(self, column: usize) -> &'a str {
+    /// A field, which may be empty.
+    pub(super) fn field(self, column: usize) -> &'a str {
         self.fields.get(column).unwrap_or_default()
     }
 }

@@ -1,7 +1,7 @@
 //! The file of a run's records: a line of settings, then a line for each picture. Lines are only
 //! ever appended, so that whatever ends the run, all but a torn last line is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -21,11 +21,12 @@ pub(crate) const FILE: &str = "records.jsonl";
 pub(crate) struct Log {
     path: PathBuf,
     file: File,
-    /// The numbers of the pictures that are there.
+    /// The numbers of the pictures that need not run again.
     done: BTreeSet<usize>,
-    /// How many of them have no results, and why the last has none.
-    failed: usize,
-    last_failure: Option<String>,
+    /// Those of them that have no results, and why.
+    failed: BTreeMap<usize, String>,
+    /// Those that had no results in an earlier run, and are tried again.
+    retried: BTreeSet<usize>,
 }
 
 impl Log {
@@ -59,9 +60,10 @@ impl Log {
         file.seek(SeekFrom::End(0)).map_err(|source| about("write", source))?;
         // The file's name must last as what is in it does; where folders cannot be opened, it does.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        let done = found.indices().collect();
-        let Lines { header: there, failed, last_failure, .. } = found;
-        let mut log = Self { path, file, done, failed, last_failure };
+        let done = found.indices().filter(|index| !found.failed.contains_key(index)).collect();
+        let retried = found.failed.into_keys().collect();
+        let mut log = Self { path, file, done, failed: BTreeMap::new(), retried };
+        let there = found.header;
         match there {
             Some(there) => there.check_same(header, &log.path)?,
             None => log.write(std::slice::from_ref(header))?,
@@ -69,7 +71,7 @@ impl Log {
         Ok(log)
     }
 
-    /// The pictures that are done.
+    /// The pictures that are done; those without results are tried again once.
     pub(crate) fn done(&self) -> &BTreeSet<usize> {
         &self.done
     }
@@ -78,14 +80,19 @@ impl Log {
     /// written as that of a picture without results.
     pub(crate) fn append(&mut self, records: Vec<Record>) -> Result<()> {
         let records: Vec<Record> = records.into_iter().map(readable).collect();
-        self.write(&records)?;
+        // What still has no results is there already.
+        let is_there =
+            |record: &Record| record.error.is_some() && self.retried.contains(&record.index);
+        let new: Vec<&Record> = records.iter().filter(|record| !is_there(record)).collect();
+        self.write(&new)?;
         self.count(&records);
         Ok(())
     }
 
     /// Refuses that more pictures than the share `most` of `all` are without results.
     pub(crate) fn check_failed(&self, most: f64, all: usize) -> Result<()> {
-        check_failed(self.failed, self.last_failure.as_deref(), most, all)
+        let last = self.failed.values().next_back();
+        check_failed(self.failed.len(), last.map(String::as_str), most, all)
     }
 
     /// Lets others write the file.
@@ -95,10 +102,12 @@ impl Log {
     }
 
     fn count(&mut self, records: &[Record]) {
-        self.done.extend(records.iter().map(|record| record.index));
-        for error in records.iter().filter_map(|record| record.error.as_ref()) {
-            self.failed += 1;
-            self.last_failure = Some(error.clone());
+        for record in records {
+            self.done.insert(record.index);
+            self.retried.remove(&record.index);
+            if let Some(error) = &record.error {
+                self.failed.insert(record.index, error.clone());
+            }
         }
     }
 
@@ -260,6 +269,33 @@ mod tests {
         drop(log);
         let error = read(folder).expect_err("they differ").to_string();
         assert!(error.ends_with("two records of picture 0 differ"), "{error}");
+    }
+
+    #[test]
+    fn a_picture_without_results_is_tried_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (folder, header) = (folder.path(), header(0));
+        let torn = || Record::failed(1, "1.png".to_owned(), "torn".to_owned());
+        let mut log = Log::open(folder, &header, false).expect("a new file");
+        log.append(vec![record(0), torn()]).expect("it can be written");
+        drop(log);
+        let before = fs::read(folder.join(FILE)).expect("it is there");
+
+        // Still torn: nothing is written, and it counts as before.
+        let mut log = Log::open(folder, &header, true).expect("it goes on");
+        assert!(log.done().iter().eq([&0]) && log.check_failed(0.0, 2).is_ok());
+        log.append(vec![torn()]).expect("it can be written");
+        assert!(log.done().len() == 2 && log.check_failed(0.4, 2).is_err());
+        drop(log);
+        assert_eq!(fs::read(folder.join(FILE)).expect("it is there"), before);
+
+        // Mended.
+        let mut log = Log::open(folder, &header, true).expect("it goes on");
+        log.append(vec![record(1)]).expect("it can be written");
+        log.check_failed(0.0, 2).expect("all are there");
+        drop(log);
+        assert_eq!(read(folder).expect("one each").1, [record(0), record(1)]);
+        assert_eq!(Log::open(folder, &header, true).expect("it goes on").done().len(), 2);
     }
 
     #[test]

@@ -143,9 +143,8 @@ fn line_at<R: Read + Seek>(
 pub(super) struct Lines {
     pub(super) header: Option<Header>,
     places: BTreeMap<usize, Place>,
-    /// How many of the records are of pictures without results, and why the last of them has none.
-    pub(super) failed: usize,
-    pub(super) last_failure: Option<String>,
+    /// The pictures without results, and why they have none.
+    pub(super) failed: BTreeMap<usize, String>,
     /// Bytes of whole lines.
     pub(super) whole: u64,
 }
@@ -159,8 +158,8 @@ impl Lines {
         let failed = |source| read_failed(path, source);
         let mut lines = BufReader::new(file);
         lines.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut found =
-            Self { header: None, places: BTreeMap::new(), failed: 0, last_failure: None, whole: 0 };
+        let (places, unread) = (BTreeMap::new(), BTreeMap::new());
+        let mut found = Self { header: None, places, failed: unread, whole: 0 };
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
@@ -168,8 +167,12 @@ impl Lines {
             if !line.ends_with(b"\n") {
                 break;
             }
-            let is_no_line =
-                |error: serde_json::Error| malformed(path, format!("line {number}: {error}"));
+            let is_no_line = |error: serde_json::Error| {
+                // Without serde's own count of lines, of which each is read alone.
+                let error = error.to_string();
+                let what = error.split(" at line ").next().unwrap_or_default();
+                malformed(path, format!("line {number}: {what}"))
+            };
             if found.header.is_none() {
                 found.header = Some(serde_json::from_slice(&line).map_err(is_no_line)?);
             } else {
@@ -190,7 +193,8 @@ impl Lines {
         self.places.keys().copied()
     }
 
-    /// Counts the line that was read last. A record may be there twice.
+    /// Counts the line that was read last. A record may be there twice; that of a picture without
+    /// results gives way to a later one.
     fn add(
         &mut self,
         path: &Path,
@@ -203,9 +207,17 @@ impl Lines {
             Entry::Vacant(entry) => {
                 entry.insert(place);
                 if let Some(error) = record.error {
-                    self.failed += 1;
-                    self.last_failure = Some(error);
+                    self.failed.insert(record.index, error);
                 }
+                Ok(())
+            }
+            // What could not be read once could be read later.
+            Entry::Occupied(mut there) if self.failed.contains_key(&record.index) => {
+                there.insert(place);
+                match record.error {
+                    Some(error) => self.failed.insert(record.index, error),
+                    None => self.failed.remove(&record.index),
+                };
                 Ok(())
             }
             Entry::Occupied(there) => {

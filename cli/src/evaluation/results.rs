@@ -39,6 +39,17 @@ pub(crate) fn finish(
     folder: &Path,
     draw: impl FnOnce(&RecordFile) -> Result<Vec<Examples>>,
 ) -> Result<()> {
+    let text = write(folder, draw).map_err(|failure| match &failure {
+        Failure::Said(message) if message.starts_with("cannot write") => Failure::Said(format!(
+            "{message}; the records are kept, the same command with --resume makes the results"
+        )),
+        Failure::Said(_) | Failure::NotFinite(_) | Failure::Closed | Failure::Helped => failure,
+    })?;
+    print(text)
+}
+
+/// Writes the results; returns what is printed.
+fn write(folder: &Path, draw: impl FnOnce(&RecordFile) -> Result<Vec<Examples>>) -> Result<String> {
     let records = RecordFile::open(folder)?;
     let header = records.header();
     check_measured(&records)?;
@@ -60,7 +71,8 @@ pub(crate) fn finish(
     let mut report = OutputFolder::open(folder)?;
     report.write("report.html", page(&summary, &figures, &draw(&records)?).as_bytes())?;
     report.commit()?;
-    print(format!("{}\nreport: {}\n", table_text(&summary), shown(&folder.join("report.html"))))
+    let report = folder.join("report.html");
+    Ok(format!("{}\nreport: {}\n", table_text(&summary), shown(&report)))
 }
 
 /// That something was measured of some picture.

@@ -92,7 +92,7 @@ pub(crate) struct RunOptions {
     #[arg(short, long, value_name = "DIR", default_value = "evaluation")]
     pub(crate) output: PathBuf,
 
-    /// Go on with the run whose records are in the folder
+    /// Go on with the run whose records are in the folder; unreadable pictures are tried again
     #[arg(long)]
     pub(crate) resume: bool,
 

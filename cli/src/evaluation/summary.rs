@@ -43,6 +43,9 @@ pub(crate) struct Counts {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) without_boxes_named: Vec<String>,
+    /// Pictures that have some.
+    #[serde(skip)]
+    boxed: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -209,6 +212,7 @@ impl Summary {
                 network.count(number, header, record);
             }
         })?;
+        counts.forget_boxes(&header.experiment);
         let families = Family::of(&header.experiment, records)?;
         for (number, network) in networks.iter_mut().enumerate() {
             for summary in &mut network.subsets {
@@ -246,6 +250,14 @@ impl Counts {
         Self { without_boxes: asks_for_boxes.then_some(0), ..Self::default() }
     }
 
+    /// Where no picture has any, the data set knows of none, and only the pointing game asks.
+    fn forget_boxes(&mut self, experiment: &str) {
+        if self.boxed == 0 && experiment != "pointing-game" {
+            self.without_boxes = None;
+            self.without_boxes_named.clear();
+        }
+    }
+
     fn add(&mut self, record: &Record) {
         self.pictures += 1;
         if let Some(reason) = &record.error {
@@ -258,7 +270,9 @@ impl Counts {
         }
         self.read += 1;
         let is_boxed = |object: &ObjectRecord| object.area.is_some() || object.cut_away > 0;
-        let is_without = record.lacking.is_empty() && !record.objects.iter().any(is_boxed);
+        let is_boxed = record.objects.iter().any(is_boxed);
+        self.boxed += usize::from(is_boxed);
+        let is_without = record.lacking.is_empty() && !is_boxed;
         if let Some(without) = self.without_boxes.as_mut().filter(|_| is_without) {
             *without += 1;
             if self.without_boxes_named.len() < NAMED {
@@ -503,7 +517,10 @@ mod tests {
     fn pictures_without_any_box_are_counted_apart() {
         let mut predicted = object(0, vec![ablation(1.0, 0.5)]);
         predicted.area = None;
-        let records = [picture(0, vec![predicted]), picture(1, Vec::new())];
+        let boxed = picture(2, vec![object(0, vec![ablation(1.0, 0.5)])]);
+        let records = [picture(0, vec![predicted]), picture(1, Vec::new()), boxed];
+        let none = summary_of(&header(&["lrp"]), &records[..2]);
+        assert_eq!(none.counts.without_boxes, None);
         let summary = summary_of(&header(&["lrp"]), &records);
         assert_eq!(summary.counts.without_boxes, Some(2));
         assert_eq!(summary.networks[0].not_in_input, 0);

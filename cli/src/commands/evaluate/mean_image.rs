@@ -46,6 +46,13 @@ pub(crate) struct MeanImage {
 impl MeanImage {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
+        let drawn = self.output.with_extension("png");
+        if drawn == self.output {
+            let name = self.output.display();
+            return Err(Failure::Said(format!(
+                "-o is `{name}`, expected an .npy file: the picture of it is written beside it"
+            )));
+        }
         let dataset = self.data.open()?;
         // The weights do not matter.
         let options = self.network.clone().usual_for(&self.data);
@@ -60,7 +67,6 @@ impl MeanImage {
         self.check_unreadable(&dataset, &mean.unreadable)?;
         let input = mean.picture.input(&preprocess)?;
         let seen = denormalize(&input, &preprocess)?;
-        let drawn = self.output.with_extension("png");
         mean::write(&self.output, &input)?;
         write_file_atomically(&drawn, &seen.encode_png())?;
         print(format!(
