@@ -1,7 +1,7 @@
 //! Sums of weighted rows, `out[position] += sum over taps of w[tap] a[source(position, tap)]`: what
 //! a convolution and its transpose are. Rows are read where they lie, so that no windows are
 //! unrolled; weights lie in panels of [`WIDTH`] columns. Sums are made in registers, in pieces of
-//! [`PIECE`] products which are added up with what f32 loses.
+//! a hundred or so products which are added up with what f32 loses.
 
 use std::ops::Range;
 
