@@ -294,6 +294,8 @@ impl WithSimd for Run<'_> {
 impl Run<'_> {
     #[inline(always)]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(&self, simd: S) {
+        // What `sums` reads without asking.
+        assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
         let Product { panels, .. } = *self.product;
         let lattice = &self.product.lattices[self.task.lattice];
         let mut rows: Vec<Option<[&[f32]; ROWS]>> = Vec::with_capacity(lattice.taps.len());
