@@ -18,7 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("graph", &["error", "file", "kernels", "tensor", "weight"]),
     ("image", &["error", "file", "tensor"]),
     ("labels", &["error"]),
-    ("models", &["error", "graph", "image", "labels", "tensor"]),
+    ("models", &["error", "graph", "image", "labels", "num", "tensor"]),
     ("rules", &["error", "graph", "kernels", "weight"]),
     ("similarity", &["error", "image"]),
     ("switches", &["graph", "num", "tensor"]),
