@@ -18,7 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("graph", &["error", "file", "kernels", "tensor", "weight"]),
     ("image", &["error", "file", "tensor"]),
     ("labels", &["error"]),
-    ("models", &["error", "graph", "image", "labels", "num", "tensor"]),
+    ("models", &["error", "graph", "image", "labels", "num", "tensor", "weight"]),
     ("rules", &["error", "graph", "kernels", "weight"]),
     ("similarity", &["error", "image"]),
     ("switches", &["graph", "num", "tensor"]),
