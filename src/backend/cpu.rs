@@ -18,7 +18,7 @@ use crate::kernels::{
     seed, softmax, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
-use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot, WeightUse};
+use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
 
 /// The CPU, with the weights that its sessions share.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ impl<F: Number> Cpu<F> {
             for operand in &step.operands {
                 let Operand::Weight(slot) = *operand else { continue };
                 let weight = &program.weights[slot.0];
-                let layout = layout::<F>(step, weight);
+                let layout = Layout::of::<F>(&step.call, weight);
                 if !weights.contains_key(&(slot, layout))
                     && let Some(ready) = self.weights.ready(weight, layout)
                 {
@@ -62,14 +62,6 @@ impl<F: Number> Cpu<F> {
             last_reads: last_reads(program),
             program: Arc::new(program.clone()),
         }
-    }
-}
-
-/// How the step wants the weight.
-fn layout<F: Float>(step: &Step, weight: &WeightUse) -> Layout {
-    match weight.form {
-        Form::Filters(_) => Layout::of::<F>(&step.call),
-        Form::Vector | Form::Rows { .. } => Layout::Plain,
     }
 }
 
@@ -233,7 +225,7 @@ impl<F: Number> CpuSession<F> {
             let Operand::Weight(slot) = step.operands[i] else {
                 unreachable!("filters are weights")
             };
-            let is_plain = Layout::of::<F>(&step.call) == Layout::Plain;
+            let is_plain = self.layout(step, slot) == Layout::Plain;
             match is_plain && self.part.of == Some(slot) {
                 true => Filters::Ready(&self.part.numbers),
                 false => self.ready(step, slot).filters(),
@@ -290,8 +282,8 @@ impl<F: Number> CpuSession<F> {
                 continue;
             }
             // Panels take it where they are multiplied by.
-            let plain = self.weights.get(&(weight, Layout::of::<F>(&step.call)));
-            let Some(Ready::Floats(all)) = plain.map(|ready| &**ready) else { continue };
+            let ready = self.weights.get(&(weight, self.layout(step, weight)));
+            let Some(Ready::Floats(all)) = ready.map(|ready| &**ready) else { continue };
             self.part.of = Some(weight);
             self.part.numbers.resize(all.len(), F::ZERO);
             parallel::each(&mut self.part.numbers, |i, w| *w = part.of(all[i], F::from_f32(gamma)));
@@ -300,8 +292,13 @@ impl<F: Number> CpuSession<F> {
 
     /// A weight as the step wants it.
     fn ready(&self, step: &Step, slot: WeightSlot) -> &Ready<F> {
-        let layout = layout::<F>(step, &self.program.weights[slot.0]);
-        self.weights.get(&(slot, layout)).expect("all but matrices are made ready")
+        let key = (slot, self.layout(step, slot));
+        self.weights.get(&key).expect("all but matrices are made ready")
+    }
+
+    /// How the step wants the weight.
+    fn layout(&self, step: &Step, slot: WeightSlot) -> Layout {
+        Layout::of::<F>(&step.call, &self.program.weights[slot.0])
     }
 
     /// The shard of a matrix, as it is stored.

@@ -64,6 +64,9 @@ kernel!("conv2d", [Read, ReadWeight, Read, Update]);
 /// Output positions and output channels a workgroup computes.
 pub const TILE: u32 = 64;
 
+/// Channels of which the taps of a filter's row are better taken as one.
+const FEW_CHANNELS: u32 = 8;
+
 impl Params {
     /// Tiles of positions, tiles of each group's channels.
     pub fn workgroups(&self) -> [u32; 3] {
@@ -117,7 +120,7 @@ impl Params {
 
     /// Whether the taps of a filter's row are taken as one: of a few channels each would be short.
     pub fn joins_taps(&self) -> bool {
-        self.in_channels < 8 && self.groups == 1 && self.dilation_width == 1
+        self.in_channels < FEW_CHANNELS && self.groups == 1 && self.dilation_width == 1
     }
 
     /// The pictures with their padding.
@@ -128,8 +131,8 @@ impl Params {
     }
 
     fn padded(&self, a: &[f32]) -> Vec<f32> {
-        let (Planes { count, size: [height, width] }, channels) =
-            (self.padded_input(), self.in_channels as usize);
+        let Planes { count, size: [height, width] } = self.padded_input();
+        let channels = self.in_channels as usize;
         let mut padded = vec![0.0; count * height * width * channels];
         let rows = a.chunks_exact(self.in_width as usize * channels);
         let first = self.padding_width as usize * channels;

@@ -114,7 +114,7 @@ impl Stored for f64 {
     }
 }
 
-/// Sums in f64 whatever the numbers' type: the weights' way from memory takes longer, and
+/// Sums in f64, or in f32 with what that loses: the weights' way from memory takes longer, and
 /// contrastive relevance is a small difference of large sums.
 ///
 /// `out` has all `out_features` of each picture; the shard's are written or added to.

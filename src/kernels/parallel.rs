@@ -10,15 +10,12 @@ const PIECE: usize = 1 << 14;
 /// Calls `body(index of the first value, piece)` for pieces of `out` of a whole number of
 /// `unit` values, on all cores.
 pub fn pieces<T: Send>(out: &mut [T], unit: usize, body: impl Fn(usize, &mut [T]) + Sync) {
-    let unit = unit.max(1);
-    let size = PIECE.div_ceil(unit) * unit;
-    let arch = Arch::new();
-    out.par_chunks_mut(size).enumerate().for_each(|(i, piece)| {
-        arch.dispatch(
-            #[inline(always)]
-            || body(i * size, piece),
-        );
-    });
+    let size = size(unit);
+    run(
+        out.par_chunks_mut(size),
+        #[inline(always)]
+        |i, piece| body(i * size, piece),
+    );
 }
 
 /// The same for two arrays of one length, whose pieces belong together.
@@ -28,14 +25,25 @@ pub fn pieces_of_two<T: Send, U: Send>(
     unit: usize,
     body: impl Fn(usize, &mut [T], &mut [U]) + Sync,
 ) {
-    let unit = unit.max(1);
-    let size = PIECE.div_ceil(unit) * unit;
+    let size = size(unit);
+    run(
+        one.par_chunks_mut(size).zip(other.par_chunks_mut(size)),
+        #[inline(always)]
+        |i, (one, other)| body(i * size, one, other),
+    );
+}
+
+/// The length of a piece of whole units.
+fn size(unit: usize) -> usize {
+    PIECE.next_multiple_of(unit.max(1))
+}
+
+fn run<P: Send>(pieces: impl IndexedParallelIterator<Item = P>, body: impl Fn(usize, P) + Sync) {
     let arch = Arch::new();
-    let both = one.par_chunks_mut(size).zip(other.par_chunks_mut(size));
-    both.enumerate().for_each(|(i, (one, other))| {
+    pieces.enumerate().for_each(|(i, piece)| {
         arch.dispatch(
             #[inline(always)]
-            || body(i * size, one, other),
+            || body(i, piece),
         );
     });
 }

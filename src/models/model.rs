@@ -235,6 +235,23 @@ mod tests {
     use crate::weight::Weight;
 
     #[test]
+    fn random_weights_are_the_same_for_the_same_seed() {
+        let model = Model::find("digits").expect("it is known");
+        let values = |seed| -> Vec<f32> {
+            let weights = model.random_weights(seed).expect("it can be built");
+            let network = model.network(model.input_shape(), weights).expect("they suit");
+            let all = network.weights().flat_map(|weight| {
+                let values = weight.values();
+                (0..weight.len()).map(move |i| values.get::<f32>(i)).collect::<Vec<_>>()
+            });
+            all.collect()
+        };
+        let first = values(0);
+        assert!(first == values(0) && first != values(1));
+        assert!(first.iter().all(|value| value.is_finite()) && first.iter().any(|v| *v < 0.0));
+    }
+
+    #[test]
     fn the_name_of_a_weight_file_tells_the_network() {
         let name = |file: &str| Model::of_file(file).map(|model| model.name);
         assert_eq!(name("squeezenet1_1.safetensors"), Some("squeezenet1_1"));

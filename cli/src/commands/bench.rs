@@ -28,7 +28,7 @@ Networks have random weights: what is computed does not depend on them. Each rou
 once, turn by turn; medians of the rounds are told.
 
 JSON (--json), one object:
-  machine   threads, peak_memory_bytes (of this process; null where it is not known)
+  machine   threads (of the CPU), peak_memory_bytes (of this process; null where it is not known)
   ceilings  gemm_gflop_s, copy_gb_s: what the device reaches where nothing holds it up
   results   model, device, batch, targets, method (`forward` for the scores alone), median_s, min_s,
             rounds, first_s (with all that is made ready once), gflop, gflop_s, share_of_gemm
@@ -154,7 +154,7 @@ impl Bench {
             }
         }
         bar.finish_and_clear();
-        let threads = if is_cpu { rayon::current_num_threads() } else { 1 };
+        let threads = rayon::current_num_threads();
         let machine = Machine { threads, peak_memory_bytes: peak_memory() };
         let report = Report { machine, ceilings, results, layers };
         if self.json { print_json(&report) } else { print(report.text()) }

@@ -39,40 +39,41 @@ pub(crate) fn finish(
     folder: &Path,
     draw: impl FnOnce(&RecordFile) -> Result<Vec<Examples>>,
 ) -> Result<()> {
-    let text = write(folder, draw).map_err(|failure| match &failure {
-        Failure::Said(message) if message.starts_with("cannot write") => Failure::Said(format!(
-            "{message}; the records are kept, the same command with --resume makes the results"
-        )),
-        Failure::Said(_) | Failure::NotFinite(_) | Failure::Closed | Failure::Helped => failure,
-    })?;
-    print(text)
-}
-
-/// Writes the results; returns what is printed.
-fn write(folder: &Path, draw: impl FnOnce(&RecordFile) -> Result<Vec<Examples>>) -> Result<String> {
     let records = RecordFile::open(folder)?;
     let header = records.header();
     check_measured(&records)?;
     let summary = Summary::of(header, &records)?;
     let mut figures = figures(&summary)?;
     figures.extend(matrices(header, &records)?);
-    let mut files = OutputFolder::open(folder)?;
-    files.write_by("results.csv", |file| match header.experiment.as_str() {
-        "neurons" => write_neurons(header, &records, file),
-        _ => write_csv(header, &records, file),
+    store(folder, |files| {
+        files.write_by("results.csv", |file| match header.experiment.as_str() {
+            "neurons" => write_neurons(header, &records, file),
+            _ => write_csv(header, &records, file),
+        })?;
+        files.write("summary.json", &summary.json())?;
+        files.write("summary.md", markdown(&summary).as_bytes())?;
+        for figure in &figures {
+            files.write(&format!("{}.png", figure.name), &figure.plotted.png)?;
+            files.write(&format!("{}.svg", figure.name), figure.plotted.svg.as_bytes())?;
+        }
+        Ok(())
     })?;
-    files.write("summary.json", &summary.json())?;
-    files.write("summary.md", markdown(&summary).as_bytes())?;
-    for figure in &figures {
-        files.write(&format!("{}.png", figure.name), &figure.plotted.png)?;
-        files.write(&format!("{}.svg", figure.name), figure.plotted.svg.as_bytes())?;
-    }
-    files.commit()?;
-    let mut report = OutputFolder::open(folder)?;
-    report.write("report.html", page(&summary, &figures, &draw(&records)?).as_bytes())?;
-    report.commit()?;
-    let report = folder.join("report.html");
-    Ok(format!("{}\nreport: {}\n", table_text(&summary), shown(&report)))
+    let page = page(&summary, &figures, &draw(&records)?);
+    store(folder, |files| files.write("report.html", page.as_bytes()).map(drop))?;
+    print(format!("{}\nreport: {}\n", table_text(&summary), shown(&folder.join("report.html"))))
+}
+
+/// Puts files into a run's folder, all of them or none; a disk that is full costs no record.
+fn store(folder: &Path, write: impl FnOnce(&mut OutputFolder) -> Result<()>) -> Result<()> {
+    let stored = OutputFolder::open(folder).and_then(|mut files| {
+        write(&mut files)?;
+        files.commit()
+    });
+    stored.map_err(|failure| {
+        Failure::Said(format!(
+            "{failure}; the records are kept, and the results can be made again from them"
+        ))
+    })
 }
 
 /// That something was measured of some picture.

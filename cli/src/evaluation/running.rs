@@ -221,13 +221,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn parts_are_measured_together_and_written_in_order() {
+    /// Measures pictures in parts of two; what is written, in order, and how far the bar is.
+    fn run(
+        pictures: usize,
+        measure: impl Fn(&[Prepared<usize>]) -> Result<Vec<Record>> + Sync,
+    ) -> (Result<()>, Vec<usize>, u64) {
         let folder = tempfile::tempdir().expect("a folder");
         let mut log = Log::open(folder.path(), &header(&["lrp"]), false).expect("a new file");
-        let parts = Parts { pictures: 12, batch: 2, shard: None };
+        let parts = Parts { pictures, batch: 2, shard: None };
         let (bar, stop) = (ProgressBar::hidden(), Cancel::new());
         let work = Work { parts: &parts, most_failed: 0.0, bar: &bar, stop: &stop };
+        let done = work.run(&mut log, Ok, measure);
+        let file = fs::read_to_string(folder.path().join(FILE)).expect("it is there");
+        let index =
+            |line: &str| -> usize { serde_json::from_str::<Record>(line).expect("a record").index };
+        (done, file.lines().skip(1).map(index).collect(), bar.position())
+    }
+
+    #[test]
+    fn parts_are_measured_together_and_written_in_order() {
         let (tell, told) = sync_channel(1);
         let told = Mutex::new(told);
         let measure = |part: &[Prepared<usize>]| {
@@ -243,30 +255,19 @@ mod tests {
             }
             Ok(part.iter().map(|one| picture(one.index, Vec::new())).collect())
         };
-        work.run(&mut log, Ok, measure).expect("nothing fails");
-        let mut written = Vec::new();
-        let file = fs::read_to_string(folder.path().join(FILE)).expect("it is there");
-        for line in file.lines().skip(1) {
-            let record: Record = serde_json::from_str(line).expect("a record");
-            written.push(record.index);
-        }
-        assert_eq!(written, (0..12).collect::<Vec<_>>());
-        assert_eq!(bar.position(), 12);
+        let (done, written, position) = run(12, measure);
+        done.expect("nothing fails");
+        assert_eq!((written, position), ((0..12).collect(), 12));
     }
 
     #[test]
     fn what_fails_ends_the_run_after_what_came_before() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut log = Log::open(folder.path(), &header(&["lrp"]), false).expect("a new file");
-        let parts = Parts { pictures: 40, batch: 2, shard: None };
-        let (bar, stop) = (ProgressBar::hidden(), Cancel::new());
-        let work = Work { parts: &parts, most_failed: 0.0, bar: &bar, stop: &stop };
         let measure = |part: &[Prepared<usize>]| match part[0].index {
             10 => Err(Failure::Said("no more".to_owned())),
             _ => Ok(part.iter().map(|one| picture(one.index, Vec::new())).collect()),
         };
-        let failure = work.run(&mut log, Ok, measure).expect_err("a part fails");
-        assert_eq!(failure.to_string(), "no more");
-        assert!(log.done().iter().copied().eq(0..10), "{:?}", log.done());
+        let (done, written, position) = run(40, measure);
+        assert_eq!(done.expect_err("a part fails").to_string(), "no more");
+        assert_eq!((written, position), ((0..10).collect(), 10));
     }
 }

@@ -33,9 +33,14 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// That of a step's filters: in 32 bit windows are not unrolled, unless sums are exact or
-    /// panels would be empty for the most part: those of groups, and of the colours of a picture.
-    pub(super) fn of<F: Float>(call: &Call) -> Self {
+    /// That of a step's weight. For filters in 32 bit windows are not unrolled, unless sums are
+    /// exact or panels would be empty for the most part: those of groups, and of the colours of a
+    /// picture.
+    pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse) -> Self {
+        match weight.form {
+            Form::Filters(_) => {}
+            Form::Vector | Form::Rows { .. } => return Layout::Plain,
+        }
         if let Call::Conv2d(p) = call
             && !F::IS_REFERENCE
             && p.groups == 1
