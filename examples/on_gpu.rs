@@ -8,7 +8,7 @@
 use clrp::image::Picture;
 use clrp::models::Model;
 use clrp::scene::{Scene, Split};
-use clrp::{Explainer, Method, Target, wgpu};
+use clrp::{Explainer, Method, Request, Target, wgpu};
 
 /// Any GPU, also one that the CPU poses as, with all that it allows.
 async fn open() -> Result<(wgpu::Device, wgpu::Queue), Box<dyn std::error::Error>> {
@@ -30,7 +30,8 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let scene = Scene::render(Split::Test, 2, 1, 0);
     let picture = Picture::new(scene.side, scene.side, scene.pixels)?;
-    let explained = explainer.explain_on_gpu(&picture, Method::Clrp1, Target::top(2))?;
+    let request = Request::new(Method::Clrp1, Target::top(2));
+    let explained = explainer.explain_on_gpu(&picture, &request)?;
     for explanation in &explained.explanations {
         // Bind these to pipelines of the same device; `examples/window` draws such a texture.
         let (map, heatmap) = (explanation.kept.map(), explanation.kept.heatmap());

@@ -18,7 +18,7 @@ mod switches;
 mod target;
 mod warning;
 
-use crate::backend::Device;
+use crate::backend::{Device, Input};
 use crate::error::{Error, Result};
 use crate::graph::{Network, NodeId};
 use crate::image::Preprocess;
@@ -142,10 +142,14 @@ impl Explainer {
     /// Explains what the network says of a picture, by each method and for each target.
     ///
     /// # Errors
-    /// [`Error::InputShape`] or [`Error::InputValue`] for a picture that does not suit,
-    /// [`Error::TargetOutOfRange`], [`Error::UnknownName`] or [`Error::Setting`] for a target that
-    /// does not, [`Error::Unsupported`] for a method that does not suit the network or the target,
-    /// [`Error::DeviceMemory`] or [`Error::Device`] if the device cannot do it.
+    /// [`Error::InputShape`] or [`Error::InputValue`] for a picture that does not suit (the latter
+    /// also for scores that are not finite), [`Error::PictureSize`] for one that the preprocessing
+    /// cannot take, [`Error::TargetOutOfRange`], [`Error::UnknownName`] or [`Error::Setting`] for a
+    /// target that the network does not have, inside [`Error::OfPicture`] where pictures have
+    /// targets of their own, [`Error::Unsupported`] for a method that does not suit the network or
+    /// the target, [`Error::RuleMismatch`] where a z-box rule cannot know the bounds of its input,
+    /// [`Error::TooLarge`] for more numbers than kernels can count, [`Error::DeviceMemory`] or
+    /// [`Error::Device`] if the device cannot do it.
     pub fn explain(
         &self,
         image: &impl ToInput,
@@ -216,7 +220,8 @@ impl Explainer {
             })
         };
         let layers = request.layers.iter().map(layer);
-        let work = Work { at, layers: layers.collect::<Result<_>>()?, request };
+        let layers = layers.collect::<Result<_>>()?;
+        let work = Work { at, layers, heatmaps: false, request };
         self.check_methods(&work)?;
         Ok(work)
     }
@@ -252,7 +257,7 @@ impl Explainer {
         let direct = work.direct();
         let run = |targets: Targets, methods: &[Method], rows: Option<&Rows>, progress: &_| {
             let job = work.job(methods, targets, pictures.len());
-            self.execute(&job, &values, rows, progress).map(|results| (job, results))
+            self.execute(&job, Input::Float(&values), rows, progress).map(|results| (job, results))
         };
         // For each picture, the goals of one group after the other.
         let groups: Vec<Vec<Group>> = match work.request.target.choice() {
@@ -266,7 +271,7 @@ impl Explainer {
                     .flat_map(|goals| self.groups_of(goals, work.at))
                     .collect();
                 let groups: Vec<&Group> = groups.iter().collect();
-                let made = self.collect(&job, pictures, &groups, &results)?;
+                let made = self.collect(&job, &groups, &results)?;
                 self.complete(pictures, work, &groups, &results, made, &mut explained, progress)?;
                 return Ok(explained);
             }
@@ -287,7 +292,7 @@ impl Explainer {
                 if all.is_empty() {
                     all = self.with_scores(pictures.len(), &results.scores());
                 }
-                let made = self.collect(&job, pictures, &slices, &results)?;
+                let made = self.collect(&job, &slices, &results)?;
                 self.complete(pictures, work, &slices, &results, made, &mut all, progress)?;
             }
         }
@@ -310,7 +315,7 @@ impl Explainer {
         };
         let values = joined(pictures);
         let job = work.job(&[], Targets::Top(count), pictures.len());
-        let results = self.execute(&job, &values, None, progress)?;
+        let results = self.execute(&job, Input::Float(&values), None, progress)?;
         progress.advance(1)?;
         let goals = self.goals_of(work.at, results.units().expect("it found the best"));
         Ok(goals.chunks_exact(count).map(|goals| chosen(choice, goals)).collect())
@@ -384,6 +389,8 @@ impl Explainer {
 struct Work<'a> {
     at: NodeId,
     layers: Vec<NodeId>,
+    /// Whether planes that can be drawn are made, too.
+    heatmaps: bool,
     request: &'a Request<'a>,
 }
 
@@ -402,7 +409,7 @@ impl Work<'_> {
             batch,
             layers: self.layers.clone(),
             ledger: self.request.ledger,
-            heatmaps: false,
+            heatmaps: self.heatmaps,
         }
     }
 }

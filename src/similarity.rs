@@ -17,6 +17,29 @@ pub struct Similarity {
     pub ssim: f64,
 }
 
+/// A map made ready to be compared with several others.
+#[derive(Clone, Debug)]
+pub struct Comparable {
+    size: [usize; 2],
+    values: Vec<f64>,
+    /// Of the values; none if they are all the same.
+    ranks: Option<Vec<f64>>,
+}
+
+impl Comparable {
+    /// Ranks the map's values.
+    ///
+    /// # Errors
+    /// [`Error::InputValue`](crate::Error::InputValue) if one is not finite.
+    pub fn new(plane: &Plane) -> Result<Self> {
+        plane.check_finite("map")?;
+        let values: Vec<f64> = plane.values().iter().map(|&value| f64::from(value)).collect();
+        let is_flat = values.iter().all(|value| *value == values[0]);
+        let ranks = (!is_flat).then(|| ranks(&values));
+        Ok(Self { size: plane.size(), values, ranks })
+    }
+}
+
 impl Similarity {
     /// Compares two maps; none if one of them is the same everywhere, which is like nothing and
     /// unlike nothing.
@@ -26,23 +49,23 @@ impl Similarity {
     /// [`Error::InputValue`](crate::Error::InputValue) if one holds a value that is not finite.
     pub fn of(a: &Plane, b: &Plane) -> Result<Option<Self>> {
         check_shape(("second map", &b.size()), ("the first", &a.size()))?;
-        a.check_finite("first map")?;
-        b.check_finite("second map")?;
-        let is_flat = |plane: &Plane| plane.values().iter().all(|v| *v == plane.values()[0]);
-        if is_flat(a) || is_flat(b) {
-            return Ok(None);
-        }
-        let (x, y) = (widened(a), widened(b));
+        Self::between(&Comparable::new(a)?, &Comparable::new(b)?)
+    }
+
+    /// The same of maps that were made ready before.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if their sizes differ.
+    pub fn between(a: &Comparable, b: &Comparable) -> Result<Option<Self>> {
+        check_shape(("second map", &b.size), ("the first", &a.size))?;
+        let (Some(of_a), Some(of_b)) = (&a.ranks, &b.ranks) else { return Ok(None) };
+        let [height, width] = a.size;
         Ok(Some(Self {
-            cosine: cosine(&x, &y),
-            spearman: correlation(&ranks(&x), &ranks(&y)),
-            ssim: ssim(&normalized(&x), &normalized(&y), a.height(), a.width()),
+            cosine: cosine(&a.values, &b.values),
+            spearman: correlation(of_a, of_b),
+            ssim: ssim(&normalized(&a.values), &normalized(&b.values), height, width),
         }))
     }
-}
-
-fn widened(plane: &Plane) -> Vec<f64> {
-    plane.values().iter().map(|&value| f64::from(value)).collect()
 }
 
 fn dot(x: &[f64], y: &[f64]) -> f64 {
@@ -151,9 +174,9 @@ mod tests {
         assert_eq!(message(&flat, &tall), expected);
         let nan = plane(1, &[0.0, f32::NAN]);
         let infinite = plane(1, &[f32::NEG_INFINITY, 0.0]);
-        let expected = "`first map` holds NaN at element 1, expected finite numbers";
+        let expected = "`map` holds NaN at element 1, expected finite numbers";
         assert_eq!(message(&nan, &infinite), expected);
-        let expected = "`second map` holds -inf at element 0, expected finite numbers";
+        let expected = "`map` holds -inf at element 0, expected finite numbers";
         assert_eq!(message(&flat, &infinite), expected);
     }
 

@@ -5,7 +5,7 @@ use clrp::graph::{Conv2d, Graph, Network, NodeId, Op};
 use clrp::rules::{Composite, LayerKind, Rule, fold_batch_norm};
 use clrp::tensor::Shape;
 
-use crate::support::{MAP_F64, Question, assert_close, pictures, reference, weights};
+use crate::support::{CHANGED, MAP_F64, Question, assert_close, pictures, reference, weights};
 
 /// A network of the layers that `body` puts between the picture and a head of five classes.
 fn network(body: impl Fn(&mut Graph, NodeId) -> NodeId) -> Network {
@@ -96,7 +96,7 @@ fn folding_changes_what_rules_with_a_bias_see() {
     let folded = fold_batch_norm(&network).expect("nothing is in the way");
     let rule = Rule::Epsilon { epsilon: 0.25 };
     let (plain, changed) = (maps(&network, rule).1, maps(&folded, rule).1);
-    assert!(plain.iter().zip(&changed).any(|(a, b)| (a - b).abs() > 1e-3 * a.abs()));
+    assert!(plain.iter().zip(&changed).any(|(a, b)| (a - b).abs() > CHANGED * a.abs()));
 }
 
 #[test]

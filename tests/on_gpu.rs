@@ -1,11 +1,13 @@
 //! Maps that stay on the GPU are those that are read from it, on a device that the app has opened.
 
+use std::sync::{Arc, Mutex};
+
 use clrp::image::{Mode, Picture, Preprocess};
 use clrp::models::Model;
 use clrp::scene::{Scene, Split};
-use clrp::{Error, Explainer, Goal, Method, Target, wgpu};
+use clrp::{Cancel, Error, Explainer, Goal, Method, Request, Target, wgpu};
 
-use crate::support::backends;
+use crate::support::{SAME_F32, backends};
 
 /// A device with the limits of its adapter, where the tests have a GPU.
 fn device() -> Option<(wgpu::Device, wgpu::Queue)> {
@@ -106,7 +108,7 @@ fn maps_that_stay_are_those_that_are_read() {
     ] {
         let expected = explainer.explain(&picture(), methods, target.clone());
         let expected = expected.expect("it can be explained");
-        let kept = explainer.explain_on_gpu(&picture(), methods, target.clone());
+        let kept = explainer.explain_on_gpu(&picture(), &Request::new(methods, target.clone()));
         let kept = kept.expect("it can be explained");
         assert_eq!(kept.scores, expected.scores);
         assert_eq!(kept.explanations.len(), expected.explanations.len());
@@ -124,7 +126,8 @@ fn maps_that_stay_are_those_that_are_read() {
             assert_eq!(size, (plane.height(), plane.width()), "{what}");
             let drawn = texels(&device, &queue, heatmap);
             for (drawn, value) in drawn.iter().zip(plane.values()) {
-                assert!((drawn - value / largest).abs() <= 1e-5, "{what}: {drawn} {value}");
+                let apart = f64::from((drawn - value / largest).abs());
+                assert!(apart <= SAME_F32, "{what}: {drawn} {value}");
             }
         }
     }
@@ -135,10 +138,11 @@ fn maps_that_stay_outlive_later_runs() {
     let Some((device, queue)) = device() else { return };
     let explainer = explainer().with_device(device.clone(), queue.clone()).build();
     let explainer = explainer.expect("the rules suit the network");
-    let first = explainer.explain_on_gpu(&picture(), Method::Lrp, Target::class(3));
+    let class = |class| Request::new(Method::Lrp, Target::class(class));
+    let first = explainer.explain_on_gpu(&picture(), &class(3));
     let first = first.expect("it can be explained").explanations.remove(0).kept;
     let before = read(&device, &queue, first.map());
-    explainer.explain_on_gpu(&picture(), Method::Lrp, Target::class(4)).expect("it runs");
+    explainer.explain_on_gpu(&picture(), &class(4)).expect("it runs");
     drop(explainer);
     assert_eq!(read(&device, &queue, first.map()), before);
 }
@@ -146,13 +150,46 @@ fn maps_that_stay_outlive_later_runs() {
 #[test]
 fn what_cannot_stay_is_told() {
     let on_cpu = explainer().build().expect("the rules suit the network");
-    let error = on_cpu.explain_on_gpu(&picture(), Method::Lrp, Target::top(1)).unwrap_err();
+    let best = |methods: &[Method]| Request::new(methods, Target::top(1));
+    let error = on_cpu.explain_on_gpu(&picture(), &best(&[Method::Lrp])).unwrap_err();
     assert_eq!(error.to_string(), "keeping maps on `cpu` is not supported: it is no GPU");
     let Some((device, queue)) = device() else { return };
     let explainer = explainer().with_device(device, queue).build();
     let explainer = explainer.expect("the rules suit the network");
-    for method in [Method::Rise, Method::Random] {
-        let error = explainer.explain_on_gpu(&picture(), method, Target::top(1)).unwrap_err();
+    for request in [
+        best(&[Method::Rise]),
+        best(&[Method::Random]),
+        best(&[]),
+        best(&[Method::Lrp]).ledger(true),
+        best(&[Method::Lrp]).layers(["features.3"]),
+    ] {
+        let error = explainer.explain_on_gpu(&picture(), &request).unwrap_err();
         assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     }
+}
+
+#[test]
+fn work_that_stays_is_told_of_and_can_be_cancelled() {
+    let Some((device, queue)) = device() else { return };
+    let explainer = explainer().with_device(device.clone(), queue.clone()).build();
+    let explainer = Arc::new(explainer.expect("the rules suit the network"));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hear = told.clone();
+    let request = Request::new(Method::Clrp1, Target::random_of_top(2, 4, 0))
+        .progress(move |done| hear.lock().expect("no panic").push(done));
+    let pending = explainer.explain_on_gpu_async(picture(), request.clone());
+    let kept = pollster::block_on(pending).expect("it runs").explanations.remove(0).kept;
+    let told = told.lock().expect("no panic").clone();
+    assert!(told.is_sorted() && told.last() == Some(&1.0), "{told:?}");
+    let again = explainer.explain_on_gpu(&picture(), &request).expect("it runs");
+    let [first, second] = [&kept, &again.explanations[0].kept];
+    assert_eq!(read(&device, &queue, first.map()), read(&device, &queue, second.map()));
+
+    let cancel = Cancel::new();
+    let ends = cancel.clone();
+    let request = Request::new(Method::Clrp1, Target::class(3))
+        .progress(move |_| ends.cancel())
+        .cancel(&cancel);
+    let cancelled = explainer.explain_on_gpu(&picture(), &request);
+    assert!(matches!(cancelled, Err(Error::Cancelled)));
 }

@@ -6,6 +6,8 @@ use clrp::evaluation::{BoundingBox, Pointing, Region};
 use clrp::image::Plane;
 use serde_json::Value;
 
+use crate::support::MEASURED_F64;
+
 fn golden() -> Value {
     serde_json::from_str(include_str!("golden/pointing.json")).expect("it is JSON")
 }
@@ -71,7 +73,10 @@ fn maps_point_as_quantus_and_torchray_say() {
         assert_eq!(found.is_hit_by_any_maximum, positive["any"], "{number}");
         let close = |found: f64, expected: &Value, what: &str| {
             let expected = expected.as_f64().unwrap_or_else(|| panic!("{number}: {what}"));
-            assert!((found - expected).abs() < 1e-12, "{number}: {what} {found}, {expected}");
+            assert!(
+                (found - expected).abs() < MEASURED_F64,
+                "{number}: {what} {found}, {expected}"
+            );
         };
         close(found.mass_accuracy, &positive["mass"], "mass");
         close(found.rank_accuracy, &of["rank"], "rank");

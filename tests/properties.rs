@@ -9,8 +9,8 @@ use clrp::{Explained, Explainer, Goal, Method, Request, Target};
 use proptest::prelude::*;
 
 use crate::support::{
-    Backend, LEDGER_F32, LEDGER_F64, OF_F32_MAPS, backends, distance, hold_ledgers, pictures,
-    reference, weights,
+    Backend, LEDGER_F32, LEDGER_F64, NO_SCORE, OF_F32_MAPS, backends, distance, hold_ledgers,
+    pictures, reference, weights,
 };
 
 /// A piece of a network. Whatever does not fit where it stands is left out.
@@ -196,7 +196,7 @@ proptest! {
             for other in &lrp.explanations[1..] {
                 let own = f64::from(other.score).abs();
                 // A score of nothing has no map to scale.
-                is_fine &= own > 1e-6;
+                is_fine &= own > NO_SCORE;
                 for (to, r) in dual.iter_mut().zip(values(&other.map)) {
                     *to += r * score / own / (plan.classes - 1) as f64;
                 }

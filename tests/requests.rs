@@ -6,15 +6,20 @@ mod each;
 use std::sync::mpsc::{TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 
+use clrp::graph::NodeId;
 use clrp::image::Preprocess;
 use clrp::methods::{Quadrature, Slope};
 use clrp::models::Model;
+use clrp::program::{Bounds, Extras, Limits, Plan, Targets, lower};
+use clrp::rules::preset;
 use clrp::{
     Cancel, Error, Explained, Explainer, ExplainerBuilder, Goal, Method, Request, Sampling, Shape,
     Target, Tensor, Warning,
 };
 
-use crate::support::{OF_F32_MAPS, ROUNDED_F32, distance, pictures, reference};
+use crate::support::{
+    OF_F32_MAPS, ROUNDED_F32, SAME_F32, SHARES_F32, distance, pictures, reference,
+};
 
 const SHAPE: Shape = Shape { channels: 3, height: 64, width: 64 };
 
@@ -78,7 +83,8 @@ fn hold_same(whole: &Explained, split: &Explained) {
             |map: &Tensor| -> Vec<f64> { map.values().iter().map(|&v| f64::from(v)).collect() };
         let apart = distance(&values(&a.map), &values(&b.map));
         assert!(apart <= OF_F32_MAPS, "{what}: {apart:.1e}");
-        assert!((a.score - b.score).abs() <= 1e-5 * a.score.abs(), "{what}");
+        let apart = f64::from((a.score - b.score).abs());
+        assert!(apart <= SAME_F32 * f64::from(a.score.abs()), "{what}");
     }
 }
 
@@ -202,11 +208,11 @@ fn starts_are_what_walks_start_with() {
             let scale = magnitudes.fold(f64::from(one.score.abs()), f64::max);
             let (missing, what) = (ledger.unexplained(), format!("{} of {}", one.method, one.goal));
             assert!(missing.abs() <= OF_F32_MAPS * scale, "{what}: {missing:.1e} of {scale:.1e}");
-            assert!((one.leak.expect("relevance") - (ledger.start - ledger.arrived)).abs() < 1e-9);
+            assert_eq!(one.leak, Some(ledger.start - ledger.arrived), "{what}");
         }
     }
     let sglrp = explainer().explain(&picture(2), Method::Sglrp, Target::top(1)).expect("it runs");
-    assert!(sglrp.explanations[0].leak.expect("relevance").abs() < 1e-6);
+    assert!(sglrp.explanations[0].leak.expect("relevance").abs() < SHARES_F32);
 }
 
 #[test]
@@ -340,6 +346,7 @@ fn methods_that_cannot_set_against_classes_say_so() {
     for method in [Method::Lrp, Method::Clrp2, Method::Occlusion, Method::Rise, Method::Random] {
         let error = explainer().explain(&picture(1), method, against()).unwrap_err().to_string();
         assert!(error.contains("it cannot set a target against chosen classes"), "{error}");
+        assert!(error.contains("these can: clrp1, "), "{error}");
     }
     explainer().explain(&picture(1), Method::Clrp1, against()).expect("it runs");
 }
@@ -367,4 +374,62 @@ fn layers_that_the_target_is_not_made_of_are_errors() {
     assert_eq!(message, expected);
     let found = explainer.explain_all(&[picture(1)], &request).expect_err("it lies above");
     assert_eq!(found.to_string(), expected);
+}
+
+#[test]
+fn scores_named_by_their_layer_are_classes() {
+    let explainer = explainer();
+    let of = |target| {
+        let methods = [Method::Clrp1, Method::Rise, Method::Random];
+        explainer.explain(&picture(2), methods, target).expect("it runs").explanations
+    };
+    let neuron = Goal::Neuron { channel: 3, row: 0, column: 0 };
+    for goal in [Goal::Channel(3), neuron] {
+        let by_layer = of(Target::from(goal).at("classifier.2"));
+        for (by_layer, class) in by_layer.iter().zip(of(Target::class(3))) {
+            assert_eq!((&by_layer.goal, by_layer.class()), (&Goal::Class(3), Some(3)));
+            assert_eq!(by_layer.map, class.map, "{}", class.method);
+        }
+    }
+}
+
+#[test]
+fn finding_the_best_of_many_takes_no_rows() {
+    let network = explainer().network().clone();
+    let at = network.graph().nodes().iter().position(|node| node.name == "features.0");
+    let at = NodeId(at.expect("a layer"));
+    let units = network.graph().node(at).shape.len();
+    let bounds = Bounds { low: vec![-1.0; 3], high: vec![1.0; 3] };
+    let plan = Plan {
+        network: &network,
+        composite: &preset("contrastive").expect("a preset"),
+        methods: &[],
+        at,
+        targets: Targets::Top(4000),
+        batch: 1,
+        bounds: &bounds,
+        limits: Limits::NONE,
+        extras: Extras::default(),
+    };
+    let program = lower(&plan).expect("it can be lowered").program;
+    assert!(program.largest_buffer() <= units, "{}", program.largest_buffer());
+}
+
+#[test]
+fn what_does_not_suit_the_picture_or_the_layer_is_told() {
+    let of = |builder: ExplainerBuilder, method| {
+        let explainer = builder.build().expect("the preset suits");
+        explainer.explain(&picture(1), method, Target::top(1)).unwrap_err().to_string()
+    };
+    let sampling = Sampling { window: [4, 65], ..Sampling::default() };
+    let wide = of(builder().sampling(sampling), Method::Occlusion);
+    assert_eq!(wide, "columns of the window is 65, expected 1 to 64, as the picture has");
+    let vector = of(builder().cam_layer("classifier.0"), Method::GradCam);
+    assert!(vector.ends_with("layer `classifier.0` has no positions"), "{vector}");
+    let request = Request::new(Method::Rise, Target::top(1)).layers(["features.0"]);
+    let error = explainer().explain_all(&[picture(1)], &request).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "map at layer `features.0` is not supported: rise does not walk through layers once"
+    );
 }

@@ -4,10 +4,11 @@
 mod literals;
 mod sample;
 
-use clrp::Method;
 use clrp::graph::{Conv2d, Graph, Network, Op, Weights};
-use clrp::rules::{Composite, Rule, preset};
+use clrp::image::Preprocess;
+use clrp::rules::{Composite, Rule, Selector, preset};
 use clrp::tensor::Shape;
+use clrp::{Explainer, Method};
 
 use crate::support::{
     Backend, MAP_F32, MAP_F64, Matrix, Question, RULE_F32, Random, assert_close, backends,
@@ -322,4 +323,61 @@ fn a_norm_of_the_picture_is_a_scale_of_its_channels() {
         let expected = paper_lrp(&scaled, &backend);
         assert_close(&paper_lrp(&network, &backend), &expected, tolerance, "a norm");
     }
+}
+
+/// Two convolutions, the second with batch norm.
+fn normed() -> Graph {
+    let mut graph = Graph::new("normed", Shape::new(3, 6, 5));
+    let build = |g: &mut Graph| {
+        let x = g.conv2d("stem", g.input(), Conv2d::new(4, 3))?;
+        let x = g.relu("block.relu1", x)?;
+        let x = g.conv2d("block.conv", x, Conv2d::new(4, 1))?;
+        let x = g.batch_norm2d("block.bn", x)?;
+        let x = g.relu("block.relu2", x)?;
+        let x = g.flatten("flatten", x)?;
+        g.linear("fc", x, 3)
+    };
+    build(&mut graph).expect("shapes fit");
+    graph
+}
+
+#[test]
+fn patterns_give_rules_to_the_layers_that_take_them() {
+    let graph = normed();
+    let rule_of = |composite: &Composite, name: &str| {
+        let rules = composite.assign(&graph).expect("it suits");
+        let place = graph.nodes().iter().position(|node| node.name == name);
+        rules[place.expect("a layer")]
+    };
+    let gamma = Rule::Gamma { gamma: 0.5 };
+    let composite = Composite::new("mine").name("block.*", gamma).name("*", Rule::Flat);
+    assert_eq!(rule_of(&composite, "block.conv"), Some(gamma));
+    assert_eq!(rule_of(&composite, "block.bn"), Some(Rule::Pass));
+    assert_eq!(rule_of(&composite, "stem"), Some(Rule::Flat));
+    let refused = |composite: Composite| composite.assign(&graph).unwrap_err().to_string();
+    assert_eq!(
+        refused(Composite::new("mine").name("block.bn", Rule::Flat)),
+        "rule `flat` does not apply to layer `block.bn` (BatchNorm2d)"
+    );
+    assert_eq!(
+        refused(Composite::new("mine").name("block.relu*", Rule::Flat)),
+        "rule `flat` does not apply to layer `block.relu1` (ReLU)"
+    );
+    assert_eq!(
+        refused(Composite::new("mine").name("max-pool", Rule::Flat)),
+        "rule `flat` does not apply to layer `max-pool` (MaxPool2d)"
+    );
+}
+
+#[test]
+fn bounds_that_are_not_known_are_refused_before_anything_runs() {
+    let network = weights(normed(), 3);
+    let composite = preset("contrastive")
+        .expect("a preset")
+        .with_rules([(Selector::Name("block.conv".to_owned()), Rule::ZBox)]);
+    let built = Explainer::builder(network, Preprocess::imagenet()).composite(composite).build();
+    assert_eq!(
+        built.expect_err("it lies above the first layer").to_string(),
+        "rule `z-box` does not apply to layer `block.conv` (its input has no known bounds)"
+    );
 }

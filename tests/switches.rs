@@ -6,7 +6,7 @@ use clrp::switches::{Switches, Tally};
 use clrp::tensor::{Shape, Tensor};
 use clrp::{Error, Explainer, Result};
 
-use crate::support::{Backend, backends, filled, pictures, reference, weights};
+use crate::support::{Backend, MEASURED_F64, backends, filled, pictures, reference, weights};
 
 /// A network of max pools that ends in a vector.
 fn pools(input: Shape, build: impl Fn(&mut Graph, NodeId) -> Result<NodeId>) -> Network {
@@ -41,7 +41,7 @@ fn picture(height: usize, width: usize, values: &[f32]) -> Tensor {
 #[track_caller]
 fn assert_tallies(found: &[Tally], expected: &[(usize, f64)]) {
     let close = |(tally, (found, uniform)): (&Tally, &(usize, f64))| {
-        tally.found == *found && (tally.uniform - uniform).abs() < 1e-9
+        tally.found == *found && (tally.uniform - uniform).abs() < MEASURED_F64
     };
     assert_eq!(found.len(), expected.len(), "{found:?}");
     assert!(found.iter().zip(expected).all(close), "{found:?}\n{expected:?}");

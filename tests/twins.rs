@@ -71,6 +71,7 @@ fn accuracy(call: &Call) -> Accuracy {
         Call::ChannelConstant(_)
         | Call::CopyChannels(_)
         | Call::Gate(_)
+        | Call::Gather(_)
         | Call::MaxPool2d(_)
         | Call::OneHot(_)
         | Call::Permute(_)
@@ -126,6 +127,7 @@ const OTHERS: &[Cases] = &[
     value::copy_channels,
     value::dot_rows,
     value::gate,
+    value::gather,
     value::leaks,
     value::local_response_norm,
     value::local_response_norm_backward,
@@ -258,6 +260,7 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::CopyChannels(_)
         | Call::DotRows(_)
         | Call::Gate(_)
+        | Call::Gather(_)
         | Call::Heatmap(_)
         | Call::Leaks(_)
         | Call::LocalResponseNorm(_)

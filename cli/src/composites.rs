@@ -8,7 +8,7 @@ use clrp::Error;
 use clrp::graph::Graph;
 use clrp::rules::{BatchNorm, Composite, LayerKind, Rule, Selector, preset};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::console::say;
 use crate::failure::{Failure, Result};
@@ -60,9 +60,10 @@ impl Rules {
         let has = |wanted: LayerKind| {
             graph.nodes().iter().any(|node| LayerKind::of(&node.op) == Some(wanted))
         };
-        for Written { selector, rule, place, is_option } in &self.written {
-            let alone = Composite::new("").entry(selector.clone(), *rule);
-            alone.assign(graph).map_err(|error| Failure::Said(format!("{place}: {error}")))?;
+        if let Err(error) = self.composite.assign(graph) {
+            return Err(self.placed(graph, error));
+        }
+        for Written { selector, place, is_option, .. } in &self.written {
             if let Selector::Kind(kind) | Selector::First(kind) = selector
                 && !has(*kind)
             {
@@ -75,6 +76,22 @@ impl Rules {
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with the rules, and where the one stands that it is said of: alone, that is
+    /// refused with the same words, or at least refused.
+    fn placed(&self, graph: &Graph, error: Error) -> Failure {
+        let message = error.to_string();
+        let refused = self.written.iter().filter_map(|written| {
+            let alone = Composite::new("").entry(written.selector.clone(), written.rule);
+            Some((&written.place, alone.assign(graph).err()?.to_string()))
+        });
+        let refused: Vec<_> = refused.collect();
+        let same = refused.iter().find(|(_, alone)| *alone == message);
+        match same.or(refused.first()) {
+            Some((place, message)) => Failure::Said(format!("{place}: {message}")),
+            None => error.into(),
+        }
     }
 }
 
@@ -117,75 +134,101 @@ pub(crate) fn named(name: &str) -> Result<Rules> {
 /// conv = "gamma:0.25"
 /// ```
 fn from_text(text: &str, path: &Path) -> Result<Rules> {
-    let place = |span: Range<usize>| {
-        let (line, column) = line_and_column(text, span.start);
-        format!("`{}`, line {line}, column {column}", path.display())
-    };
-    let at = |span: Range<usize>, message: &str| {
-        Failure::Said(format!("{}: {}", place(span), message.trim().replace('\n', ", ")))
-    };
+    let file = File { text, path };
     let table = DeTable::parse(text)
-        .map_err(|error| at(error.span().unwrap_or_default(), error.message()))?;
-    let mut composite = preset("contrastive")?;
+        .map_err(|error| file.wrong(error.span().unwrap_or_default(), error.message()))?;
+    let table = table.get_ref();
+    let base = table.get("base").map(|base| file.base(base)).transpose()?;
+    let mut composite = base.map_or_else(|| preset("contrastive"), Ok)?;
     let mut written = Vec::new();
-    if let Some(base) = table.get_ref().get("base") {
-        let name = base.get_ref().as_str();
-        let found = name.ok_or_else(|| mismatch("base", "a preset's name", base));
-        let found = found.and_then(|name| preset(name).map_err(|error| error.to_string()));
-        composite = found.map_err(|message| at(base.span(), &message))?;
-    }
-    for (key, value) in table.get_ref() {
-        let read = match key.get_ref().as_ref() {
-            "base" => Ok(composite),
-            "stabilizer" => number(value).map(|number| composite.with_stabilizer(number)),
-            "bias" => match value.get_ref().as_bool() {
-                Some(bias) => Ok(composite.with_bias(bias)),
-                None => Err(mismatch("bias", "true or false", value)),
-            },
-            "batch-norm" => match value.get_ref().as_str() {
-                Some("bypass") => Ok(composite.with_batch_norm(BatchNorm::Bypass)),
-                Some("fold") => Ok(composite.with_batch_norm(BatchNorm::Fold)),
-                _ => Err(mismatch("batch-norm", "`bypass` or `fold`", value)),
-            },
-            "rules" => match value.get_ref().as_table() {
-                Some(rules) => {
-                    for (key, rule) in rules {
-                        let selector = Selector::from(key.get_ref().as_ref());
-                        let text = match rule.get_ref().is_table() {
-                            true => Err(UNQUOTED.to_owned()),
-                            false => {
-                                let text = rule.get_ref().as_str();
-                                text.ok_or_else(|| mismatch("rule", "text", rule))
-                            }
-                        };
-                        let read = text.and_then(|text| {
-                            text.parse::<Rule>().map_err(|error: Error| error.to_string())
-                        });
-                        let read = read.map_err(|message| at(rule.span(), &message))?;
-                        let place = place(key.span());
-                        written.push(Written { selector, rule: read, place, is_option: false });
-                    }
-                    let rules = written.iter().map(|of| (of.selector.clone(), of.rule));
-                    Ok(composite.with_rules(rules))
-                }
-                None => Err(mismatch("rules", "a table of layers and rules", value)),
-            },
+    for (key, value) in table {
+        let wrong = |message: String| file.wrong(value.span(), &message);
+        composite = match key.get_ref().as_ref() {
+            "base" => composite,
+            "stabilizer" => composite.with_stabilizer(number(value).map_err(wrong)?),
+            "bias" => composite.with_bias(bias(value).map_err(wrong)?),
+            "batch-norm" => composite.with_batch_norm(batch_norm(value).map_err(wrong)?),
+            "rules" => {
+                written = file.rules(value)?;
+                composite.with_rules(written.iter().map(|of| (of.selector.clone(), of.rule)))
+            }
             other => {
                 let unknown = Error::unknown("key", other, KEYS).to_string();
                 let hint = match value.get_ref().is_table() {
                     true => format!("; rules stand below [rules], and {UNQUOTED}"),
                     false => String::new(),
                 };
-                return Err(at(key.span(), &(unknown + &hint)));
+                return Err(file.wrong(key.span(), &(unknown + &hint)));
             }
         };
-        composite = read.map_err(|message| at(value.span(), &message))?;
     }
     Ok(Rules { composite: composite.with_label(path.display().to_string()), written })
 }
 
+/// A value in a file, and where it stands.
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// A file of rules.
+struct File<'a> {
+    text: &'a str,
+    path: &'a Path,
+}
+
+impl File<'_> {
+    fn place(&self, span: Range<usize>) -> String {
+        let (line, column) = line_and_column(self.text, span.start);
+        format!("`{}`, line {line}, column {column}", self.path.display())
+    }
+
+    fn wrong(&self, span: Range<usize>, message: &str) -> Failure {
+        Failure::Said(format!("{}: {}", self.place(span), message.trim().replace('\n', ", ")))
+    }
+
+    fn base(&self, value: &Value<'_>) -> Result<Composite> {
+        let name =
+            value.get_ref().as_str().ok_or_else(|| mismatch("base", "a preset's name", value));
+        let found = name.and_then(|name| preset(name).map_err(|error| error.to_string()));
+        found.map_err(|message| self.wrong(value.span(), &message))
+    }
+
+    /// The rules, in their order.
+    fn rules(&self, value: &Value<'_>) -> Result<Vec<Written>> {
+        let Some(rules) = value.get_ref().as_table() else {
+            let message = mismatch("rules", "a table of layers and rules", value);
+            return Err(self.wrong(value.span(), &message));
+        };
+        let written = |(key, value): (&Spanned<DeString<'_>>, &Value<'_>)| {
+            let rule = rule_of(value).map_err(|message| self.wrong(value.span(), &message))?;
+            let (selector, place) =
+                (Selector::from(key.get_ref().as_ref()), self.place(key.span()));
+            Ok(Written { selector, rule, place, is_option: false })
+        };
+        rules.iter().map(written).collect()
+    }
+}
+
+fn rule_of(value: &Value<'_>) -> std::result::Result<Rule, String> {
+    if value.get_ref().is_table() {
+        return Err(UNQUOTED.to_owned());
+    }
+    let text = value.get_ref().as_str().ok_or_else(|| mismatch("rule", "text", value))?;
+    text.parse().map_err(|error: Error| error.to_string())
+}
+
+fn bias(value: &Value<'_>) -> std::result::Result<bool, String> {
+    value.get_ref().as_bool().ok_or_else(|| mismatch("bias", "true or false", value))
+}
+
+fn batch_norm(value: &Value<'_>) -> std::result::Result<BatchNorm, String> {
+    match value.get_ref().as_str() {
+        Some("bypass") => Ok(BatchNorm::Bypass),
+        Some("fold") => Ok(BatchNorm::Fold),
+        _ => Err(mismatch("batch-norm", "`bypass` or `fold`", value)),
+    }
+}
+
 /// What a key should have been.
-fn mismatch(key: &str, expected: &str, found: &Spanned<DeValue<'_>>) -> String {
+fn mismatch(key: &str, expected: &str, found: &Value<'_>) -> String {
     let found = match found.get_ref().as_str() {
         Some(text) => format!("`{text}`"),
         None => format!("a value of type {}", found.get_ref().type_str()),
@@ -193,7 +236,7 @@ fn mismatch(key: &str, expected: &str, found: &Spanned<DeValue<'_>>) -> String {
     format!("{key} is {found}, expected {expected}")
 }
 
-fn number(value: &Spanned<DeValue<'_>>) -> std::result::Result<f32, String> {
+fn number(value: &Value<'_>) -> std::result::Result<f32, String> {
     let text = match value.get_ref() {
         DeValue::Float(number) => number.as_str(),
         DeValue::Integer(number) => number.as_str(),

@@ -71,8 +71,9 @@ impl Writer {
         explanation: &Explanation,
         of: &LayerMap,
     ) -> Result<Files> {
-        let name =
-            |end: &str| format!("{}_{}{end}", start(picture, explanation), in_a_name(&of.layer));
+        let name = |end: &str| {
+            format!("{}_{}{end}", start(picture, explanation), shortened(&in_a_name(&of.layer)))
+        };
         let plane = reduce(&of.map, explanation.reduction())?;
         let palette = self.palette.unwrap_or_else(|| palette(&plane));
         let map = self.results.write(&name(".png"), &render(&plane, palette).encode_png())?;
@@ -108,7 +109,7 @@ fn start(picture: &Loaded, explanation: &Explanation) -> String {
     format!("{}_{}_{target}", stem(&picture.path), explanation.method)
 }
 
-/// A target's name; long ones (mixtures of many classes) end in a number that tells them apart, as
+/// A target's or a layer's name; long ones (mixtures of many classes) end in a number that tells them apart, as
 /// file systems take 255 bytes.
 fn shortened(name: &str) -> String {
     const MOST: usize = 80;

@@ -229,7 +229,7 @@ pub(crate) struct MethodOptions {
 
     /// smoothgrad: standard deviation of the noise, as a share of the picture's range
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    noise: Option<f32>,
+    noise: Option<f64>,
 
     /// integrated-gradients: steps (20 unless given; 50 for integrated-gradients-gauss)
     #[arg(long, value_name = "N", value_parser = positive::<usize>)]

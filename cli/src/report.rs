@@ -86,6 +86,31 @@ pub(crate) struct Setting {
     pub(crate) device: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) composite: Option<String>,
+    /// All that decides which layer gets which rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rules: Option<String>,
+    /// How alike the maps of several pictures are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) compare: Vec<MeanComparison>,
+}
+
+impl Setting {
+    /// Of a network and its weights on a device; no rules and nothing compared.
+    pub(crate) fn of(model: String, weights: Option<&Path>, device: String) -> Self {
+        let weights = weights.map(shown);
+        Self { model, weights, device, composite: None, rules: None, compare: Vec::new() }
+    }
+}
+
+/// How alike the maps of different targets are by one method: the means over pairs of maps, none
+/// where no pair can be compared.
+#[derive(Serialize)]
+pub(crate) struct MeanComparison {
+    pub(crate) method: &'static str,
+    pub(crate) pairs: usize,
+    pub(crate) cosine: Option<f64>,
+    pub(crate) spearman: Option<f64>,
+    pub(crate) ssim: Option<f64>,
 }
 
 /// The one object: a single picture's fields beside the setting's, or a list of pictures.

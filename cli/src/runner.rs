@@ -6,7 +6,7 @@ use clrp::Explainer;
 use clrp::backend::Device;
 use clrp::graph::Network;
 use clrp::image::Preprocess;
-use clrp::rules::Composite;
+use clrp::rules::{Composite, preset};
 use indicatif::ProgressBar;
 
 use crate::failure::{Failure, Result};
@@ -24,6 +24,19 @@ pub(crate) struct Runner<'a> {
     pub(crate) seed: u64,
     /// The numbers of methods; the usual ones unless given.
     pub(crate) methods: Option<&'a MethodOptions>,
+}
+
+impl Runner<'static> {
+    /// With the usual rules and numbers.
+    pub(crate) fn usual(
+        network: Network,
+        device: Device,
+        preprocess: Preprocess,
+        batch: usize,
+    ) -> Result<Self> {
+        let composite = preset("contrastive")?;
+        Ok(Self { network, device, composite, preprocess, batch, seed: 0, methods: None })
+    }
 }
 
 impl Runner<'_> {

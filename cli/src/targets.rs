@@ -1,71 +1,10 @@
 //! From `--target` and `--against` to what is explained.
 
+use clrp::graph::Graph;
 use clrp::labels::Labels;
 use clrp::{Error, Goal, Target};
 
 use crate::failure::{Failure, Result};
-
-/// Reads targets with commas between: `top3`; `10-of-top100`; numbers, names and `WordNet` ids of
-/// classes; mixtures of them as `340*0.7+386*0.3` or `340+386`; and of a layer
-/// `features.28:17@3,5` (channel, row, column), `features.28:17` (a channel) and
-/// `features.28:top8`.
-pub(crate) fn parse(
-    text: &str,
-    against: Option<&str>,
-    labels: &Labels,
-    model: &str,
-    seed: u64,
-) -> Result<Target> {
-    let classes = Classes { labels, model };
-    let against = against.map(|text| classes.list("--against", text)).transpose()?;
-    let parts = parts(text);
-    none_is_empty("--target", &parts)?;
-    if let [part] = &parts[..] {
-        // A class may have any name, that of a choice too.
-        if labels.find(part, model).is_err()
-            && let Some(target) = choice(part, labels.len(), seed)?
-        {
-            return match against {
-                None => Ok(target),
-                Some(_) => Err(Failure::Said(format!(
-                    "--against needs a class as --target, found `{part}`"
-                ))),
-            };
-        }
-    }
-    let mut layer: Option<String> = None;
-    let mut goals: Vec<Goal> = Vec::new();
-    for (i, part) in parts.iter().enumerate() {
-        let (of, goal) = match classes.goal(part)? {
-            Some(goal) => (None, goal),
-            None => neuron(part)?,
-        };
-        if i > 0 && of != layer {
-            return Err(Failure::Said(format!(
-                "targets `{text}` are of several layers, expected one: explain them in turn"
-            )));
-        }
-        layer = of;
-        let goal = match (&against, goal) {
-            (None, goal) => goal,
-            (Some(against), Goal::Class(class)) => {
-                Goal::Against { class, against: against.clone() }
-            }
-            (Some(_), _) => {
-                let message = format!("--against needs a class as --target, found `{part}`");
-                return Err(Failure::Said(message));
-            }
-        };
-        if !goals.contains(&goal) {
-            goals.push(goal);
-        }
-    }
-    let target = Target::goals(goals);
-    Ok(match layer {
-        Some(layer) => target.at(layer),
-        None => target,
-    })
-}
 
 /// Names that are given with commas between: none may be missing.
 pub(crate) fn none_is_empty(option: &str, names: &[String]) -> Result<()> {
@@ -136,13 +75,65 @@ fn top(text: &str) -> Option<&str> {
     digits.then_some(count)
 }
 
-/// The network's classes.
-struct Classes<'a> {
-    labels: &'a Labels,
-    model: &'a str,
+/// What the names of targets can be of.
+pub(crate) struct Named<'a> {
+    pub(crate) labels: &'a Labels,
+    /// The network's name.
+    pub(crate) model: &'a str,
+    pub(crate) graph: &'a Graph,
 }
 
-impl Classes<'_> {
+impl Named<'_> {
+    /// Reads targets with commas between: `top3`; `10-of-top100`; numbers, names and `WordNet` ids
+    /// of classes; mixtures of them as `340*0.7+386*0.3` or `340+386`; and of a layer
+    /// `features.28:17@3,5` (channel, row, column), `features.28:17` (a channel) and
+    /// `features.28:top8`.
+    pub(crate) fn target(&self, text: &str, against: Option<&str>, seed: u64) -> Result<Target> {
+        let against = against.map(|text| self.list("--against", text)).transpose()?;
+        let parts = parts(text);
+        none_is_empty("--target", &parts)?;
+        if let [part] = &parts[..] {
+            // A class may have any name, that of a choice too.
+            if self.labels.find(part, self.model).is_err()
+                && let Some(target) = choice(part, self.labels.len(), seed)?
+            {
+                return match against {
+                    None => Ok(target),
+                    Some(_) => Err(no_class(part)),
+                };
+            }
+        }
+        let mut layer: Option<String> = None;
+        let mut goals: Vec<Goal> = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            let (of, goal) = match self.goal(part)? {
+                Some(goal) => (None, goal),
+                None => neuron(part)?,
+            };
+            if i > 0 && of != layer {
+                return Err(Failure::Said(format!(
+                    "targets `{text}` are of several layers, expected one: explain them in turn"
+                )));
+            }
+            layer = of;
+            let goal = match (&against, goal) {
+                (None, goal) => goal,
+                (Some(against), Goal::Class(class)) => {
+                    Goal::Against { class, against: against.clone() }
+                }
+                (Some(_), _) => return Err(no_class(part)),
+            };
+            if !goals.contains(&goal) {
+                goals.push(goal);
+            }
+        }
+        let target = Target::goals(goals);
+        Ok(match layer {
+            Some(layer) => target.at(layer),
+            None => target,
+        })
+    }
+
     fn list(&self, option: &str, text: &str) -> Result<Vec<usize>> {
         let names: Vec<String> = text.split(',').map(str::to_owned).collect();
         none_is_empty(option, &names)?;
@@ -172,6 +163,12 @@ impl Classes<'_> {
             Err(_) if part.contains(':') => Ok(None),
             Err(_) if top(part).is_some() || part.contains("-of-top") => Err(not_alone(part)),
             Err(_) if part.contains('+') => self.mixture(part).map(Some),
+            Err(_) if self.graph.nodes().iter().skip(1).any(|node| node.name == *part) => {
+                Err(Failure::Said(format!(
+                    "target `{part}` is a whole layer, expected one of its channels or its best, as \
+                     `{part}:0` or `{part}:top3`"
+                )))
+            }
             Err(error) => Err(error),
         }
     }
@@ -191,6 +188,11 @@ impl Classes<'_> {
         };
         Ok(Goal::Mixture(part.split('+').map(share).collect::<Result<_>>()?))
     }
+}
+
+/// What is set against other classes is none itself.
+fn no_class(part: &str) -> Failure {
+    Failure::Said(format!("--against needs a class as --target, found `{part}`"))
 }
 
 /// A choice of the best among other targets.
@@ -229,10 +231,18 @@ fn neuron(part: &str) -> Result<(Option<String>, Goal)> {
 
 #[cfg(test)]
 mod tests {
+    use clrp::Shape;
+
     use super::*;
 
+    fn named(labels: &Labels, text: &str, against: Option<&str>) -> Result<Target> {
+        let mut graph = Graph::new("alexnet", Shape::new(3, 8, 8));
+        graph.relu("features.1", graph.input()).expect("it fits");
+        Named { labels, model: "alexnet", graph: &graph }.target(text, against, 7)
+    }
+
     fn read(text: &str, against: Option<&str>) -> Result<Target> {
-        parse(text, against, &Labels::imagenet(), "alexnet", 7)
+        named(&Labels::imagenet(), text, against)
     }
 
     #[test]
@@ -257,7 +267,7 @@ mod tests {
     #[test]
     fn a_name_with_a_plus_is_one_class() {
         let labels = Labels::named(["C", "C++"].map(str::to_owned));
-        let target = parse("C++", None, &labels, "languages", 0).expect("a class");
+        let target = named(&labels, "C++", None).expect("a class");
         assert_eq!(target, Target::class(1));
     }
 
@@ -290,6 +300,11 @@ mod tests {
         assert!(message("features.28:1@-2,5").contains("`features.28:1@-2,5`"));
         assert!(message("features.28:1@2,features.28:3").contains("`features.28:1@2`"));
         assert!(message("11-of-top10").contains("expected as `10-of-top100`"));
+        assert_eq!(
+            message("features.1"),
+            "target `features.1` is a whole layer, expected one of its channels or its best, as \
+             `features.1:0` or `features.1:top3`"
+        );
         assert!(message("features.28:x").contains("a layer, a channel and perhaps"));
         assert!(message("features.28:1@2").contains("a layer, a channel and perhaps"));
         assert!(message("a:1,b:2").contains("are of several layers"));

@@ -83,12 +83,10 @@ fn several_pictures_in_batches_are_as_one_by_one() {
         let one = explain(&place, &format!("{name} -o one --npy"));
         assert_eq!(image["image"], name);
         assert_eq!(image["predictions"][0]["class"], one["predictions"][0]["class"]);
-        for (a, b) in image["explanations"]
-            .as_array()
-            .iter()
-            .zip(one["explanations"].as_array().iter())
-            .flat_map(|(a, b)| a.iter().zip(b.iter()))
-        {
+        let list = |of: &Value| of["explanations"].as_array().expect("a list").clone();
+        let (all, alone) = (list(image), list(&one));
+        assert_eq!((all.len(), alone.len()), (3, 3));
+        for (a, b) in all.iter().zip(&alone) {
             let map = |one: &Value| floats(&place, one["files"]["npy"].as_str().expect("a path"));
             let (a, b) = (map(a), map(b));
             let error: f32 = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum();

@@ -83,6 +83,10 @@ fn rules_come_from_options_and_files() {
     let note = "note: `all.toml`, line 2, column 1: `digits` has no Add layer";
     assert!(noted.err.contains(note), "{}", noted.err);
     let kept = explain(&place, &format!("--composite epsilon_plus --bias false {rest}"));
+    assert_eq!(
+        kept["rules"],
+        "conv=z-plus linear=epsilon:1e-6 avg-pool=norm stabilizer=1e-6 bias=false batch-norm=bypass"
+    );
     assert!(number(&list(&kept)[0]["ledger"]["bias"]).abs() < 1e-6);
 }
 
@@ -165,6 +169,7 @@ fn what_does_not_apply_is_told() {
     place.write("cut.toml", b"base = \"contr\n");
     place.write("layer.toml", b"[rules]\n\"features.99\" = \"flat\"\n");
     place.write("relu.toml", b"[rules]\n\n \"features.1\" = \"flat\"\n");
+    place.write("box.toml", b"[rules]\nconv = \"z-box\"\n");
     place.write("large.toml", b"stabilizer = 1e300\n");
     for (rest, expected) in [
         ("--target featres.0:3", "unknown layer `featres.0`; nearest: `features.0`"),
@@ -193,7 +198,10 @@ fn what_does_not_apply_is_told() {
         ("--layers features.0,", "--layers features.0,: a name is missing beside a comma"),
         ("--layers qqq", "unknown layer `qqq`; expected `features.0`, `features.1`"),
         ("--target 3 --against 5,", "--against 5,: a name is missing beside a comma"),
-        ("--rule linear=z-box", "rule `z-box` does not apply to layer `classifier.2`"),
+        ("--rule linear=z-box", "--rule linear=z-box: rule `z-box` does not apply to layer `class"),
+        ("--composite box.toml", "`box.toml`, line 2, column 1: rule `z-box` does not apply to"),
+        ("--rule max-pool=flat", "rule `flat` does not apply to layer `max-pool` (MaxPool2d)"),
+        ("--target features.0", "target `features.0` is a whole layer, expected one of its"),
         ("--rule nosuch=flat", "unknown layer `nosuch`"),
         ("--rule conv=gama:1", "unknown rule `gama`; nearest: `gamma`"),
         ("--rule conv", "expected a layer, `=` and a rule, as conv=gamma:0.25"),

@@ -13,9 +13,10 @@ use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
     channel_constant, channel_dot, clamp, conv_transpose2d, conv2d, copy_channels, dot_rows, gate,
-    heatmap, leaks, linear, linear_transpose, local_response_norm, local_response_norm_backward,
-    max_pool2d, max_pool2d_backward, multiply_add, multiply_planes, one_hot, parallel, permute,
-    seed, softmax, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
+    gather, heatmap, leaks, linear, linear_transpose, local_response_norm,
+    local_response_norm_backward, max_pool2d, max_pool2d_backward, multiply_add, multiply_planes,
+    one_hot, parallel, permute, seed, softmax, stabilized_ratio, sum_rows, tally, top_k,
+    upsample2d,
 };
 use crate::num::Float;
 use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
@@ -138,6 +139,11 @@ impl<F: Number> Session for CpuSession<F> {
                     assert_eq!(to.len(), from.len(), "length of an input");
                     parallel::each(to, |i, to| *to = F::from_f32(from[i]));
                 }
+                Input::Double(from) => {
+                    let to = &mut self.floats[value.buffer][..value.len];
+                    assert_eq!(to.len(), from.len(), "length of an input");
+                    parallel::each(to, |i, to| *to = F::from_f64(from[i]));
+                }
                 Input::Index(from) => {
                     self.indices[value.buffer][..value.len].copy_from_slice(from);
                 }
@@ -246,6 +252,7 @@ impl<F: Number> CpuSession<F> {
             Call::CopyChannels(p) => copy_channels::cpu(p, float(0), out),
             Call::DotRows(p) => dot_rows::cpu(p, float(0), float(1), out),
             Call::Gate(p) => gate::cpu(p, float(0), float(1), out),
+            Call::Gather(p) => gather::cpu(p, index(0), float(1), out),
             Call::Heatmap(p) => heatmap::cpu(p, float(0), out),
             Call::Leaks(p) => leaks::cpu(p, float(0), float(1), float(2), out),
             Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),

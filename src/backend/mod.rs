@@ -16,6 +16,8 @@ use crate::error::Result;
 pub enum Input<'a> {
     /// For [`Element::Float`](crate::program::Element::Float).
     Float(&'a [f32]),
+    /// For the same; only the reference backend keeps what 32 bit do not hold.
+    Double(&'a [f64]),
     /// For [`Element::Index`](crate::program::Element::Index).
     Index(&'a [u32]),
 }

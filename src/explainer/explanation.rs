@@ -32,8 +32,8 @@ pub struct Explanation {
     pub map: Tensor,
     /// The sum of the map.
     pub sum: f64,
-    /// For relevance methods, what was lost on the way: what the walk started with (`|score|`
-    /// for LRP, nothing for a contrast) less the sum of the map before clamping.
+    /// For relevance methods, what was lost on the way: what the walk started with
+    /// ([`Ledger::start`]) less the sum of the map before clamping.
     pub leak: Option<f64>,
     /// For contrasts that start below the layers that make the target (CLRP2, contrastive excitation
     /// backprop), the relevance that was subtracted there: 0 if those layers negated hand down

@@ -9,7 +9,10 @@ use crate::program::{CAUSES, Entry, TALLY};
 /// `start = arrived + the leaks of all rows`, up to rounding: [`unexplained`](Self::unexplained).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
-    /// What the walk started with: `|score|` for LRP, nothing for a contrast.
+    /// What the walk started with: `|score|` for LRP; 1 for excitation backprop, or for a channel as
+    /// much as it has positions; 0 for what is set against something, and `|score|` where there is
+    /// nothing to set it against. The account of `clrp1-logits` is that of the target's side, its
+    /// other side is a walk of its own.
     pub start: f64,
     /// What arrived at the picture, before clamping.
     pub arrived: f64,

@@ -83,7 +83,7 @@ impl Explainer {
         self.spawn(request, move |explainer, request| explainer.explain_all(&images, request))
     }
 
-    fn spawn<T: Send + 'static>(
+    pub(super) fn spawn<T: Send + 'static>(
         self: &Arc<Self>,
         request: Request<'static>,
         work: impl FnOnce(&Self, &Request<'_>) -> Result<T> + Send + 'static,

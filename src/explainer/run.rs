@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Explainer;
 use super::ledger::Ledger;
 use super::request::Request;
-use super::target::{Group, Rows, goal_of, grouped};
+use super::target::{Group, Rows, goal_of, grouped, of_scores};
 use super::{Explained, Explanation, Goal, LayerMap};
 use crate::backend::{Input, Output, Session};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ impl Job {
 }
 
 impl Job {
-    /// Refuses a layer at which no method has a map.
+    /// Refuses a layer at which no method of the run has a map.
     fn check_layers(&self, graph: &Graph, lowered: &Lowered) -> Result<()> {
         let has_map = |layer| lowered.layers.iter().any(|place| place.node == layer);
         match self.layers.iter().find(|layer| !self.methods.is_empty() && !has_map(**layer)) {
@@ -79,7 +79,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Part of the present run is done.
-    fn step(&self, done: usize, of: usize) -> Result<()> {
+    pub(super) fn step(&self, done: usize, of: usize) -> Result<()> {
         self.request.check_cancelled()?;
         if let Some(progress) = &self.request.progress {
             progress((self.done + done as f64 / of.max(1) as f64) / self.runs);
@@ -151,7 +151,7 @@ impl Explainer {
     pub(super) fn execute(
         &self,
         job: &Job,
-        pictures: &[f32],
+        pictures: Input<'_>,
         rows: Option<&Rows>,
         progress: &Progress<'_>,
     ) -> Result<Results> {
@@ -166,7 +166,7 @@ impl Explainer {
     pub(super) fn execute_by<T>(
         &self,
         job: &Job,
-        pictures: &[f32],
+        pictures: Input<'_>,
         rows: Option<&Rows>,
         run: impl FnOnce(&mut Ready, &[Input<'_>]) -> Result<(Vec<Output>, T)>,
     ) -> Result<(Results, T)> {
@@ -174,12 +174,12 @@ impl Explainer {
             Some(ready) => ready,
             None => self.prepare(job)?,
         };
-        let mut inputs = vec![Input::Float(pictures)];
+        let mut inputs = vec![pictures];
         match rows {
             None => {}
             Some(Rows::Units(units)) => inputs.push(Input::Index(units)),
             Some(Rows::Weighted { weights, duals }) => {
-                inputs.extend([Input::Float(weights), Input::Float(duals)]);
+                inputs.extend([Input::Double(weights), Input::Double(duals)]);
             }
         }
         let start = Instant::now();
@@ -208,7 +208,13 @@ impl Explainer {
 
     /// Goals in groups that run together.
     pub(super) fn groups_of(&self, goals: &[Goal], at: NodeId) -> Vec<Group> {
-        grouped(goals, self.network.graph().node(at).shape)
+        let graph = self.network.graph();
+        let shape = graph.node(at).shape;
+        if at != graph.output() {
+            return grouped(goals, shape);
+        }
+        let scores: Vec<Goal> = goals.iter().map(|goal| of_scores(goal, shape)).collect();
+        grouped(&scores, shape)
     }
 
     /// Takes the results of a run apart: for each picture its explanations, all methods of the
@@ -216,61 +222,62 @@ impl Explainer {
     pub(super) fn collect(
         &self,
         job: &Job,
-        pictures: &[&Tensor],
         groups: &[&Group],
         results: &Results,
     ) -> Result<Vec<Vec<Explanation>>> {
         let count = job.targets.count();
-        let share = results.seconds / (pictures.len() * job.methods.len().max(1) * count) as f64;
         let values = results.values();
-        let layer = self.layer_name(job.at);
-        let made: Vec<(MapOutput, Maps)> = results
-            .lowered
-            .maps
-            .iter()
-            .map(|place| (*place, Maps::of(*place, &results.outputs)))
-            .collect();
-        let mut explained = Vec::new();
-        for (image, picture) in pictures.iter().enumerate() {
-            let mut explanations = Vec::new();
-            for j in 0..count {
+        let places = results.lowered.maps.iter();
+        let made: Vec<Maps> = places.map(|place| Maps::of(*place, &results.outputs)).collect();
+        let in_order = |method: &Method| {
+            let maps = made.iter().find(|maps| maps.place.method == *method);
+            maps.expect("each method of the job has maps")
+        };
+        let in_order: Vec<&Maps> = job.methods.iter().map(in_order).collect();
+        let share = results.seconds / (job.batch * in_order.len().max(1) * count) as f64;
+        let of_picture = |(image, group): (usize, &&Group)| {
+            let each = (0..count).flat_map(|j| in_order.iter().map(move |maps| (j, *maps)));
+            let explanation = |(j, maps): (usize, &Maps)| {
                 let score = values[image * count + j];
-                for method in &job.methods {
-                    let Some((_, maps)) = made.iter().find(|(place, _)| place.method == *method)
-                    else {
-                        continue;
-                    };
-                    let recipe = method.recipe().filter(|recipe| recipe.walk.is_relevance());
-                    let sums = groups[image].sums(j);
-                    let start = recipe.and_then(|recipe| recipe.start.total(score, sums));
-                    let (map, sum, arrived) = maps.take(image, j, count, picture.shape())?;
-                    let is_alone = !sums.has_dual && recipe.is_some_and(Recipe::is_against_others);
-                    let dual = match &maps.dual {
-                        Some(sums) => Some(sums[image * count + j]),
-                        None => is_alone.then_some(0.0),
-                    };
-                    explanations.push(Explanation {
-                        method: *method,
-                        goal: groups[image].goals[j].clone(),
-                        layer: layer.clone(),
-                        score: score as f32,
-                        map,
-                        sum,
-                        leak: start.zip(arrived).map(|(start, arrived)| start - arrived),
-                        dual,
-                        arrived,
-                        scale: recipe.and_then(|recipe| recipe.scale(score, sums)),
-                        roundoff: self.device.roundoff(),
-                        seconds: share,
-                        layers: self.layer_maps(*method, image * count + j, results)?,
-                        ledger: (job.ledger && recipe.is_some())
-                            .then(|| self.ledger(*method, image, j, start, results)),
-                    });
-                }
-            }
-            explained.push(explanations);
-        }
-        Ok(explained)
+                let made = self.explanation(job, (image, group, j), score, maps, results)?;
+                Ok(Explanation { seconds: share, ..made })
+            };
+            each.map(explanation).collect()
+        };
+        groups.iter().enumerate().map(of_picture).collect()
+    }
+
+    /// The explanation of a picture's target by the method that the maps are of.
+    fn explanation(
+        &self,
+        job: &Job,
+        (image, group, j): (usize, &Group, usize),
+        score: f64,
+        maps: &Maps,
+        results: &Results,
+    ) -> Result<Explanation> {
+        let (method, count) = (maps.place.method, job.targets.count());
+        let recipe = method.recipe().filter(|recipe| recipe.walk.is_relevance());
+        let sums = group.sums(j);
+        let start = recipe.and_then(|recipe| recipe.start.total(score, sums));
+        let picture = self.network.graph().input_shape();
+        let (map, sum, arrived) = maps.take(image, j, count, picture)?;
+        let is_alone = !sums.has_dual && recipe.is_some_and(Recipe::is_against_others);
+        let dual = match &maps.dual {
+            Some(sums) => Some(sums[image * count + j]),
+            None => is_alone.then_some(0.0),
+        };
+        let of_what = (method, &group.goals[j], self.layer_name(job.at));
+        Ok(Explanation {
+            leak: start.zip(arrived).map(|(start, arrived)| start - arrived),
+            dual,
+            arrived,
+            scale: recipe.and_then(|recipe| recipe.scale(score, sums)),
+            layers: self.layer_maps(method, image * count + j, results)?,
+            ledger: (job.ledger && recipe.is_some())
+                .then(|| self.ledger(method, image, j, start, results)),
+            ..Explanation::of_map(of_what, score, map, sum, self.device.roundoff())
+        })
     }
 
     fn layer_maps(

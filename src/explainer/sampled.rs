@@ -5,6 +5,7 @@ use super::run::{Job, Progress, tensor};
 use super::samples::Sample;
 use super::target::Group;
 use super::{Explainer, Explanation, Goal, softmax};
+use crate::backend::Input;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::methods::{Method, Samples};
@@ -46,7 +47,7 @@ impl Explainer {
                     add(kind, sum, sample, result, of.values[j]);
                 }
                 if let Some(mask) = &sample.mask {
-                    weights.iter_mut().zip(mask).for_each(|(w, m)| *w += f64::from(*m));
+                    weights.iter_mut().zip(mask).for_each(|(w, m)| *w += m);
                 }
             }
             progress.advance(batch.len())?;
@@ -81,8 +82,8 @@ impl Explainer {
         let count = of.group.goals.len();
         let (targets, rows) = Group::joined(&vec![of.group; samples.len()]);
         let job = Job::of_samples(inner, of.at, targets, samples.len());
-        let pictures: Vec<f32> = samples.iter().flat_map(|s| s.picture.iter().copied()).collect();
-        let results = self.execute(&job, &pictures, Some(&rows), progress)?;
+        let pictures: Vec<f64> = samples.iter().flat_map(|s| s.picture.iter().copied()).collect();
+        let results = self.execute(&job, Input::Double(&pictures), Some(&rows), progress)?;
         if let Some((maps, _)) = inner.and_then(|method| results.maps(method)) {
             let len = maps.len() / (samples.len() * count);
             return Ok(maps.chunks_exact(len).map(<[f64]>::to_vec).collect());
@@ -122,7 +123,7 @@ fn finish(kind: Samples, sum: &mut [f64], picture: &Tensor, weights: &[f64]) {
 fn add(kind: Samples, sum: &mut [f64], sample: &Sample, result: &[f64], value: f64) {
     let by_mask = |sum: &mut [f64], factor: f64| {
         let mask = sample.mask.iter().flatten();
-        sum.iter_mut().zip(mask).for_each(|(s, m)| *s += factor * f64::from(*m));
+        sum.iter_mut().zip(mask).for_each(|(s, m)| *s += factor * m);
     };
     match kind {
         Samples::Windows => by_mask(sum, value - result[0]),

@@ -13,7 +13,7 @@ pub struct Sampling {
     /// SmoothGrad: noisy pictures; the last one has no noise, as zennit's.
     pub noisy: usize,
     /// SmoothGrad: the noise's standard deviation, as a share of the range of the picture's values.
-    pub noise: f32,
+    pub noise: f64,
     /// Integrated gradients by equal steps: how many.
     pub riemann: usize,
     /// Integrated gradients by Gauss and Legendre: how many points.
@@ -27,7 +27,7 @@ pub struct Sampling {
     /// RISE: cells of a mask in each direction.
     pub cells: usize,
     /// RISE: the probability that a cell stays.
-    pub keep: f32,
+    pub keep: f64,
 }
 
 impl Default for Sampling {
@@ -60,6 +60,7 @@ impl Sampling {
             ("number of masks", self.masks),
         ];
         const MOST: usize = 1_000_000_000;
+        // Each takes steps for all of them.
         const MOST_POINTS: usize = 10_000;
         const MOST_CELLS: usize = 1024;
         let wrong = |what, found: String, expected: &str| {
@@ -69,7 +70,6 @@ impl Sampling {
         if let Some((what, count)) = counts.into_iter().find(|(_, count)| is_wrong(count)) {
             return wrong(what, count.to_string(), &format!("1 to {MOST}"));
         }
-        // Each takes steps for all of them.
         if self.gauss > MOST_POINTS {
             let expected = format!("1 to {MOST_POINTS}");
             return wrong("number of points", self.gauss.to_string(), &expected);
@@ -85,6 +85,21 @@ impl Sampling {
             return wrong("share of cells that stay", self.keep.to_string(), "above 0, at most 1");
         }
         Ok(())
+    }
+
+    /// Whether the window is no larger than the picture: else all of it is covered at once.
+    pub(super) fn check_window(&self, shape: Shape) -> Result<()> {
+        let sides = [
+            ("rows of the window", self.window[0], shape.height),
+            ("columns of the window", self.window[1], shape.width),
+        ];
+        match sides.into_iter().find(|(_, window, size)| window > size) {
+            None => Ok(()),
+            Some((what, window, size)) => {
+                let expected = format!("1 to {size}, as the picture has");
+                Err(Error::Setting { what, found: window.to_string(), expected })
+            }
+        }
     }
 
     /// How many changed pictures there are.
@@ -117,10 +132,10 @@ impl Sampling {
 
 /// A changed picture and what its result counts.
 pub(super) struct Sample {
-    pub(super) picture: Vec<f32>,
+    pub(super) picture: Vec<f64>,
     pub(super) weight: f64,
     /// Which pixels get the result: a number for each.
-    pub(super) mask: Option<Vec<f32>>,
+    pub(super) mask: Option<Vec<f64>>,
 }
 
 impl Sampling {
@@ -133,13 +148,13 @@ impl Sampling {
     ) -> Box<dyn Iterator<Item = Sample> + 'a> {
         let sampling = *self;
         let along = move |(alpha, weight): (f64, f64)| {
-            let scaled = picture.values().iter().map(|x| (f64::from(*x) * alpha) as f32);
+            let scaled = picture.values().iter().map(|x| f64::from(*x) * alpha);
             Sample { picture: scaled.collect(), weight, mask: None }
         };
         match samples {
             Samples::Noise(_) => Box::new((0..sampling.noisy).map(move |i| {
                 let is_last = i + 1 == sampling.noisy;
-                let scale = if is_last { 0.0 } else { f64::from(sampling.noise) };
+                let scale = if is_last { 0.0 } else { sampling.noise };
                 let picture = noisy(picture, scale, seed, i as u64);
                 Sample { picture, weight: 1.0 / sampling.noisy as f64, mask: None }
             })),
@@ -150,7 +165,7 @@ impl Sampling {
                 )
             }
             Samples::Path(Quadrature::GaussLegendre) => {
-                Box::new(gauss_legendre(sampling.gauss).into_iter().map(along))
+                Box::new(gauss_legendre(sampling.gauss).map(along))
             }
             Samples::Windows => {
                 let windows = sampling.windows(picture.shape());
@@ -160,9 +175,8 @@ impl Sampling {
                 let shape = picture.shape();
                 let mask = mask(shape, sampling.cells, sampling.keep, seed, i as u64);
                 let seen = picture.values().iter().zip(mask.iter().cycle());
-                let seen = seen.map(|(x, m)| (f64::from(*x) * m) as f32).collect();
-                let weight = 1.0 / (sampling.masks as f64 * f64::from(sampling.keep));
-                let mask = mask.into_iter().map(|m| m as f32).collect();
+                let seen = seen.map(|(x, m)| f64::from(*x) * m).collect();
+                let weight = 1.0 / (sampling.masks as f64 * sampling.keep);
                 Sample { picture: seen, weight, mask: Some(mask) }
             })),
         }
@@ -181,7 +195,7 @@ fn uniform(seed: u64, t: u64, i: u64) -> f64 {
 }
 
 /// The picture with normal noise of that share of its range (Box and Muller's method).
-fn noisy(picture: &Tensor, scale: f64, seed: u64, sample: u64) -> Vec<f32> {
+fn noisy(picture: &Tensor, scale: f64, seed: u64, sample: u64) -> Vec<f64> {
     let of = |pick: fn(f32, f32) -> f32, from| picture.values().iter().copied().fold(from, pick);
     let range = f64::from(of(f32::max, f32::NEG_INFINITY)) - f64::from(of(f32::min, f32::INFINITY));
     let noise = |i: u64| {
@@ -190,13 +204,13 @@ fn noisy(picture: &Tensor, scale: f64, seed: u64, sample: u64) -> Vec<f32> {
         (-2.0 * radius.ln()).sqrt() * angle.cos()
     };
     let values = picture.values().iter().enumerate();
-    values.map(|(i, x)| (f64::from(*x) + scale * range * noise(i as u64)) as f32).collect()
+    values.map(|(i, x)| f64::from(*x) + scale * range * noise(i as u64)).collect()
 }
 
 /// The picture with a window set to 0: the mean of all pictures, as they are normalised.
 fn covered(picture: &Tensor, [rows, columns]: [Range<usize>; 2]) -> Sample {
     let Shape { channels, height, width } = picture.shape();
-    let mut values = picture.values().to_vec();
+    let mut values: Vec<f64> = picture.values().iter().copied().map(f64::from).collect();
     let mut mask = vec![0.0; height * width];
     for row in rows {
         mask[row * width..][columns.clone()].fill(1.0);
@@ -209,9 +223,9 @@ fn covered(picture: &Tensor, [rows, columns]: [Range<usize>; 2]) -> Sample {
 
 /// A mask of RISE: cells of 0 and 1, brought to a size a cell larger than the picture's and cut
 /// out at random, as TorchRay does it.
-fn mask(shape: Shape, cells: usize, keep: f32, seed: u64, number: u64) -> Vec<f64> {
+fn mask(shape: Shape, cells: usize, keep: f64, seed: u64, number: u64) -> Vec<f64> {
     let kept = |row: usize, column: usize| {
-        let is_kept = uniform(seed, number, (row * cells + column) as u64) < f64::from(keep);
+        let is_kept = uniform(seed, number, (row * cells + column) as u64) < keep;
         f64::from(u8::from(is_kept))
     };
     let shift = |size: usize, i: usize| {
@@ -246,9 +260,9 @@ fn mask(shape: Shape, cells: usize, keep: f32, seed: u64, number: u64) -> Vec<f6
 }
 
 /// Points and weights of Gauss and Legendre's quadrature on 0 to 1.
-fn gauss_legendre(count: usize) -> Vec<(f64, f64)> {
+fn gauss_legendre(count: usize) -> impl Iterator<Item = (f64, f64)> {
     // The polynomial of that degree and its derivative.
-    let legendre = |x: f64| {
+    let legendre = move |x: f64| {
         let (mut last, mut value) = (1.0, x);
         for degree in 2..=count {
             let n = degree as f64;
@@ -256,17 +270,16 @@ fn gauss_legendre(count: usize) -> Vec<(f64, f64)> {
         }
         (value, count as f64 * (x * value - last) / (x * x - 1.0))
     };
-    let point = |i: usize| {
-        // Newton's method from Tricomi's guess.
+    (0..count).map(move |i| {
+        // Newton's method from Tricomi's guess doubles the digits that are right.
         let mut x = -(std::f64::consts::PI * (i as f64 + 0.75) / (count as f64 + 0.5)).cos();
-        for _ in 0..20 {
+        for _ in 0..5 {
             let (value, slope) = legendre(x);
             x -= value / slope;
         }
         let (_, slope) = legendre(x);
         (0.5 * (1.0 + x), 1.0 / ((1.0 - x * x) * slope * slope))
-    };
-    (0..count).map(point).collect()
+    })
 }
 
 #[cfg(test)]
@@ -275,11 +288,12 @@ mod tests {
 
     #[test]
     fn three_points_integrate_a_polynomial_of_degree_five() {
-        let points = gauss_legendre(3);
-        let integral: f64 = points.iter().map(|(x, w)| w * 6.0 * x.powi(5)).sum();
+        let integral: f64 = gauss_legendre(3).map(|(x, w)| w * 6.0 * x.powi(5)).sum();
         assert!((integral - 1.0).abs() < 1e-14, "{integral}");
-        let weights: f64 = gauss_legendre(50).iter().map(|(_, w)| w).sum();
-        assert!((weights - 1.0).abs() < 1e-13, "{weights}");
+        for count in [1, 2, 50, 2000] {
+            let weights: f64 = gauss_legendre(count).map(|(_, w)| w).sum();
+            assert!((weights - 1.0).abs() < 1e-13, "{count}: {weights}");
+        }
     }
 
     #[test]

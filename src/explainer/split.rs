@@ -22,6 +22,20 @@ pub(super) const VALUE_BYTES: usize = 320 << 20;
 impl Explainer {
     /// Whether the methods that a run does not check suit the target.
     pub(super) fn check_methods(&self, work: &Work<'_>) -> Result<()> {
+        let methods = &work.request.methods;
+        if let Some(layer) = work.request.layers.first()
+            && !methods.is_empty()
+            && !methods.iter().any(|method| method.has_layer_maps())
+        {
+            let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+            return Err(Error::Unsupported {
+                what: format!("map at layer `{layer}`"),
+                why: format!("{} does not walk through layers once", names.join(", ")),
+            });
+        }
+        if methods.contains(&Method::Occlusion) {
+            self.sampling.check_window(self.network.graph().input_shape())?;
+        }
         match self.groups(work).iter().any(|group| group.targets(1).against()) {
             true => check_against(self.network.graph(), &work.request.methods),
             false => Ok(()),

@@ -94,6 +94,18 @@ impl fmt::Display for Goal {
     }
 }
 
+impl From<Goal> for Target {
+    fn from(goal: Goal) -> Self {
+        Self::goals([goal])
+    }
+}
+
+impl From<Vec<Goal>> for Target {
+    fn from(goals: Vec<Goal>) -> Self {
+        Self::goals(goals)
+    }
+}
+
 impl Target {
     fn of(choice: Choice) -> Self {
         Self { layer: None, choice }
@@ -329,7 +341,7 @@ pub(super) enum Rows {
     /// Numbers of outputs.
     Units(Vec<u32>),
     /// Weights and duals of all outputs, one row after the other.
-    Weighted { weights: Vec<f32>, duals: Vec<f32> },
+    Weighted { weights: Vec<f64>, duals: Vec<f64> },
 }
 
 /// The rows that a goal takes.
@@ -440,6 +452,11 @@ pub(super) fn goal_of(unit: u32, shape: Shape, is_scores: bool) -> Goal {
     }
 }
 
+/// The goal of scores, which may be named by their layer: `classifier.6:3` is class 3.
+pub(super) fn of_scores(goal: &Goal, shape: Shape) -> Goal {
+    unit_of(goal, shape).map_or_else(|| goal.clone(), |unit| Goal::Class(unit as usize))
+}
+
 /// Goals in runs that one program takes, in order.
 pub(super) fn grouped(goals: &[Goal], shape: Shape) -> Vec<Group> {
     let alike = goals.chunk_by(|a, b| Kind::of(a, shape) == Kind::of(b, shape));
@@ -449,7 +466,7 @@ pub(super) fn grouped(goals: &[Goal], shape: Shape) -> Vec<Group> {
 }
 
 /// Appends the weights and the duals of a goal that is no single output, or is set against some.
-fn add_rows(goal: &Goal, shape: Shape, weights: &mut Vec<f32>, duals: &mut Vec<f32>) {
+fn add_rows(goal: &Goal, shape: Shape, weights: &mut Vec<f64>, duals: &mut Vec<f64>) {
     let first = weights.len();
     weights.resize(first + shape.len(), 0.0);
     duals.resize(first + shape.len(), 0.0);
@@ -461,7 +478,7 @@ fn add_rows(goal: &Goal, shape: Shape, weights: &mut Vec<f32>, duals: &mut Vec<f
         Goal::Mixture(parts) => {
             let sum: f64 = parts.iter().map(|(_, weight)| f64::from(*weight)).sum();
             for (class, weight) in parts {
-                weights[*class] += (f64::from(*weight) / sum) as f32;
+                weights[*class] += f64::from(*weight) / sum;
             }
         }
         Goal::Against { class, against } => {

@@ -65,6 +65,14 @@ impl Border {
     }
 }
 
+impl fmt::Display for Border {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ring, share, area) = (self.ring, self.share * 100.0, self.area * 100.0);
+        write!(f, "has {share:.0} % of its magnitude within {ring} px of the border, ")?;
+        write!(f, "which is {area:.0} % of the area")
+    }
+}
+
 /// A sign that a map says little of the picture. `Display` goes on after the map's name.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -89,6 +97,9 @@ pub enum Warning {
     /// Far more of it lies on the border than the border's area is worth. Max pools can be the
     /// reason: [`Explainer::switches`](super::Explainer::switches) tells.
     OnBorder(Border),
+    /// The same of a method whose windows are cut off at the border: there fewer pixels share what
+    /// one changes.
+    CutAtBorder(Border),
 }
 
 /// What the values of a map are made of.
@@ -168,7 +179,7 @@ impl Warning {
             Warning::NotFinite { .. } => "not-finite",
             Warning::Rounding(_) => "rounding",
             Warning::NoContrast => "no-contrast",
-            Warning::OnBorder(_) => "on-border",
+            Warning::OnBorder(_) | Warning::CutAtBorder(_) => "on-border",
         }
     }
 }
@@ -207,15 +218,10 @@ impl fmt::Display for Warning {
                 "has nothing subtracted, as what the target is set against hands down no \
                  relevance: it is the map without contrast",
             ),
-            Warning::OnBorder(Border { ring, share, area }) => {
-                let (share, area) = (share * 100.0, area * 100.0);
-                write!(f, "has {share:.0} % of its magnitude within {ring} px of the border, ")?;
-                write!(
-                    f,
-                    "which is {area:.0} % of the area: padding or the switches of max pools "
-                )?;
-                f.write_str("can be why")
+            Warning::OnBorder(border) => {
+                write!(f, "{border}: padding or the switches of max pools can be why")
             }
+            Warning::CutAtBorder(border) => write!(f, "{border}: windows are cut off there"),
         }
     }
 }
@@ -254,8 +260,12 @@ impl Explanation {
         let contrast = self.is_without_contrast().then_some(Warning::NoContrast);
         // What a neuron at the border sees lies there.
         let is_anywhere = !matches!(self.goal, Goal::Neuron { .. });
+        let on_border = match self.method.samples() {
+            Some(Samples::Windows) => Warning::CutAtBorder,
+            Some(Samples::Noise(_) | Samples::Path(_) | Samples::Masks) | None => Warning::OnBorder,
+        };
         let border = Border::of(&plane).filter(|border| is_anywhere && border.is_piled_up());
-        Ok(contrast.into_iter().chain(border.map(Warning::OnBorder)).collect())
+        Ok(contrast.into_iter().chain(border.map(on_border)).collect())
     }
 
     /// What is nothing but rounding, of a sum of so much.

@@ -23,6 +23,7 @@ pub mod copy_channels;
 pub mod dot_rows;
 mod encoding;
 pub mod gate;
+pub mod gather;
 pub mod heatmap;
 pub mod leaks;
 pub mod linear;
@@ -217,6 +218,8 @@ calls! {
     DotRows(dot_rows),
     /// Lets a signal pass where an activation allows it.
     Gate(gate),
+    /// Outputs by their numbers.
+    Gather(gather),
     /// Maps to planes that can be drawn.
     Heatmap(heatmap),
     /// What denominators keep, by cause.

@@ -121,9 +121,12 @@ impl Lowering<'_> {
         };
         if let Some(id) = self.plan.extras.cam_layer {
             let [layer, target] = [id, at].map(|id| &graph.node(id).name);
-            return match graph.is_made_of(at, id) {
-                true => Ok(id),
-                false => unsuited(format!("layer `{layer}` is not below the target in `{target}`")),
+            return if !graph.is_made_of(at, id) {
+                unsuited(format!("layer `{layer}` is not below the target in `{target}`"))
+            } else if graph.node(id).shape.is_vector() {
+                unsuited(format!("layer `{layer}` has no positions"))
+            } else {
+                Ok(id)
             };
         }
         // Below what makes the target: there every class has a channel already.

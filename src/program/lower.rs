@@ -218,7 +218,7 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let (maps, layers, ledger) = lowering.walks()?;
     let (readout, mut b) = lowering.finish();
     let scores = b.output(forward.value(graph.output()));
-    let targets = readout.units.map(|units| b.output(units));
+    let targets = readout.units().map(|units| b.output(units));
     let values = b.output(readout.sums);
     Ok(Lowered { program: b.finish()?, scores, targets, values, maps, layers, ledger })
 }
@@ -296,7 +296,13 @@ pub(crate) fn check_against(graph: &Graph, methods: &[Method]) -> Result<()> {
     match methods.iter().find(|method| !method.takes_against()) {
         None => Ok(()),
         Some(method) => {
-            Err(unsuited(graph, *method, "it cannot set a target against chosen classes"))
+            let can = Method::ALL.iter().filter(|method| method.takes_against());
+            let can: Vec<&str> = can.map(|method| method.name()).collect();
+            let why = format!(
+                "it cannot set a target against chosen classes; these can: {}",
+                can.join(", ")
+            );
+            Err(unsuited(graph, *method, why))
         }
     }
 }

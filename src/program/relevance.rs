@@ -124,12 +124,13 @@ impl Layer<'_> {
             return Ok(*z);
         }
         let count = graph.node(self.id).shape.len();
+        let (batch, stride) = match fraction.sees_input() {
+            true => (self.plan.batch, count),
+            false => (1, 0),
+        };
         let mut z: Option<Slot> = None;
-        let mut stride = count;
         for (part, weight) in &fraction.terms {
-            let (a, a_stride) = self.input_part(b, shared, *part)?;
-            let batch = if a_stride == 0 { 1 } else { self.plan.batch };
-            stride = if a_stride == 0 { 0 } else { count };
+            let (a, _) = self.input_part(b, shared, *part)?;
             let bias = if z.is_none() { fraction.bias } else { Part::Nothing };
             let parts = Parts { weight: *weight, bias, gamma: fraction.gamma };
             z = Some(operator.apply(b, batch, a, parts, z));
@@ -199,13 +200,21 @@ impl Layer<'_> {
         let node = self.plan.network.graph().node(self.id);
         let count = node.shape.len();
         let len = b.len(r);
-        if self.rule == Rule::Pass {
-            return vec![r; node.inputs.len()];
-        }
-        if self.rule == Rule::Even {
-            let share = 1.0 / node.inputs.len() as f32;
-            let call = Call::Clamp(clamp::Params::scale(word(len), share));
-            return vec![b.emit(call, &[Operand::Value(r)], len); node.inputs.len()];
+        match self.rule {
+            Rule::Pass => return vec![r; node.inputs.len()],
+            Rule::Even => {
+                let share = 1.0 / node.inputs.len() as f32;
+                let call = Call::Clamp(clamp::Params::scale(word(len), share));
+                return vec![b.emit(call, &[Operand::Value(r)], len); node.inputs.len()];
+            }
+            Rule::Norm => {}
+            Rule::Epsilon { .. }
+            | Rule::Gamma { .. }
+            | Rule::ZPlus
+            | Rule::AlphaBeta { .. }
+            | Rule::ZBox
+            | Rule::WSquare
+            | Rule::Flat => unreachable!("composites give additions no such rule"),
         }
         let z = (self.forward.value(self.id), count);
         if shared.is_watched {

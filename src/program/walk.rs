@@ -131,16 +131,7 @@ impl Walker<'_> {
         Ok(match &node.op {
             Op::Input => Vec::new(),
             Op::Conv2d(_) | Op::Linear(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
-                let operator = Operator::of(network, id, self.plan.limits)
-                    .expect("weights are bound, and these layers are operators");
-                let rule = self.rules[id.0].expect("operators have rules");
-                if !self.kind.is_relevance() || rule == Rule::Even {
-                    let parts = Parts { weight: Part::All, bias: Part::Nothing, gamma: 0.0 };
-                    one(operator.transpose(b, rows, r, parts))
-                } else {
-                    let layer = self.layer(forward, id, rule, mirrored);
-                    one(layer.hand_down(b, shared, &operator, r)?)
-                }
+                one(self.through_operator(b, shared, forward, id, r, mirrored)?)
             }
             Op::Relu => one(self.gate(b, forward, id, [0.0, f32::MAX], r)),
             Op::Hardtanh { low, high } => one(self.gate(b, forward, id, [*low, *high], r)),
@@ -153,29 +144,15 @@ impl Walker<'_> {
                 let call = Call::MaxPool2dBackward(params);
                 one(b.emit(call, &reads, rows * shape(0).len()))
             }
-            Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => one(match self.kind {
-                methods::Walk::Relevance | methods::Walk::Excitation => r,
-                methods::Walk::Gradient(_) => {
-                    let (scale, _) = affine(network, id).expect("both scale channels");
-                    let scale = vector(b, Source::Made(scale));
-                    let len = b.len(r);
-                    let channels = word(node.shape.channels);
-                    let params = channel_affine::Params { total: word(len), channels, shifted: 0 };
-                    b.emit(Call::ChannelAffine(params), &[Operand::Value(r), scale, scale], len)
-                }
-            }),
-            Op::Add => match self.kind {
-                methods::Walk::Relevance | methods::Walk::Excitation => {
-                    let rule = self.rules[id.0].expect("additions have rules");
-                    let layer = self.layer(forward, id, rule, mirrored);
-                    node.inputs.iter().copied().zip(layer.hand_down_sum(b, shared, r)).collect()
-                }
-                methods::Walk::Gradient(_) => node.inputs.iter().map(|input| (*input, r)).collect(),
-            },
-            Op::LocalResponseNorm(norm) => one(match self.kind {
-                methods::Walk::Relevance | methods::Walk::Excitation => r,
-                methods::Walk::Gradient(_) => self.through_norm(b, forward, id, norm, r),
-            }),
+            Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => one(self.through_scale(b, id, r)),
+            Op::Add if self.kind.is_relevance() => {
+                let rule = self.rules[id.0].expect("additions have rules");
+                let layer = self.layer(forward, id, rule, mirrored);
+                node.inputs.iter().copied().zip(layer.hand_down_sum(b, shared, r)).collect()
+            }
+            Op::Add => node.inputs.iter().map(|input| (*input, r)).collect(),
+            Op::LocalResponseNorm(_) if self.kind.is_relevance() => one(r),
+            Op::LocalResponseNorm(norm) => one(self.through_norm(b, forward, id, norm, r)),
             Op::Concat => moves::split(b, network, id, rows, r),
             Op::Narrow { start, length } => {
                 one(moves::widen(b, shape(0), rows, r, *start, *length))
@@ -187,6 +164,41 @@ impl Walker<'_> {
             Op::Flatten => one(moves::planes(b, shape(0), rows, r, false)),
             Op::Dropout | Op::Identity => one(r),
         })
+    }
+
+    /// Through a layer that is linear: by its rule, or by its plain transpose.
+    fn through_operator(
+        &self,
+        b: &mut Builder,
+        shared: &mut Shared,
+        forward: &Forward,
+        id: NodeId,
+        r: Slot,
+        mirrored: bool,
+    ) -> Result<Slot> {
+        let operator = Operator::of(self.plan.network, id, self.plan.limits)
+            .expect("weights are bound, and these layers are operators");
+        let rule = self.rules[id.0].expect("operators have rules");
+        if self.kind.is_relevance() && rule != Rule::Even {
+            let layer = self.layer(forward, id, rule, mirrored);
+            return layer.hand_down(b, shared, &operator, r);
+        }
+        let parts = Parts { weight: Part::All, bias: Part::Nothing, gamma: 0.0 };
+        Ok(operator.transpose(b, self.plan.batch * self.repeat, r, parts))
+    }
+
+    /// Through a fixed scale of channels, which relevance passes as it is.
+    fn through_scale(&self, b: &mut Builder, id: NodeId, r: Slot) -> Slot {
+        if self.kind.is_relevance() {
+            return r;
+        }
+        let network = self.plan.network;
+        let (scale, _) = affine(network, id).expect("it scales channels");
+        let scale = vector(b, Source::Made(scale));
+        let len = b.len(r);
+        let channels = word(network.graph().node(id).shape.channels);
+        let params = channel_affine::Params { total: word(len), channels, shifted: 0 };
+        b.emit(Call::ChannelAffine(params), &[Operand::Value(r), scale, scale], len)
     }
 
     fn layer<'a>(

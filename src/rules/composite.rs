@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::rules::text::KINDS;
+use crate::rules::text::{FIXED, KINDS};
 use crate::rules::{BatchNorm, PARAMETER_RANGE, Rule};
 
 /// Kinds of layers that a rule can be chosen for. All others have one way to hand relevance on:
@@ -64,7 +64,8 @@ pub enum Selector {
     First(LayerKind),
     /// All layers of the kind.
     Kind(LayerKind),
-    /// Layers whose name matches the pattern; `*` stands for any characters.
+    /// The layer of that name; with a `*`, which stands for any characters, all layers whose names
+    /// match and that take the rule.
     Name(String),
 }
 
@@ -114,7 +115,8 @@ impl Composite {
         self.entry(Selector::Kind(kind), rule)
     }
 
-    /// Appends a rule for the layers whose name matches; `*` stands for any characters.
+    /// Appends a rule for the layer of that name; with a `*`, which stands for any characters, for
+    /// all layers whose names match and that take the rule.
     #[must_use]
     pub fn name(self, pattern: impl Into<String>, rule: Rule) -> Self {
         self.entry(Selector::Name(pattern.into()), rule)
@@ -187,7 +189,8 @@ impl Composite {
     /// The rule of every layer that a rule can be chosen for.
     ///
     /// # Errors
-    /// [`Error::RuleMismatch`] if an entry gives a layer a rule that does not apply to it,
+    /// [`Error::RuleMismatch`] if an entry gives a layer a rule that does not apply to it, as z-box
+    /// above the first layer,
     /// [`Error::UnknownName`] for a name that no layer has, [`Error::Setting`] for numbers that
     /// make no sense.
     pub fn assign(&self, graph: &Graph) -> Result<Vec<Option<Rule>>> {
@@ -202,34 +205,30 @@ impl Composite {
         let assign = |id: usize| {
             let node = graph.node(NodeId(id));
             let Some(kind) = LayerKind::of(&node.op) else { return Ok(None) };
-            let speaks = |selector: &Selector| match selector {
-                Selector::First(of) => *of == kind && sees_picture[node.inputs[0].0],
+            let sees_picture = sees_picture[node.inputs[0].0];
+            let speaks = |(selector, rule): &&(Selector, Rule)| match selector {
+                Selector::First(of) => *of == kind && sees_picture,
                 Selector::Kind(of) => *of == kind,
-                Selector::Name(pattern) => matches(pattern, &node.name),
+                Selector::Name(pattern) => matches(pattern, &node.name) && rule.applies_to(kind),
             };
-            let entry = self.entries.iter().find(|(selector, _)| speaks(selector));
+            let entry = self.entries.iter().find(speaks);
             let rule = entry.map_or_else(|| default_rule(kind), |(_, rule)| *rule);
-            if !rule.applies_to(kind) {
-                return Err(Error::RuleMismatch {
-                    rule: rule.to_string(),
-                    layer: node.name.clone(),
-                    op: node.op.kind(),
-                });
+            match rule.needs_bounds() && !sees_picture {
+                true => Err(mismatch(rule, &node.name, "its input has no known bounds")),
+                false => Ok(Some(rule)),
             }
-            Ok(Some(rule))
         };
         (0..graph.nodes().len()).map(assign).collect()
     }
 }
 
 /// Whether the rule suits the kind of layers that a selector speaks of, whether or not the graph
-/// has any, or the selector names a layer that a rule can be chosen for.
+/// has any, or a layer that the selector names.
 fn check_entry(graph: &Graph, selector: &Selector, rule: Rule) -> Result<()> {
     let pattern = match selector {
         Selector::First(kind) | Selector::Kind(kind) if rule.applies_to(*kind) => return Ok(()),
         Selector::First(kind) | Selector::Kind(kind) => {
-            let (rule, layer) = (rule.to_string(), selector.to_string());
-            return Err(Error::RuleMismatch { rule, layer, op: kind.name() });
+            return Err(mismatch(rule, &selector.to_string(), kind.name()));
         }
         Selector::Name(pattern) => pattern,
     };
@@ -243,16 +242,23 @@ fn check_entry(graph: &Graph, selector: &Selector, rule: Rule) -> Result<()> {
                 let (name, expected) = (pattern.clone(), Vec::new());
                 return Err(Error::UnknownName { kind: "layer", name, suggestions, expected });
             }
+            if let Some((name, op)) = FIXED.iter().find(|(name, _)| name == pattern) {
+                return Err(mismatch(rule, name, op));
+            }
             let kinds = KINDS.iter().map(|(name, _)| *name);
             Err(Error::unknown("layer", pattern, kinds.chain(names)))
         }
-        Some(_) if named.any(|node| LayerKind::of(&node.op).is_some()) => Ok(()),
-        Some(node) => Err(Error::RuleMismatch {
-            rule: rule.to_string(),
-            layer: node.name.clone(),
-            op: node.op.kind(),
-        }),
+        Some(_)
+            if named.any(|node| LayerKind::of(&node.op).is_some_and(|k| rule.applies_to(k))) =>
+        {
+            Ok(())
+        }
+        Some(node) => Err(mismatch(rule, &node.name, node.op.kind())),
     }
+}
+
+fn mismatch(rule: Rule, layer: &str, op: &'static str) -> Error {
+    Error::RuleMismatch { rule: rule.to_string(), layer: layer.to_owned(), op }
 }
 
 fn default_rule(kind: LayerKind) -> Rule {

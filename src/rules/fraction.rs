@@ -57,6 +57,12 @@ impl Fraction {
         }
     }
 
+    /// Whether the denominators depend on the picture. Terms of [`Input::One`] do not, and stand in
+    /// a fraction of their own: all pictures share it.
+    pub fn sees_input(&self) -> bool {
+        self.terms.iter().any(|(input, _)| *input != Input::One)
+    }
+
     /// The same with a part of the bias.
     pub(super) fn bias(self, bias: Part) -> Self {
         Self { bias, ..self }

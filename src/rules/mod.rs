@@ -147,6 +147,12 @@ impl Rule {
         }
     }
 
+    /// Whether the rule needs to know which values its input can have.
+    pub(crate) fn needs_bounds(self) -> bool {
+        let inputs = self.fractions(false).into_iter().flatten().flat_map(|of| of.terms);
+        inputs.into_iter().any(|(input, _)| matches!(input, Input::AboveLow | Input::BelowHigh))
+    }
+
     /// Whether the rule suits layers of that kind.
     pub fn applies_to(self, kind: LayerKind) -> bool {
         match (self, kind) {
@@ -195,6 +201,17 @@ mod tests {
         let simple = fractions[0].for_non_negative_input();
         assert_eq!(fractions.len(), 1);
         assert_eq!(simple.terms, [(Input::All, Part::Positive)]);
+    }
+
+    #[test]
+    fn terms_that_do_not_see_the_input_stand_in_fractions_of_their_own() {
+        for rule in text::every() {
+            for fraction in rule.fractions(true).into_iter().flatten() {
+                let blind = fraction.terms.iter().filter(|(input, _)| *input == Input::One);
+                let expected = if fraction.sees_input() { 0 } else { fraction.terms.len() };
+                assert_eq!(blind.count(), expected, "{rule}");
+            }
+        }
     }
 
     #[test]

@@ -6,18 +6,34 @@ use std::str::FromStr;
 use super::{BatchNorm, Composite, LayerKind, Rule, Selector};
 use crate::error::{Error, Result};
 
-/// A rule's name, and the numbers that it takes unless others are given after a colon.
-const RULES: &[(&str, &[f32])] = &[
-    ("epsilon", &[1e-6]),
-    ("gamma", &[0.25]),
-    ("z-plus", &[]),
-    ("alpha-beta", &[2.0, 1.0]),
-    ("z-box", &[]),
-    ("w-square", &[]),
-    ("flat", &[]),
-    ("norm", &[]),
-    ("even", &[]),
-    ("pass", &[]),
+/// A rule as text.
+struct Spelling {
+    name: &'static str,
+    /// The numbers that it takes, unless others are given after a colon.
+    usual: &'static [f32],
+    /// The rule with as many numbers.
+    rule: fn(&[f32]) -> Rule,
+}
+
+/// The spelling of a rule with these usual numbers.
+const fn spelled(name: &'static str, usual: &'static [f32], rule: fn(&[f32]) -> Rule) -> Spelling {
+    Spelling { name, usual, rule }
+}
+
+const RULES: &[Spelling] = &[
+    spelled("epsilon", &[1e-6], |numbers| Rule::Epsilon { epsilon: numbers[0] }),
+    spelled("gamma", &[0.25], |numbers| Rule::Gamma { gamma: numbers[0] }),
+    spelled("z-plus", &[], |_| Rule::ZPlus),
+    spelled("alpha-beta", &[2.0, 1.0], |numbers| Rule::AlphaBeta {
+        alpha: numbers[0],
+        beta: numbers[1],
+    }),
+    spelled("z-box", &[], |_| Rule::ZBox),
+    spelled("w-square", &[], |_| Rule::WSquare),
+    spelled("flat", &[], |_| Rule::Flat),
+    spelled("norm", &[], |_| Rule::Norm),
+    spelled("even", &[], |_| Rule::Even),
+    spelled("pass", &[], |_| Rule::Pass),
 ];
 
 impl FromStr for Rule {
@@ -29,9 +45,10 @@ impl FromStr for Rule {
             Some((name, numbers)) => (name.trim(), Some(numbers)),
             None => (text.trim(), None),
         };
-        let known = || RULES.iter().map(|(name, _)| *name);
-        let rule = RULES.iter().find(|(known, _)| *known == name);
-        let (name, usual) = rule.ok_or_else(|| Error::unknown("rule", name, known()))?;
+        let known = || RULES.iter().map(|spelling| spelling.name);
+        let spelling = RULES.iter().find(|spelling| spelling.name == name);
+        let Spelling { usual, rule, .. } =
+            spelling.ok_or_else(|| Error::unknown("rule", name, known()))?;
         let numbers = match given {
             None => usual.to_vec(),
             Some(given) => numbers(given, usual.len()).ok_or_else(|| {
@@ -43,19 +60,7 @@ impl FromStr for Rule {
                 Error::Setting { what: "rule", found: format!("`{}`", text.trim()), expected }
             })?,
         };
-        let rule = match (*name, &numbers[..]) {
-            ("epsilon", &[epsilon]) => Rule::Epsilon { epsilon },
-            ("gamma", &[gamma]) => Rule::Gamma { gamma },
-            ("z-plus", []) => Rule::ZPlus,
-            ("alpha-beta", &[alpha, beta]) => Rule::AlphaBeta { alpha, beta },
-            ("z-box", []) => Rule::ZBox,
-            ("w-square", []) => Rule::WSquare,
-            ("flat", []) => Rule::Flat,
-            ("norm", []) => Rule::Norm,
-            ("even", []) => Rule::Even,
-            ("pass", []) => Rule::Pass,
-            _ => unreachable!("the list above has every rule with as many numbers"),
-        };
+        let rule = rule(&numbers);
         // As it was written: what f32 cannot hold would read `inf`.
         rule.check().map_err(|mut error| {
             if let Error::Setting { found, .. } = &mut error {
@@ -65,6 +70,12 @@ impl FromStr for Rule {
         })?;
         Ok(rule)
     }
+}
+
+/// Every rule with its usual numbers.
+#[cfg(test)]
+pub(super) fn every() -> impl Iterator<Item = Rule> {
+    RULES.iter().map(|spelling| (spelling.rule)(spelling.usual))
 }
 
 /// So many numbers with commas between.
@@ -81,6 +92,15 @@ pub(super) const KINDS: &[(&str, LayerKind)] = &[
     ("avg-pool", LayerKind::AvgPool2d),
     ("add", LayerKind::Add),
     ("batch-norm", LayerKind::BatchNorm2d),
+];
+
+/// Kinds of layers that no rule can be chosen for, as one would write them.
+pub(super) const FIXED: &[(&str, &str)] = &[
+    ("max-pool", "MaxPool2d"),
+    ("relu", "ReLU"),
+    ("dropout", "Dropout"),
+    ("flatten", "Flatten"),
+    ("concat", "Concat"),
 ];
 
 impl From<&str> for Selector {
@@ -133,18 +153,7 @@ mod tests {
 
     #[test]
     fn rules_are_read_as_they_are_written() {
-        for rule in [
-            Rule::Epsilon { epsilon: 1e-6 },
-            Rule::Gamma { gamma: 0.25 },
-            Rule::ZPlus,
-            Rule::AlphaBeta { alpha: 2.0, beta: 1.0 },
-            Rule::ZBox,
-            Rule::WSquare,
-            Rule::Flat,
-            Rule::Norm,
-            Rule::Even,
-            Rule::Pass,
-        ] {
+        for rule in every() {
             assert_eq!(rule.to_string().parse::<Rule>().expect("its own text"), rule);
             let name = rule.to_string();
             let name = name.split(':').next().expect("a name");

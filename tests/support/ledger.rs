@@ -6,7 +6,7 @@ use clrp::rules::{PRESETS, preset};
 use clrp::tensor::Tensor;
 use clrp::{Explainer, Method, Request, Target};
 
-use super::Backend;
+use super::{Backend, OF_F32_MAPS};
 
 /// Holds the accounts of relevance of all presets: what is missing in them may be `allowed` of the
 /// largest relevance of a layer.
@@ -27,10 +27,13 @@ pub(crate) fn hold_ledgers(network: &Network, picture: &Tensor, backend: &Backen
             let scale = largest.fold(f64::from(explanation.score.abs()), f64::max);
             if explanation.method == Method::Lrp {
                 let score = f64::from(explanation.score.abs());
-                assert!((ledger.start - score).abs() <= 1e-6 * score, "{name}: {ledger:#?}");
+                assert!((ledger.start - score).abs() <= OF_F32_MAPS * score, "{name}: {ledger:#?}");
                 // The map is what arrived.
                 let apart = (ledger.arrived - explanation.sum).abs();
-                assert!(apart <= allowed.max(1e-6) * scale, "{name}: {apart:.1e} of {scale:.1e}");
+                assert!(
+                    apart <= allowed.max(OF_F32_MAPS) * scale,
+                    "{name}: {apart:.1e} of {scale:.1e}"
+                );
             }
             let missing = ledger.unexplained().abs();
             assert!(

@@ -1,4 +1,5 @@
-//! How far results may be apart, and why. No tolerance stands anywhere else.
+//! How far results of the library may be apart, and why. No tolerance of its tests stands anywhere
+//! else.
 
 use std::fmt::Display;
 
@@ -76,6 +77,18 @@ pub(crate) const LEDGER_F64: f64 = 1e-11;
 /// What follows from maps that were computed in f64 and handed out as f32: a few roundings of
 /// 6e-8, of the largest of them.
 pub(crate) const OF_F32_MAPS: f64 = 1e-6;
+
+/// Measures that two programs take in f64 of the same f32 maps: a few thousand roundings of 1e-16.
+pub(crate) const MEASURED_F64: f64 = 1e-12;
+
+/// A probability of 0.5 in f32 whose gradient, p (1 - p) and -p q, sums to 0: roundings of 6e-8.
+pub(crate) const SHARES_F32: f64 = 1e-6;
+
+/// A score that is no more than this is nothing that a map could be divided by.
+pub(crate) const NO_SCORE: f64 = 1e-6;
+
+/// More than any rounding: what differs so much differs in kind.
+pub(crate) const CHANGED: f64 = 1e-3;
 
 /// How far apart two results are, by the norm of their difference over that of the expected one.
 pub(crate) fn distance(actual: &[f64], expected: &[f64]) -> f64 {

@@ -1,8 +1,8 @@
 //! Cases of the kernels that treat values, channels or rows alike.
 
 use clrp::kernels::{
-    Call, add, channel_affine, channel_constant, clamp, copy_channels, dot_rows, gate, leaks,
-    local_response_norm, local_response_norm_backward, multiply_add, one_hot, permute, seed,
+    Call, add, channel_affine, channel_constant, clamp, copy_channels, dot_rows, gate, gather,
+    leaks, local_response_norm, local_response_norm_backward, multiply_add, one_hot, permute, seed,
     softmax, stabilized_ratio, sum_rows, tally, top_k,
 };
 use clrp::program::{Form, Source, WeightUse};
@@ -252,6 +252,23 @@ pub(super) fn one_hot(random: &mut Random) -> Vec<Case> {
             let operands = vec![Given::Index(units), Given::junk(total as usize)];
             let p = one_hot::Params { total, count, others };
             cases.push(Case { call: Call::OneHot(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn gather(random: &mut Random) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (batch, count) in SUMS {
+        for repeat in [1, 3] {
+            let rows = batch * repeat;
+            // One past the end, too.
+            let unit = || random.of(0..=count as usize) as u32;
+            let units = std::iter::repeat_with(unit).take(rows as usize).collect();
+            let y = Given::Float(random.floats((batch * count) as usize));
+            let p = gather::Params { rows, count, repeat };
+            let operands = vec![Given::Index(units), y, Given::junk(rows as usize)];
+            cases.push(Case { call: Call::Gather(p), operands });
         }
     }
     cases

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use clrp::file::AtomicFile;
 use clrp::image::{Npy, NpyValues};
-use clrp::rules::preset;
 use serde::Serialize;
 
 use crate::console::{print, print_json, progress};
@@ -67,26 +66,17 @@ impl Classify {
         let images = &self.pictures.images;
         pictures::check(images)?;
         let chosen = self.network.choose()?;
-        let runner = Runner {
-            network: chosen.network,
-            device: self.device.open(self.precision)?,
-            composite: preset("contrastive")?,
-            preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
-            batch: self.pictures.batch.min(images.len()),
-            seed: 0,
-            methods: None,
-        };
+        let preprocess = self.pictures.shaping.preprocess(chosen.preprocess, self.network.size);
+        let batch = self.pictures.batch.min(images.len());
+        let device = self.device.open(self.precision)?;
+        let runner = Runner::usual(chosen.network, device, preprocess, batch)?;
         let labels = chosen.labels;
         if let Some(npy) = &self.npy {
             spare(npy, images.iter().chain(&chosen.weights).chain(&self.network.labels))?;
         }
         let file = self.npy.as_deref().map(AtomicFile::create).transpose()?;
-        let setting = Setting {
-            model: chosen.name,
-            weights: chosen.weights.as_deref().map(shown),
-            device: runner.device.name(),
-            composite: None,
-        };
+        let weights = chosen.weights.as_deref();
+        let setting = Setting::of(chosen.name, weights, runner.device.name());
 
         let bar = progress(images.len());
         let (mut reports, mut logits) = (Vec::new(), Vec::new());

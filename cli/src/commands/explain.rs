@@ -10,7 +10,7 @@ use clrp::{Explained, Explanation, Goal, Method, Request, Target};
 
 use super::explain_report::{
     ExplanationReport, LayerReport, LedgerReport, PictureReport, TargetReport, WarningReport,
-    comparisons,
+    comparison_table, comparisons, means,
 };
 use crate::console::{print, print_json, progress};
 use crate::failure::{Failure, Result};
@@ -23,7 +23,7 @@ use crate::options::{
 use crate::pictures::{self, Loaded};
 use crate::report::{Document, Input, Setting, label, predictions, shown};
 use crate::runner::Runner;
-use crate::targets;
+use crate::targets::{Named, none_is_empty};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,9 +85,11 @@ JSON (--json), one object:
                 (kind: zero, not-finite, rounding, no-contrast or on-border; message; on-border:
                 ring in pixels, and its share of the map's magnitude and of its area)
   compare       --compare: method, targets [a, b], cosine, spearman, ssim of their maps;
-                null where one is zero everywhere or not finite
+                null where one is zero everywhere or not finite. With several IMAGEs, beside
+                `images`, the means over all pictures: method, pairs, cosine, spearman, ssim
   sheet         its path
-  model, weights (null: bundled), device, composite";
+  model, weights (null: bundled), device, composite, rules (in order; the first that speaks of a
+                layer decides; and stabilizer, bias and batch norm)";
 
 /// Arguments of `clrp explain`.
 #[derive(Debug, Args)]
@@ -182,7 +184,7 @@ impl Explain {
             let message = "--ledger needs a method of relevance, as lrp or clrp1";
             return Err(Failure::Said(message.to_owned()));
         }
-        targets::none_is_empty("--layers", &self.layers)?;
+        none_is_empty("--layers", &self.layers)?;
         if !self.layers.is_empty() && !methods.iter().any(|method| method.has_layer_maps()) {
             let message = "--layers needs a method that walks through them once, as lrp or \
                            gradient (not grad-cam, guided-grad-cam, random or those of many \
@@ -192,6 +194,20 @@ impl Explain {
         Ok(methods)
     }
 
+    /// What is asked of the network, and by how many methods.
+    fn request(&self, named: &Named<'_>) -> Result<(Request<'static>, usize)> {
+        let target = named.target(&self.target, self.against.as_deref(), self.seed)?;
+        if self.compare && target.count() < 2 {
+            let expected = "at least two targets, as --target top2";
+            return Err(Failure::Said(format!("--compare needs {expected}, found one")));
+        }
+        let methods = self.methods_for(&target)?;
+        let count = methods.len();
+        let request =
+            Request::new(methods, target).layers(self.layers.iter().cloned()).ledger(self.ledger);
+        Ok((request, count))
+    }
+
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
         let palette = self.cmap.as_deref().map(Colormap::parse).transpose()?;
@@ -199,38 +215,27 @@ impl Explain {
         let images = &self.pictures.images;
         pictures::check(images)?;
         let chosen = self.network.choose()?;
-        rules.check(chosen.network.graph())?;
+        let graph = chosen.network.graph();
+        rules.check(graph)?;
+        let has_max_pools = graph.max_pools().next().is_some();
+        let named = Named { labels: &chosen.labels, model: &chosen.name, graph };
+        let (request, methods) = self.request(&named)?;
+        let preprocess = self.pictures.shaping.preprocess(chosen.preprocess, self.network.size);
+        let device = self.device.open(self.precision)?;
         let runner = Runner {
-            network: chosen.network,
-            device: self.device.open(self.precision)?,
             composite: rules.composite,
-            preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
-            batch: self.pictures.batch,
             seed: self.seed,
             methods: Some(&self.methods),
+            ..Runner::usual(chosen.network, device, preprocess, self.pictures.batch)?
         };
-        // Rules that do not suit the network.
+        // Rules that do not suit the network once batch norm is folded.
         runner.explainer()?;
-        let labels = chosen.labels;
-        let against = self.against.as_deref();
-        let target = targets::parse(&self.target, against, &labels, &chosen.name, self.seed)?;
-        if self.compare && target.count() < 2 {
-            let expected = "at least two targets, as --target top2";
-            return Err(Failure::Said(format!("--compare needs {expected}, found one")));
-        }
-        let methods = self.methods_for(&target)?;
-        let request = Request::new(methods.clone(), target)
-            .layers(self.layers.iter().cloned())
-            .ledger(self.ledger);
-        let weights = chosen.weights.as_ref();
-        let results = Results::open(&self.output, images, weights)?;
+        let results = Results::open(&self.output, images, chosen.weights.as_ref())?;
         let mut writer = Writer { results, palette, overlay: self.overlay, npy: self.npy };
-        let has_max_pools = runner.network.graph().max_pools().next().is_some();
         let setting = Setting {
-            model: chosen.name,
-            weights: chosen.weights.as_deref().map(shown),
-            device: runner.device.name(),
             composite: Some(runner.composite.label().to_owned()),
+            rules: Some(runner.composite.to_string()),
+            ..Setting::of(chosen.name, chosen.weights.as_deref(), runner.device.name())
         };
 
         let bar = progress(images.len());
@@ -239,95 +244,136 @@ impl Explain {
             let inputs: Vec<_> = pictures.iter().map(|picture| &picture.input).collect();
             let explained = explainer.explain_all(&inputs, &request)?;
             for (picture, explained) in pictures.iter().zip(&explained) {
-                reports.push(self.write(
-                    &mut writer,
-                    &labels,
-                    methods.len(),
-                    picture,
-                    explained,
-                )?);
+                let said = Said::new(explained, &chosen.labels);
+                reports.push(self.write(&mut writer, &said, methods, picture)?);
             }
             Ok(())
         })?;
         // The files are there whether or not somebody reads what is printed.
         writer.results.commit()?;
-        for report in &reports {
+        self.tell(setting, &reports, has_max_pools)
+    }
+
+    /// Prints what came out.
+    fn tell(
+        &self,
+        mut setting: Setting,
+        reports: &[PictureReport],
+        has_max_pools: bool,
+    ) -> Result<()> {
+        for report in reports {
             report.warn(has_max_pools);
             if !self.json {
                 print(report.text(&setting))?;
             }
         }
-        if self.json { print_json(&Document::new(&setting, &reports)) } else { Ok(()) }
+        if reports.len() > 1 {
+            setting.compare = means(reports.iter().flat_map(|report| &report.compare));
+        }
+        if self.json {
+            return print_json(&Document::new(&setting, reports));
+        }
+        if setting.compare.is_empty() {
+            return Ok(());
+        }
+        let table = comparison_table(&setting.compare);
+        print(format!("all pictures: how alike the maps of different targets are\n{table}\n"))
     }
 
     /// Writes the files of one picture.
     fn write(
         &self,
         writer: &mut Writer,
-        labels: &Labels,
+        said: &Said<'_>,
         methods: usize,
         picture: &Loaded,
-        explained: &Explained,
     ) -> Result<PictureReport> {
-        let probabilities = probabilities(&explained.scores);
-        let named = |explanation: &Explanation| named(explanation, labels);
-        let probability = |explanation: &Explanation| match explanation.goal {
-            Goal::Against { class, .. } => Some(probabilities[class]),
-            Goal::Class(_) | Goal::Channel(_) | Goal::Neuron { .. } | Goal::Mixture(_) => {
-                explanation.class().map(|class| probabilities[class])
-            }
-        };
-        let mut report = |explanation: &Explanation| -> Result<ExplanationReport> {
-            let mut layers = Vec::new();
-            for of in &explanation.layers {
-                let shape = of.map.shape();
-                layers.push(LayerReport {
-                    layer: of.layer.clone(),
-                    shape: [shape.channels, shape.height, shape.width],
-                    sum: of.map.values().iter().map(|value| f64::from(*value)).sum(),
-                    files: writer.write_layer(picture, explanation, of)?,
-                });
-            }
-            Ok(ExplanationReport {
-                method: explanation.method.name(),
-                target: TargetReport::of(explanation),
-                layer: explanation.layer.clone(),
-                label: named(explanation),
-                score: explanation.score,
-                probability: probability(explanation),
-                sum: explanation.sum,
-                leak: explanation.leak,
-                seconds: explanation.seconds,
-                files: writer.write(picture, explanation)?,
-                layers,
-                ledger: explanation.ledger.as_ref().map(LedgerReport::from),
-                warnings: explanation.warnings()?.into_iter().map(WarningReport::from).collect(),
-            })
-        };
-        let explanations = explained.explanations.iter().map(&mut report).collect::<Result<_>>()?;
-        let text = |explanation: &Explanation| {
-            let detail = match (explanation.class(), probability(explanation)) {
-                (Some(class), Some(probability)) => format!("class {class}, p {probability:.3}"),
-                (_, Some(probability)) => format!("p {probability:.3}"),
-                (_, None) => format!("value {:.4}", explanation.score),
-            };
-            (named(explanation), detail)
-        };
+        let all = &said.explained.explanations;
+        let explanations = all.iter().map(|one| report(writer, said, picture, one));
+        let explanations = explanations.collect::<Result<_>>()?;
         let compare = match self.compare {
-            true => comparisons(&explained.explanations)?,
+            true => comparisons(all)?,
             false => Vec::new(),
         };
         let sheet =
-            self.sheet.then(|| writer.write_sheet(picture, methods, &explained.explanations, text));
+            self.sheet.then(|| writer.write_sheet(picture, methods, all, |one| said.caption(one)));
         Ok(PictureReport {
             image: shown(&picture.path),
             input: Input::of(picture),
-            predictions: predictions(&explained.scores, labels, 5),
+            predictions: predictions(&said.explained.scores, said.labels, 5),
             explanations,
             compare,
             sheet: sheet.transpose()?,
         })
     }
+}
+
+/// What the network says of a picture, in words and probabilities.
+struct Said<'a> {
+    explained: &'a Explained,
+    probabilities: Vec<f64>,
+    labels: &'a Labels,
+}
+
+impl<'a> Said<'a> {
+    fn new(explained: &'a Explained, labels: &'a Labels) -> Self {
+        Self { explained, probabilities: probabilities(&explained.scores), labels }
+    }
+
+    /// The probability of what is explained, if that is a class.
+    fn probability(&self, explanation: &Explanation) -> Option<f64> {
+        let class = match explanation.goal {
+            Goal::Against { class, .. } => Some(class),
+            Goal::Class(_) | Goal::Channel(_) | Goal::Neuron { .. } | Goal::Mixture(_) => {
+                explanation.class()
+            }
+        };
+        class.map(|class| self.probabilities[class])
+    }
+
+    /// What a sheet says of an explanation: its name and a detail.
+    fn caption(&self, explanation: &Explanation) -> (String, String) {
+        let detail = match (explanation.class(), self.probability(explanation)) {
+            (Some(class), Some(probability)) => format!("class {class}, p {probability:.3}"),
+            (_, Some(probability)) => format!("p {probability:.3}"),
+            (_, None) => format!("value {:.4}", explanation.score),
+        };
+        (named(explanation, self.labels), detail)
+    }
+}
+
+/// Writes the files of one explanation.
+fn report(
+    writer: &mut Writer,
+    said: &Said<'_>,
+    picture: &Loaded,
+    explanation: &Explanation,
+) -> Result<ExplanationReport> {
+    let mut layers = Vec::new();
+    for of in &explanation.layers {
+        let shape = of.map.shape();
+        layers.push(LayerReport {
+            layer: of.layer.clone(),
+            shape: [shape.channels, shape.height, shape.width],
+            sum: of.map.values().iter().map(|value| f64::from(*value)).sum(),
+            files: writer.write_layer(picture, explanation, of)?,
+        });
+    }
+    Ok(ExplanationReport {
+        method: explanation.method.name(),
+        target: TargetReport::of(explanation),
+        layer: explanation.layer.clone(),
+        label: named(explanation, said.labels),
+        score: explanation.score,
+        probability: said.probability(explanation),
+        sum: explanation.sum,
+        leak: explanation.leak,
+        seconds: explanation.seconds,
+        files: writer.write(picture, explanation)?,
+        layers,
+        ledger: explanation.ledger.as_ref().map(LedgerReport::from),
+        warnings: explanation.warnings()?.into_iter().map(WarningReport::from).collect(),
+    })
 }
 
 /// What is explained, in words.
@@ -351,7 +397,7 @@ pub(crate) fn named(explanation: &Explanation, labels: &Labels) -> String {
 
 /// The methods of these names, each once.
 pub(crate) fn unique_methods(names: &[String]) -> Result<Vec<Method>> {
-    targets::none_is_empty("--method", names)?;
+    none_is_empty("--method", names)?;
     let methods = names.iter().map(|name| name.trim().parse());
     Ok(methods.collect::<clrp::Result<Methods>>()?.into())
 }

@@ -1,13 +1,13 @@
 //! What `clrp explain` says of a picture, as JSON and as text.
 
 use clrp::explainer::{Border, LedgerRow};
-use clrp::similarity::Similarity;
+use clrp::similarity::{Comparable, Similarity};
 use clrp::{Explanation, Ledger, Warning};
 use serde::Serialize;
 
 use crate::console::say;
 use crate::maps::Files;
-use crate::report::{Input, Prediction, Setting, prediction_table};
+use crate::report::{Input, MeanComparison, Prediction, Setting, prediction_table};
 use crate::table::{Table, number};
 
 /// What is said of a picture.
@@ -227,16 +227,21 @@ pub(crate) struct BorderReport {
     ring: usize,
     share: f64,
     area: f64,
+    /// Whether max pools can be why.
+    #[serde(skip)]
+    of_pools: bool,
 }
 
 impl WarningReport {
-    /// What is said behind the map's name.
-    fn text(&self, has_max_pools: bool) -> String {
+    /// What is said of a picture's map, by the method and what it explains.
+    fn line(&self, (image, method, of): (&str, &str, String), has_max_pools: bool) -> String {
         let cause = match self.border {
-            Some(_) if has_max_pools => "; `clrp switches` shows what max pools add to it",
+            Some(BorderReport { of_pools: true, .. }) if has_max_pools => {
+                "; `clrp switches` shows what max pools add to it"
+            }
             _ => "",
         };
-        format!("{}{cause}", self.message)
+        format!("`{image}`: {method} of {of} {}{cause}", self.message)
     }
 }
 
@@ -246,20 +251,21 @@ pub(crate) fn warning_lines(
     explanation: &Explanation,
     has_max_pools: bool,
 ) -> clrp::Result<Vec<String>> {
-    let of = TargetReport::of(explanation).place(explanation.layer.as_deref());
-    let map = format!("`{image}`: {} of {of}", explanation.method);
-    let lines = explanation
-        .warnings()?
-        .into_iter()
-        .map(|warning| format!("{map} {}", WarningReport::from(warning).text(has_max_pools)));
-    Ok(lines.collect())
+    let line = |warning| {
+        let place = TargetReport::of(explanation).place(explanation.layer.as_deref());
+        let of = (image, explanation.method.name(), place);
+        WarningReport::from(warning).line(of, has_max_pools)
+    };
+    Ok(explanation.warnings()?.into_iter().map(line).collect())
 }
 
 impl From<Warning> for WarningReport {
     fn from(warning: Warning) -> Self {
         let mut border = None;
-        if let Warning::OnBorder(Border { ring, share, area }) = warning {
-            border = Some(BorderReport { ring, share, area });
+        if let Warning::OnBorder(found) | Warning::CutAtBorder(found) = warning {
+            let Border { ring, share, area } = found;
+            let of_pools = matches!(warning, Warning::OnBorder(_));
+            border = Some(BorderReport { ring, share, area, of_pools });
         }
         Self { kind: warning.name(), message: warning.to_string(), border }
     }
@@ -275,18 +281,24 @@ pub(crate) fn comparisons(explanations: &[Explanation]) -> clrp::Result<Vec<Comp
         }
     }
     for method in methods {
-        let of_method: Vec<&Explanation> =
-            explanations.iter().filter(|explanation| explanation.method == method).collect();
-        for (i, one) in of_method.iter().enumerate() {
-            for other in &of_method[i + 1..] {
-                let alike = match Similarity::of(&one.plane()?, &other.plane()?) {
-                    // A map that is not finite is like nothing; its warning tells of it.
-                    Err(clrp::Error::InputValue { .. }) => None,
-                    alike => alike?,
+        let of_method = explanations.iter().filter(|explanation| explanation.method == method);
+        let ready = |explanation: &Explanation| match Comparable::new(&explanation.plane()?) {
+            // A map that is not finite is like nothing; its warning tells of it.
+            Err(clrp::Error::InputValue { .. }) => Ok(None),
+            ready => Ok(Some(ready?)),
+        };
+        let maps: Vec<(TargetReport, Option<Comparable>)> = of_method
+            .map(|of| Ok((TargetReport::of(of), ready(of)?)))
+            .collect::<clrp::Result<_>>()?;
+        for (i, (one, a)) in maps.iter().enumerate() {
+            for (other, b) in &maps[i + 1..] {
+                let alike = match (a, b) {
+                    (Some(a), Some(b)) => Similarity::between(a, b)?,
+                    (None, _) | (_, None) => None,
                 };
                 reports.push(ComparisonReport {
                     method: method.name(),
-                    targets: [TargetReport::of(one), TargetReport::of(other)],
+                    targets: [one.clone(), other.clone()],
                     cosine: alike.map(|alike| alike.cosine),
                     spearman: alike.map(|alike| alike.spearman),
                     ssim: alike.map(|alike| alike.ssim),
@@ -297,21 +309,43 @@ pub(crate) fn comparisons(explanations: &[Explanation]) -> clrp::Result<Vec<Comp
     Ok(reports)
 }
 
-/// The mean of each method's comparisons, of the pairs that can be compared.
-fn comparison_table(comparisons: &[ComparisonReport]) -> Table {
-    let mut table = Table::new(["method", ">pairs", ">cosine", ">Spearman", ">SSIM"]).indented(2);
-    for of_method in comparisons.chunk_by(|a, b| a.method == b.method) {
-        let count = of_method.iter().filter(|pair| pair.cosine.is_some()).count();
-        let mean = |of: fn(&ComparisonReport) -> Option<f64>| match count {
-            0 => "-".to_owned(),
-            _ => format!("{:.3}", of_method.iter().filter_map(of).sum::<f64>() / count as f64),
+/// The means of each method's comparisons, of the pairs that can be compared.
+pub(crate) fn means<'a>(
+    comparisons: impl IntoIterator<Item = &'a ComparisonReport>,
+) -> Vec<MeanComparison> {
+    let mut by_method: Vec<(&'static str, Vec<&ComparisonReport>)> = Vec::new();
+    for pair in comparisons {
+        match by_method.iter_mut().find(|(method, _)| *method == pair.method) {
+            Some((_, pairs)) => pairs.push(pair),
+            None => by_method.push((pair.method, vec![pair])),
+        }
+    }
+    let mean = |(method, pairs): (&'static str, Vec<&ComparisonReport>)| {
+        let mean = |of: fn(&ComparisonReport) -> Option<f64>| {
+            let values: Vec<f64> = pairs.iter().filter_map(|pair| of(pair)).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         };
+        MeanComparison {
+            method,
+            pairs: pairs.iter().filter(|pair| pair.cosine.is_some()).count(),
+            cosine: mean(|pair| pair.cosine),
+            spearman: mean(|pair| pair.spearman),
+            ssim: mean(|pair| pair.ssim),
+        }
+    };
+    by_method.into_iter().map(mean).collect()
+}
+
+pub(crate) fn comparison_table(means: &[MeanComparison]) -> Table {
+    let mut table = Table::new(["method", ">pairs", ">cosine", ">Spearman", ">SSIM"]).indented(2);
+    let text = |mean: Option<f64>| mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.3}"));
+    for of in means {
         table.row([
-            of_method[0].method.to_owned(),
-            count.to_string(),
-            mean(|c| c.cosine),
-            mean(|c| c.spearman),
-            mean(|c| c.ssim),
+            of.method.to_owned(),
+            of.pairs.to_string(),
+            text(of.cosine),
+            text(of.spearman),
+            text(of.ssim),
         ]);
     }
     table
@@ -322,16 +356,20 @@ impl PictureReport {
     pub(crate) fn warn(&self, has_max_pools: bool) {
         for explanation in &self.explanations {
             for warning in &explanation.warnings {
-                let of = explanation.target.place(explanation.layer.as_deref());
-                let map = format!("`{}`: {} of {of}", self.image, explanation.method);
-                say("warning", &format!("{map} {}", warning.text(has_max_pools)));
+                let place = explanation.target.place(explanation.layer.as_deref());
+                let of = (self.image.as_str(), explanation.method, place);
+                say("warning", &warning.line(of, has_max_pools));
             }
         }
     }
 
     pub(crate) fn text(&self, setting: &Setting) -> String {
         let composite = setting.composite.as_deref().unwrap_or_default();
-        let head = format!("{}: {} on {}, {composite}", self.image, setting.model, setting.device);
+        let rules = setting.rules.as_deref().unwrap_or_default();
+        let head = format!(
+            "{}: {} on {}, {composite}\n  rules: {rules}",
+            self.image, setting.model, setting.device
+        );
         let mut table =
             Table::new(["method", ">target", "label", ">score", ">sum", ">leak", "file"])
                 .indented(2);
@@ -357,7 +395,7 @@ impl PictureReport {
             }
         }
         if !self.compare.is_empty() {
-            let table = comparison_table(&self.compare);
+            let table = comparison_table(&means(&self.compare));
             text +=
                 &format!("\n  how alike the maps of different targets are (1: the same)\n{table}");
         }

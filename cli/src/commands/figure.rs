@@ -22,7 +22,7 @@ use crate::options::{
 use crate::pictures::{self, Loaded};
 use crate::report::shown;
 use crate::runner::Runner;
-use crate::targets;
+use crate::targets::Named;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -120,14 +120,13 @@ impl Figure {
         pictures::check(images)?;
         let chosen = self.network.choose()?;
         rules.check(chosen.network.graph())?;
+        let preprocess = self.pictures.shaping.preprocess(chosen.preprocess, self.network.size);
+        let device = self.device.open(self.precision)?;
         let runner = Runner {
-            network: chosen.network,
-            device: self.device.open(self.precision)?,
             composite: rules.composite,
-            preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
-            batch: self.pictures.batch,
             seed: self.seed,
             methods: Some(&self.methods),
+            ..Runner::usual(chosen.network, device, preprocess, self.pictures.batch)?
         };
         let work = Work { figure: self, labels: chosen.labels, model: chosen.name, palette };
         let targets = work.targets(runner.explainer()?.network().graph())?;
@@ -211,7 +210,8 @@ impl Work<'_> {
     /// What is explained of each picture.
     fn targets(&self, graph: &Graph) -> Result<Vec<Target>> {
         let classes = self.labels.len();
-        let (seed, labels) = (self.figure.seed, &self.labels);
+        let seed = self.figure.seed;
+        let named = Named { labels: &self.labels, model: &self.model, graph };
         match self.figure.number {
             Number::One => {
                 let of = classes.min(100);
@@ -220,11 +220,11 @@ impl Work<'_> {
             }
             Number::Three => {
                 let text = self.figure.target.as_deref().unwrap_or("top2");
-                Ok(vec![targets::parse(text, None, labels, &self.model, seed)?])
+                Ok(vec![named.target(text, None, seed)?])
             }
             Number::Five => {
                 let target = match &self.figure.neurons {
-                    Some(text) => targets::parse(text, None, labels, &self.model, seed)?,
+                    Some(text) => named.target(text, None, seed)?,
                     None => first_linear(graph)?,
                 };
                 if target.layer().is_none() || target.count() > NEURONS {

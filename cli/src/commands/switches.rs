@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clrp::image::Sheet;
-use clrp::rules::preset;
 use clrp::switches::{EdgeCounts, SwitchCounts, Switches as PoolSwitches, Tally};
 use serde::Serialize;
 
@@ -129,24 +128,15 @@ impl Switches {
         let images = &self.pictures.images;
         pictures::check(images)?;
         let chosen = self.network.choose()?;
-        let runner = Runner {
-            network: chosen.network,
-            device: self.device.open(self.precision)?,
-            composite: preset("contrastive")?,
-            preprocess: self.pictures.shaping.preprocess(chosen.preprocess, self.network.size),
-            batch: self.pictures.batch.min(images.len()),
-            seed: 0,
-            methods: None,
-        };
+        let preprocess = self.pictures.shaping.preprocess(chosen.preprocess, self.network.size);
+        let batch = self.pictures.batch.min(images.len());
+        let device = self.device.open(self.precision)?;
+        let runner = Runner::usual(chosen.network, device, preprocess, batch)?;
         // A network without max pools.
         runner.explainer()?.switches(&[])?;
         let mut results = Results::open(&self.output, images, chosen.weights.as_ref())?;
-        let setting = Setting {
-            model: chosen.name,
-            weights: chosen.weights.as_deref().map(shown),
-            device: runner.device.name(),
-            composite: None,
-        };
+        let weights = chosen.weights.as_deref();
+        let setting = Setting::of(chosen.name, weights, runner.device.name());
 
         let bar = progress(images.len());
         let mut reports = Vec::new();

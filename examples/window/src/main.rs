@@ -10,7 +10,7 @@ use clrp::image::Picture;
 use clrp::models::Model;
 use clrp::scene::{Scene, Split};
 use clrp::wgpu::{self, CurrentSurfaceTexture};
-use clrp::{Explainer, Method, Target};
+use clrp::{Explainer, Method, Request, Target};
 use winit::application::ApplicationHandler;
 use winit::event::{ElementState, KeyEvent, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, EventLoop, OwnedDisplayHandle};
@@ -64,7 +64,7 @@ fn explain(device: wgpu::Device, queue: wgpu::Queue) -> Result<ExplainedOnGpu> {
         Explainer::builder(network, model.preprocess()).with_device(device, queue).build()?;
     let scene = Scene::render(Split::Test, 2, 1, 0);
     let picture = Picture::new(scene.side, scene.side, scene.pixels)?;
-    Ok(explainer.explain_on_gpu(&picture, Method::Clrp1, Target::top(3))?)
+    Ok(explainer.explain_on_gpu(&picture, &Request::new(Method::Clrp1, Target::top(3)))?)
 }
 
 impl Screen {

@@ -1,5 +1,6 @@
 //! A program made ready on a GPU, and how it runs.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
@@ -124,7 +125,7 @@ impl GpuSession {
             for (port, input) in self.inputs.iter().zip(inputs) {
                 let bytes = port.bytes_of(input);
                 if !bytes.is_empty() {
-                    device.queue.write_buffer(&port.buffer, 0, bytes);
+                    device.queue.write_buffer(&port.buffer, 0, &bytes);
                 }
             }
         })?;
@@ -248,10 +249,14 @@ impl Session for GpuSession {
 impl Port {
     /// # Panics
     /// If the input does not fit.
-    fn bytes_of<'a>(&self, input: &Input<'a>) -> &'a [u8] {
-        let (element, bytes): (_, &[u8]) = match *input {
-            Input::Float(values) => (Element::Float, bytemuck::cast_slice(values)),
-            Input::Index(values) => (Element::Index, bytemuck::cast_slice(values)),
+    fn bytes_of<'a>(&self, input: &Input<'a>) -> Cow<'a, [u8]> {
+        let (element, bytes) = match *input {
+            Input::Float(values) => (Element::Float, Cow::Borrowed(bytemuck::cast_slice(values))),
+            Input::Double(values) => {
+                let rounded: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                (Element::Float, Cow::Owned(bytemuck::cast_slice(&rounded).to_vec()))
+            }
+            Input::Index(values) => (Element::Index, Cow::Borrowed(bytemuck::cast_slice(values))),
         };
         assert_eq!(element, self.element, "type of an input");
         assert_eq!(bytes.len(), self.len * 4, "bytes of an input");

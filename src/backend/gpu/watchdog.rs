@@ -53,6 +53,7 @@ fn work(call: &Call) -> u64 {
         | Call::CopyChannels(_)
         | Call::DotRows(_)
         | Call::Gate(_)
+        | Call::Gather(_)
         | Call::Heatmap(_)
         | Call::Leaks(_)
         | Call::LocalResponseNorm(_)

@@ -9,7 +9,7 @@ use crate::evaluation::neurons::NeuronStudy;
 use crate::evaluation::setup::EvaluationOptions;
 use crate::evaluation::subject::{Subject, Way};
 use crate::failure::{Failure, Result};
-use crate::targets;
+use crate::targets::Named;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,7 +66,12 @@ impl Neurons {
 
     /// The neurons; those of a layer do not depend on the network's labels.
     fn target(&self, subject: &Subject) -> Result<Target> {
-        let target = targets::parse(&self.neurons, None, &subject.labels, &subject.name, 0)?;
+        let named = Named {
+            labels: &subject.labels,
+            model: &subject.name,
+            graph: subject.explainer.network().graph(),
+        };
+        let target = named.target(&self.neurons, None, 0)?;
         if target.layer().is_some() && target.count() > 1 {
             return Ok(target);
         }
