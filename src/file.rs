@@ -106,9 +106,12 @@ impl AtomicFile {
     /// [`Error::File`] naming the path.
     pub fn commit(mut self) -> Result<()> {
         let mut close = || -> io::Result<()> {
-            // Windows renames closed files only.
+            // Windows renames closed files only. A name must not last longer than what is behind it.
             if let Some(writer) = self.writer.take() {
-                drop(writer.into_inner()?);
+                let file = writer.into_inner()?;
+                if self.temporary.is_some() {
+                    file.sync_all()?;
+                }
             }
             if let Some((temporary, target)) = &self.temporary {
                 fs::rename(temporary, target)?;

@@ -130,6 +130,8 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: Rows<'_>, b: &[F], out: &mut [F]) {
 fn stored<F: Float, S: Stored>(p: &Params, a: &[F], w: &[S], b: &[F], out: &mut [F]) {
     let columns = p.in_features as usize;
     let batch = p.batch as usize;
+    assert_eq!(w.len(), p.rows as usize * columns, "weights of a row for each output");
+    assert_eq!(a.len(), batch * columns, "inputs of each picture");
     let part = Part::from_code(p.part);
     let mut sums = vec![0.0; p.rows as usize * batch];
     let gamma = f64::from(p.gamma);

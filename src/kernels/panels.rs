@@ -1,7 +1,7 @@
 //! Sums of weighted rows, `out[position] += sum over taps of w[tap] a[source(position, tap)]`: what
 //! a convolution and its transpose are. Rows are read where they lie, so that no windows are
 //! unrolled; weights lie in panels of [`WIDTH`] columns. Sums are made in registers, in pieces of
-//! a hundred or so products which are added up with what f32 loses.
+//! 128 to 255 products which are added up with what f32 loses.
 
 use std::ops::Range;
 
@@ -13,10 +13,25 @@ use rayon::prelude::*;
 use super::Part;
 use super::linear::Rows;
 
+/// Numbers of 32 bit in a vector of this processor. Sums are made in as many streams, so that the
+/// last bits of results depend on it.
+pub fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
 /// Columns of a panel: as many as the widest vector unit has lanes.
 pub const WIDTH: usize = 16;
 
-/// Products of a piece: the sum of more in f32 alone costs digits.
+/// Products after which a piece ends, at the end of a tap or of as many of its rows: the sum of many
+/// more in f32 alone costs digits.
 const PIECE: usize = 128;
 
 /// Bytes of the panels that a task goes through with every few positions: they stay in the
@@ -131,58 +146,58 @@ impl Panels {
 
 /// A tap: its number, and where its row lies from that of a position.
 #[derive(Clone, Copy, Debug)]
-pub struct Tap {
+pub(super) struct Tap {
     /// Which of the weights' taps.
-    pub number: usize,
+    pub(super) number: usize,
     /// Rows and columns of pixels to add.
-    pub shift: [isize; 2],
+    pub(super) shift: [isize; 2],
 }
 
 /// Pixels that meet the same taps: `(origin + step * i)` for `i` below `size`, in both directions.
 /// The row of tap `t` lies at pixel `stride * i + shift(t)` of the source, if that has it.
 #[derive(Clone, Debug)]
-pub struct Lattice {
+pub(super) struct Lattice {
     /// The first pixel.
-    pub origin: [usize; 2],
+    pub(super) origin: [usize; 2],
     /// From pixel to pixel.
-    pub step: [usize; 2],
+    pub(super) step: [usize; 2],
     /// How many there are.
-    pub size: [usize; 2],
+    pub(super) size: [usize; 2],
     /// From row to row in the source.
-    pub stride: [usize; 2],
+    pub(super) stride: [usize; 2],
     /// In the order of the sum.
-    pub taps: Vec<Tap>,
+    pub(super) taps: Vec<Tap>,
 }
 
 /// Planes of pixels with so many channels each, NHWC.
 #[derive(Clone, Copy, Debug)]
-pub struct Planes {
+pub(super) struct Planes {
     /// How many planes.
-    pub count: usize,
+    pub(super) count: usize,
     /// Rows and columns of pixels.
-    pub size: [usize; 2],
+    pub(super) size: [usize; 2],
 }
 
 /// What is added up, and where it goes.
 #[derive(Debug)]
-pub struct Product<'a> {
+pub(super) struct Product<'a> {
     /// Where rows are read.
-    pub source: Planes,
+    pub(super) source: Planes,
     /// Values of a pixel of the source. A row has as many values as the panels have rows, also
     /// those of the pixels to the right if it has more.
-    pub channels: usize,
+    pub(super) channels: usize,
     /// As many planes.
-    pub target: Planes,
+    pub(super) target: Planes,
     /// Which pixels of the target meet which taps; all pixels, each once.
-    pub lattices: &'a [Lattice],
+    pub(super) lattices: &'a [Lattice],
     /// The weights, and which part of them is taken.
-    pub panels: &'a Panels,
+    pub(super) panels: &'a Panels,
     /// The part and its factor.
-    pub part: (Part, f32),
+    pub(super) part: (Part, f32),
     /// What is added to each column; nothing if it is empty.
-    pub bias: &'a [f32],
+    pub(super) bias: &'a [f32],
     /// Whether sums are added to what the target holds.
-    pub accumulate: bool,
+    pub(super) accumulate: bool,
 }
 
 /// A piece of work: positions of a lattice, and panels.
@@ -207,11 +222,12 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
+    /// # Safety
+    /// Nothing else reads or writes the range while the slice lives.
     #[expect(unsafe_code, clippy::mut_from_ref, reason = "tasks share the target")]
-    fn row(&self, range: Range<usize>) -> &mut [f32] {
+    unsafe fn row(&self, range: Range<usize>) -> &mut [f32] {
         assert!(range.start <= range.end && range.end <= self.len, "a row inside the target");
-        // SAFETY: it lies inside. Each lattice has pixels of its own, each task positions of a
-        // lattice or columns of its own, and a task one row at a time.
+        // SAFETY: it lies inside, and nobody else is there.
         unsafe { std::slice::from_raw_parts_mut(self.values.add(range.start), range.len()) }
     }
 }
@@ -221,12 +237,15 @@ impl Product<'_> {
     ///
     /// # Panics
     /// If source and target are not as long as their planes say.
-    pub fn run(&self, source: &[f32], target: &mut [f32]) {
+    pub(super) fn run(&self, source: &[f32], target: &mut [f32]) {
         let len = |planes: Planes, channels: usize| {
             planes.count * planes.size[0] * planes.size[1] * channels
         };
         assert_eq!(source.len(), len(self.source, self.channels), "values of the source");
         assert_eq!(target.len(), len(self.target, self.panels.columns), "values of the target");
+        let bias = self.bias.len();
+        assert!(bias == 0 || bias == self.panels.columns, "a bias for each column");
+        debug_assert!(self.is_covered_once(), "lattices have all pixels, each once");
         let target = Target { values: target.as_mut_ptr(), len: target.len() };
         let nothing = vec![0.0; self.panels.rows];
         let arch = Arch::new();
@@ -235,6 +254,23 @@ impl Product<'_> {
             let (product, nothing) = (self, nothing.as_slice());
             arch.dispatch(Run { product, task, panels, source, nothing, target });
         });
+    }
+
+    /// Whether each pixel of a plane is in one lattice.
+    fn is_covered_once(&self) -> bool {
+        let [height, width] = self.target.size;
+        let mut times = vec![0; height * width];
+        for lattice in self.lattices {
+            for i in 0..lattice.size[0] * lattice.size[1] {
+                let pixel = [i / lattice.size[1], i % lattice.size[1]];
+                let [y, x] = [0, 1].map(|i| lattice.origin[i] + lattice.step[i] * pixel[i]);
+                if y >= height || x >= width {
+                    return false;
+                }
+                times[y * width + x] += 1;
+            }
+        }
+        times.into_iter().all(|times| times == 1)
     }
 
     /// The same for every number of threads but for where they are cut.
@@ -348,12 +384,15 @@ impl Run<'_> {
     }
 
     #[inline(always)]
+    #[expect(unsafe_code, reason = "tasks share the target")]
     fn store(&self, sums: &[f32], pixel: usize, column: usize) {
         let Product { panels, bias, accumulate, .. } = self.product;
         let columns = panels.columns.min(column + WIDTH) - column;
         let start = pixel * panels.columns + column;
-        let out = self.target.row(start..start + columns);
-        let bias = bias.get(column..column + columns);
+        // SAFETY: each lattice has pixels of its own, each task positions of a lattice or columns of
+        // its own, and a task has one row at a time.
+        let out = unsafe { self.target.row(start..start + columns) };
+        let bias = (!bias.is_empty()).then(|| &bias[column..column + columns]);
         for (i, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
             let sum = sum + bias.map_or(0.0, |bias| bias[i]);
             *out = if *accumulate { *out + sum } else { sum };

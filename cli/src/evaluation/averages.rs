@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use clrp::Method;
+
 use super::measure::{Family, PERCENT, is_hit_at, points_nowhere};
 use super::record::{Header, ObjectRecord};
 use super::statistics::{Estimate, Ratio, Sample};
@@ -10,11 +12,11 @@ use super::summary::{
     SubsetSummary, Test,
 };
 
-/// Methods that all others are held against.
-const CONTRASTIVE: [&str; 2] = ["clrp1", "clrp2"];
+/// The paper's methods, which all others are held against.
+const CONTRASTIVE: [&str; 2] = [Method::Clrp1.name(), Method::Clrp2.name()];
 
 /// The method that all others should beat.
-const RANDOM: &str = "random";
+const RANDOM: &str = Method::Random.name();
 
 /// What is known of the objects of a subset, which come picture by picture.
 pub(super) struct Averages<'a> {

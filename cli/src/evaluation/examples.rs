@@ -42,19 +42,23 @@ pub(crate) fn examples(
         return Ok(Vec::new());
     };
     let judge = setup.ways.iter().position(|other| other == way).unwrap_or(0);
-    let mut ranked = Vec::new();
-    let mut is_by_energy = false;
+    let (mut by_energy, mut by_drop) = (Extremes::default(), Extremes::default());
     records.all(|record| {
         for (place, object) in record.objects.iter().enumerate() {
-            let method = object.methods.get(judge).filter(|_| object.network == 0);
-            let worth = method.and_then(|method| worth(object, method));
-            ranked.extend(worth.map(|worth| Ranked { worth, index: record.index, place }));
-            is_by_energy |= object.methods.iter().any(|method| method.pointing.is_some());
+            let Some(method) = object.methods.get(judge).filter(|_| object.network == 0) else {
+                continue;
+            };
+            let ranked = |worth| Ranked { worth, index: record.index, place };
+            by_energy.add(beyond_area(object, method).map(ranked));
+            by_drop.add(method.ablation.as_ref().map(|ablation| ranked(ablation.drop_logit)));
         }
     })?;
-    // Stable: of equal ones the first.
-    ranked.sort_by(|a, b| b.worth.total_cmp(&a.worth));
-    let most = MOST.min(ranked.len() / 2);
+    // Both are there where some boxes were cut away.
+    let (extremes, measure) = match by_energy.count {
+        0 => (by_drop, "what the logit drops without what it points at"),
+        _ => (by_energy, BEYOND_AREA),
+    };
+    let most = MOST.min(extremes.count / 2);
     let mut reader = records.reader()?;
     let mut draw = |chosen: &[Ranked]| -> Result<Vec<Example>> {
         let mut drawn = Vec::new();
@@ -65,16 +69,11 @@ pub(crate) fn examples(
         }
         Ok(drawn)
     };
-    let measure = match is_by_energy {
-        true => {
-            "the share of its energy in the boxes less the share of the picture that they cover"
-        }
-        false => "what the logit drops without what it points at",
-    };
     let caption = format!("By {}: {measure}. Boxes are outlined in green.", way.name());
-    let mut worst = draw(&ranked[ranked.len() - most..])?;
-    worst.reverse();
-    let sections = [("Best pictures", draw(&ranked[..most])?), ("Worst pictures", worst)];
+    let sections = [
+        ("Best pictures", draw(&extremes.best[..most])?),
+        ("Worst pictures", draw(&extremes.worst[..most])?),
+    ];
     let section = |(title, pictures): (&str, _)| Examples {
         title: title.to_owned(),
         caption: caption.clone(),
@@ -83,11 +82,36 @@ pub(crate) fn examples(
     Ok(sections.into_iter().map(section).collect())
 }
 
-/// What decides which pictures are the best. A box that is the whole picture is no feat to hit.
-fn worth(object: &ObjectRecord, method: &MethodRecord) -> Option<f64> {
-    let pointing = method.pointing.as_ref().zip(object.area);
-    let pointing = pointing.map(|(pointing, area)| pointing.mass - area);
-    pointing.or(method.ablation.as_ref().map(|ablation| ablation.drop_logit))
+const BEYOND_AREA: &str =
+    "the share of its energy in the boxes less the share of the picture that they cover";
+
+/// How much more of the energy is in the boxes than they cover. A box that is the whole picture is
+/// no feat to hit.
+fn beyond_area(object: &ObjectRecord, method: &MethodRecord) -> Option<f64> {
+    let (pointing, area) = method.pointing.as_ref().zip(object.area)?;
+    Some(pointing.mass - area)
+}
+
+/// The best and the worst of objects that come one by one; of equal ones the first are the best and
+/// the last the worst.
+#[derive(Default)]
+struct Extremes {
+    best: Vec<Ranked>,
+    worst: Vec<Ranked>,
+    count: usize,
+}
+
+impl Extremes {
+    fn add(&mut self, ranked: Option<Ranked>) {
+        let Some(ranked) = ranked else { return };
+        self.count += 1;
+        let at = self.best.partition_point(|best| best.worth >= ranked.worth);
+        self.best.insert(at, ranked);
+        let at = self.worst.partition_point(|worst| worst.worth < ranked.worth);
+        self.worst.insert(at, ranked);
+        self.best.truncate(MOST);
+        self.worst.truncate(MOST);
+    }
 }
 
 /// The picture and its map by each way.
@@ -160,4 +184,22 @@ fn caption(object: &ObjectRecord, setup: &Setup, way: Way) -> String {
         }));
     }
     parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_and_the_worst_are_kept() {
+        let mut extremes = Extremes::default();
+        for (index, worth) in [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0].into_iter().enumerate() {
+            extremes.add(Some(Ranked { worth, index, place: 0 }));
+            extremes.add(None);
+        }
+        let numbers = |of: &[Ranked]| of.iter().map(|one| one.index).collect::<Vec<_>>();
+        assert_eq!(extremes.count, 8);
+        assert_eq!(numbers(&extremes.best), [5, 7, 4, 2]);
+        assert_eq!(numbers(&extremes.worst), [3, 1, 6, 0]);
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
@@ -55,18 +55,20 @@ impl Log {
             )));
         }
         let found = Lines::read(&path, &file)?;
+        // Before anything is cut off: another run's file stays as it is.
+        match &found.header {
+            Some(there) => there.check_same(header, &path)?,
+            None => check_torn_header(&path, &file, header)?,
+        }
         // What a torn line leaves is no record; nor is a torn header a header.
         file.set_len(found.whole).map_err(|source| about("write", source))?;
         file.seek(SeekFrom::End(0)).map_err(|source| about("write", source))?;
-        // The file's name must last as what is in it does; where folders cannot be opened, it does.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        sync_folder(folder);
         let done = found.indices().filter(|index| !found.failed.contains_key(index)).collect();
         let retried = found.failed.into_keys().collect();
         let mut log = Self { path, file, done, failed: BTreeMap::new(), retried };
-        let there = found.header;
-        match there {
-            Some(there) => there.check_same(header, &log.path)?,
-            None => log.write(std::slice::from_ref(header))?,
+        if found.header.is_none() {
+            log.write(std::slice::from_ref(header))?;
         }
         Ok(log)
     }
@@ -122,6 +124,26 @@ impl Log {
     }
 }
 
+/// Refuses a file without a line of settings that is no torn one of these.
+fn check_torn_header(path: &Path, mut file: &File, header: &Header) -> Result<()> {
+    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let mut wanted = Vec::new();
+    write_line(&mut wanted, header).map_err(failed)?;
+    let mut there = Vec::new();
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    file.take(wanted.len() as u64 + 1).read_to_end(&mut there).map_err(failed)?;
+    if wanted.starts_with(&there) {
+        return Ok(());
+    }
+    let found = "its first line is no whole line of settings, nor the start of this run's";
+    Err(Error::Malformed {
+        path: path.to_owned(),
+        expected: "file of records",
+        found: found.to_owned(),
+    }
+    .into())
+}
+
 /// Refuses that more pictures than the share `most` of `all` are without results; `last` is why
 /// the last of them is.
 pub(crate) fn check_failed(failed: usize, last: Option<&str>, most: f64, all: usize) -> Result<()> {
@@ -132,6 +154,12 @@ pub(crate) fn check_failed(failed: usize, last: Option<&str>, most: f64, all: us
         "{failed} of {all} pictures are unreadable, more than --max-unreadable {most}; the last: {}",
         last.unwrap_or_default()
     )))
+}
+
+/// Waits until the names in a folder last as what is behind them; where folders cannot be opened,
+/// they do.
+pub(crate) fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 /// Writes the settings, or a record.

@@ -61,6 +61,11 @@ pub(crate) fn mean_path(folder: &Path, subject: &Subject) -> PathBuf {
     folder.join(format!("mean-{}.npy", subject.file_name()))
 }
 
+/// Whether a file of that name is such a mean.
+pub(crate) fn is_mean(name: &str) -> bool {
+    name.starts_with("mean-") && name.ends_with(".npy")
+}
+
 /// Writes a mean as a network's input: float32 (3, H, W), normalised.
 pub(crate) fn write(path: &Path, mean: &Tensor) -> Result<()> {
     let Shape { channels, height, width } = mean.shape();

@@ -193,8 +193,9 @@ const DRAWN: usize = 4;
 pub(crate) fn matrices(header: &Header, records: &impl Records) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for record in first_of(records, DRAWN, |record| !record.neurons.is_empty())? {
-        for neurons in record.neurons.iter().filter(|neurons| !neurons.not_finite) {
-            let network = &header.networks[neurons.network].name;
+        for neurons in record.neurons.iter().filter(|neurons| neurons.is_square()) {
+            let Some(network) = header.networks.get(neurons.network) else { continue };
+            let network = &network.name;
             let title = format!("{}: {} of {network}", record.name, neurons.method);
             let note = format!(
                 "what a neuron's value loses (as itself, no unit); white 0, orange a loss, blue a \

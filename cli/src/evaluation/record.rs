@@ -192,7 +192,15 @@ impl NeuronsRecord {
 
     /// Whether the greatest drop of a row is on the diagonal, and nowhere else.
     pub(crate) fn is_most_by_own_patch(&self, i: usize) -> bool {
-        let row = &self.drops[i];
-        row.iter().enumerate().all(|(j, drop)| j == i || *drop < row[i])
+        let Some((row, own)) = self.drops.get(i).and_then(|row| Some((row, row.get(i)?))) else {
+            return false;
+        };
+        row.iter().enumerate().all(|(j, drop)| j == i || drop < own)
+    }
+
+    /// Whether there is a drop of each neuron without the patch of each.
+    pub(crate) fn is_square(&self) -> bool {
+        let count = self.neurons.len();
+        self.drops.len() == count && self.drops.iter().all(|row| row.len() == count)
     }
 }

@@ -41,12 +41,28 @@ pub(crate) fn first_of(
     is_wanted: impl Fn(&Record) -> bool,
 ) -> Result<Vec<Record>> {
     let mut found = Vec::new();
-    records.all(|record| {
-        if found.len() < most && is_wanted(record) {
+    let ended = records.each(|record| {
+        if is_wanted(record) {
             found.push(record.clone());
         }
-    })?;
-    Ok(found)
+        if found.len() < most { Ok(()) } else { Err(Ended::Enough) }
+    });
+    match ended {
+        Ok(()) | Err(Ended::Enough) => Ok(found),
+        Err(Ended::Failed(failure)) => Err(failure),
+    }
+}
+
+/// Why not all records were gone through.
+enum Ended {
+    Enough,
+    Failed(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 /// The records of a file; only where they lie is held in memory.

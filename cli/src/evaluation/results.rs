@@ -63,7 +63,7 @@ pub(crate) fn finish(
     print(format!("{}\nreport: {}\n", table_text(&summary), shown(&folder.join("report.html"))))
 }
 
-/// Puts files into a run's folder, all of them or none; a disk that is full costs no record.
+/// Puts files into a run's folder once all of them are written; a disk that is full costs no record.
 fn store(folder: &Path, write: impl FnOnce(&mut OutputFolder) -> Result<()>) -> Result<()> {
     let stored = OutputFolder::open(folder).and_then(|mut files| {
         write(&mut files)?;

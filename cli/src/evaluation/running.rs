@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clrp::{Cancel, Error};
@@ -17,12 +18,13 @@ use crate::failure::{Failure, Result};
 /// The exit code of what a signal has ended.
 const INTERRUPTED: i32 = 130;
 
-/// Parts that wait to be measured.
-const AHEAD: usize = 2;
-
 /// Parts that are measured at once: while one runs on the device, others are judged, which takes
 /// about as long where the device is fast.
 const AT_ONCE: usize = 3;
+
+/// Parts that are anywhere between their files and the records, which bounds memory: one is
+/// decoded, some are measured, two wait.
+const IN_FLIGHT: usize = AT_ONCE + 3;
 
 /// One of several machines that share a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +80,31 @@ struct Measured {
     records: Result<Vec<Record>>,
 }
 
-/// The next part; none after the last.
-fn next<T>(prepared: &Mutex<Receiver<T>>) -> Option<T> {
-    prepared.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+/// Pictures of a part, by its number.
+type Numbered<T> = (usize, Vec<Prepared<T>>);
+
+/// Measures parts as they come, until there are no more or nobody wants them.
+fn measure_parts<T>(
+    prepared: &Mutex<Receiver<Numbered<T>>>,
+    measured: &SyncSender<(usize, Measured)>,
+    measure: &impl Fn(&[Prepared<T>]) -> Result<Vec<Record>>,
+) {
+    let next = || prepared.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok((number, part)) = next() {
+        let tell = |records| measured.send((number, Measured { pictures: part.len(), records }));
+        let told = match catch_unwind(AssertUnwindSafe(|| measure(&part))) {
+            Ok(records) => tell(records),
+            Err(panic) => {
+                // What waits for this part must not wait for ever; where nobody does, all is well.
+                let message = "measuring pictures ended in a panic".to_owned();
+                let _ = tell(Err(Failure::Said(message)));
+                resume_unwind(panic)
+            }
+        };
+        if told.is_err() {
+            break;
+        }
+    }
 }
 
 impl Parts {
@@ -108,7 +132,6 @@ impl Work<'_> {
         prepare: impl Fn(usize) -> Result<T> + Sync,
         measure: impl Fn(&[Prepared<T>]) -> Result<Vec<Record>> + Sync,
     ) -> Result<()> {
-        log.check_failed(self.most_failed, self.parts.count())?;
         let is_done = |part: &Range<usize>| part.clone().all(|i| log.done().contains(&i));
         let (done, missing): (Vec<_>, Vec<_>) = self.parts.iter().partition(is_done);
         self.bar.set_position(done.iter().map(|part: &Range<usize>| part.len() as u64).sum());
@@ -119,12 +142,18 @@ impl Work<'_> {
             Prepared { index, picture }
         };
         std::thread::scope(|scope| {
-            let (sender, prepared) = sync_channel(AHEAD);
-            let (measured, receiver) = sync_channel(AT_ONCE);
+            let (sender, prepared) = sync_channel(IN_FLIGHT);
+            let (measured, receiver) = sync_channel(IN_FLIGHT);
+            // One for each part that may begin; a part that is written down gives its own back.
+            let (give_back, places) = sync_channel(IN_FLIGHT);
+            (0..IN_FLIGHT).try_for_each(|_| give_back.send(())).expect("there is room for them");
             scope.spawn(move || {
+                // Nobody waits for more where the run has ended.
                 for (number, part) in missing.into_iter().enumerate() {
+                    if places.recv().is_err() {
+                        break;
+                    }
                     let pictures: Vec<_> = part.into_par_iter().map(prepare).collect();
-                    // Nobody waits for more where the run has ended.
                     if sender.send((number, pictures)).is_err() {
                         break;
                     }
@@ -134,29 +163,28 @@ impl Work<'_> {
             let prepared = Arc::new(Mutex::new(prepared));
             for _ in 0..AT_ONCE {
                 let (prepared, measured, measure) = (prepared.clone(), measured.clone(), &measure);
-                scope.spawn(move || {
-                    while let Some((number, part)) = next(&prepared) {
-                        let done = Measured { pictures: part.len(), records: measure(&part) };
-                        if measured.send((number, done)).is_err() {
-                            break;
-                        }
-                    }
-                });
+                scope.spawn(move || measure_parts(&prepared, &measured, measure));
             }
             drop((prepared, measured));
-            self.write_down(log, &receiver)
+            self.write_down(log, &receiver, &give_back)
         })
     }
 
-    /// Writes down what is measured, in the order of the parts.
-    fn write_down(&self, log: &mut Log, measured: &Receiver<(usize, Measured)>) -> Result<()> {
+    /// Writes down what is measured, in the order of the parts, also what was ready when the run
+    /// was stopped.
+    fn write_down(
+        &self,
+        log: &mut Log,
+        measured: &Receiver<(usize, Measured)>,
+        give_back: &SyncSender<()>,
+    ) -> Result<()> {
         let mut early = BTreeMap::new();
         let mut next = 0;
-        for (number, part) in measured {
+        while let Ok((number, part)) = measured.recv() {
             early.insert(number, part);
+            early.extend(measured.try_iter());
             while let Some(Measured { pictures, records }) = early.remove(&next) {
                 next += 1;
-                self.check_stop(log)?;
                 let mut records = records.or_else(|failure| {
                     self.check_stop(log)?;
                     Err(failure)
@@ -165,7 +193,10 @@ impl Work<'_> {
                 log.append(records)?;
                 self.bar.inc(pictures as u64);
                 log.check_failed(self.most_failed, self.parts.count())?;
+                // Where all have begun, nobody takes it.
+                let _ = give_back.try_send(());
             }
+            self.check_stop(log)?;
         }
         Ok(())
     }
@@ -258,6 +289,45 @@ mod tests {
         let (done, written, position) = run(12, measure);
         done.expect("nothing fails");
         assert_eq!((written, position), ((0..12).collect(), 12));
+    }
+
+    #[test]
+    fn a_panic_ends_the_run_after_what_came_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let written = || {
+            let file = fs::read_to_string(folder.path().join(FILE)).expect("it is there");
+            file.lines().count() - 1
+        };
+        let run = || {
+            let mut log = Log::open(folder.path(), &header(&["lrp"]), true).expect("it opens");
+            let parts = Parts { pictures: 200, batch: 2, shard: None };
+            let (bar, stop) = (ProgressBar::hidden(), Cancel::new());
+            let work = Work { parts: &parts, most_failed: 0.0, bar: &bar, stop: &stop };
+            work.run(&mut log, Ok, |part: &[Prepared<usize>]| {
+                assert_ne!(part[0].index, 10, "on purpose");
+                Ok(part.iter().map(|one| picture(one.index, Vec::new())).collect())
+            })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        assert_eq!(written(), 10);
+    }
+
+    #[test]
+    fn what_is_ready_when_it_is_stopped_is_written_down() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut log = Log::open(folder.path(), &header(&["lrp"]), false).expect("a new file");
+        let parts = Parts { pictures: 100, batch: 2, shard: None };
+        let (bar, stop) = (ProgressBar::hidden(), Cancel::new());
+        let work = Work { parts: &parts, most_failed: 0.0, bar: &bar, stop: &stop };
+        let measure = |part: &[Prepared<usize>]| {
+            stop.cancel();
+            Ok(part.iter().map(|one| picture(one.index, Vec::new())).collect())
+        };
+        let stopped = work.run(&mut log, Ok, measure).expect_err("it was stopped").to_string();
+        let done = log.done().len();
+        assert!((2..=2 * IN_FLIGHT).contains(&done), "{done}");
+        let expected = format!("stopped after {done} of 100 pictures; --resume goes on");
+        assert_eq!(stopped, expected);
     }
 
     #[test]

@@ -87,10 +87,12 @@ fn compare(
     for ((own, changed), (_, object)) in own.iter().zip(changed).zip(objects) {
         let planes = own.planes.iter().zip(&changed.planes);
         for ((one, other), method) in planes.zip(&mut object.methods) {
-            let (Some(one), Some(other)) = (one, other) else {
+            let Some(one) = one else {
                 method.not_finite = true;
                 continue;
             };
+            // What was shuffled may overflow: that is like nothing.
+            let Some(other) = other else { continue };
             let alike = Similarity::of(one, other)?;
             let of_absolute = Similarity::of(&absolute(one)?, &absolute(other)?)?;
             // Maps of nothing are neither like others nor unlike them.

@@ -103,7 +103,8 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     unreadable: UnreadableOptions,
 
-    /// Pictures that run at once; results differ in their last bits with it
+    /// Pictures that run at once; results differ in their last bits with it. Six times as many are
+    /// in memory
     #[arg(long, value_name = "N", default_value_t = 8,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
     pub(crate) batch: usize,
@@ -148,6 +149,11 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The share of pictures that may be unreadable.
+    pub(crate) fn max_unreadable(&self) -> f64 {
+        self.options.unreadable.max_unreadable
+    }
+
     /// Whether it goes on with an earlier one.
     pub(crate) fn is_resumed(&self) -> bool {
         self.options.resume
@@ -163,12 +169,8 @@ impl Run<'_> {
         let parts =
             Parts { pictures: dataset.len(), batch: self.options.batch, shard: self.options.shard };
         let bar = progress_with_rate(parts.count(), "pictures");
-        let work = Work {
-            parts: &parts,
-            most_failed: self.options.unreadable.max_unreadable,
-            bar: &bar,
-            stop: &self.stop,
-        };
+        let work =
+            Work { parts: &parts, most_failed: self.max_unreadable(), bar: &bar, stop: &self.stop };
         let prepare = |index| Ready::load(dataset, index, subjects);
         let mut log = self.log.borrow_mut();
         work.run(&mut log, prepare, |part| one_by_one(dataset, part, &measure))?;
@@ -181,6 +183,15 @@ impl Run<'_> {
             ));
         }
         finish(self.folder, draw)
+    }
+}
+
+/// The device, by all that decides the last bits of what it computes.
+fn described_device(device: &Device) -> String {
+    let name = device.name();
+    match matches!(device, Device::Cpu(_) | Device::CpuF64(_)) {
+        true => format!("{name}, vectors of {}", clrp::kernels::panels::lanes()),
+        false => name,
     }
 }
 
@@ -271,7 +282,7 @@ impl EvaluationOptions {
             pictures: dataset.len(),
             dataset_sha256: hex(&dataset.sha256()),
             networks,
-            device: device.name(),
+            device: described_device(&device),
             precision: self.precision.name().to_owned(),
             composite: rules.composite.label().to_owned(),
             rules: rules.composite.to_string(),

@@ -120,13 +120,15 @@ impl Sample {
         let chosen = |row: &&[f64]| self.tested.iter().map(|&column| row[column]).collect();
         let tested: Vec<Vec<f64>> = rows.iter().map(chosen).collect();
         self.flips.par_iter_mut().for_each(|flips| flips.add(&tested));
-        self.to_come = self.to_come.saturating_sub(rows.len());
+        assert!(rows.len() <= self.to_come, "no more pictures than were told of");
+        self.to_come -= rows.len();
         self.waiting.clear();
     }
 
     /// What they come to, once all pictures are there.
     pub(crate) fn finish(mut self) -> Sums {
         self.walk();
+        assert!(self.columns == 0 || self.to_come == 0, "as many pictures as were told of");
         let p_values = (0..self.tested.len()).map(|column| self.p_value(column)).collect();
         let resampled = self.resamples.into_iter().map(|resample| resample.sums).collect();
         Sums { totals: self.totals, resampled, p_values }
@@ -264,7 +266,12 @@ impl Random {
         let odds = 1.0 / (places - 1) as f64;
         let mut chance = power(1.0 - 1.0 / places as f64, draws);
         let (mut left, mut count) = (self.unit(), 0);
+        let mean = draws as f64 / places as f64;
         while left >= chance && count < draws {
+            // Rounding may leave more than all chances that are still to come.
+            if chance < CHANCE_OF_NOTHING && count as f64 > mean {
+                break;
+            }
             left -= chance;
             chance *= (draws - count) as f64 / (count + 1) as f64 * odds;
             count += 1;
@@ -272,6 +279,9 @@ impl Random {
         count
     }
 }
+
+/// Less than what a draw from 0 to 1 can tell from 0.
+const CHANCE_OF_NOTHING: f64 = f64::EPSILON / 2.0;
 
 /// By squaring: the standard library's powers differ from machine to machine.
 fn power(mut base: f64, mut exponent: usize) -> f64 {

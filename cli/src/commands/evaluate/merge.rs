@@ -1,13 +1,16 @@
 //! `clrp evaluate merge`.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clrp::Error;
 
-use crate::evaluation::log::{self, check_failed};
-use crate::evaluation::record::Header;
+use crate::evaluation::log::{self, check_failed, sync_folder};
+use crate::evaluation::mean;
+use crate::evaluation::record::{Header, Record};
 use crate::evaluation::records::RecordFile;
 use crate::evaluation::results::finish;
 use crate::evaluation::setup::UnreadableOptions;
@@ -20,7 +23,9 @@ Examples:
   clrp evaluate pointing-game --dataset VOC2007 --shard 2/2 -o two
   clrp evaluate merge one two -o both
 
-The results are those of a run of all pictures, to the byte; only the report has no pictures.";
+The results are those of a run of all pictures, to the byte; only the report has no pictures. A
+picture that one folder could not read is taken from another that could, also from what is there.
+Records of CPUs with other vector units, or of other GPUs, are refused: their last bits differ.";
 
 /// Arguments of `clrp evaluate merge`.
 #[derive(Debug, Args)]
@@ -41,16 +46,21 @@ pub(crate) struct Merge {
 impl Merge {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
-        let files = self.folders.iter().map(|folder| RecordFile::open(folder));
+        // What an earlier merge put together may have been gone on with.
+        let mut folders = self.folders.clone();
+        if log::is_there(&self.output) {
+            folders.push(self.output.clone());
+        }
+        let files = folders.iter().map(|folder| RecordFile::open(folder));
         let files: Vec<RecordFile> = files.collect::<Result<_>>()?;
         let Some(first) = files.first() else {
             return Err(Failure::Said("no folder was named".to_owned()));
         };
         let header = first.header();
-        for (file, folder) in files.iter().zip(&self.folders) {
+        for (file, folder) in files.iter().zip(&folders) {
             file.header().check_same(header, &folder.join(log::FILE))?;
         }
-        let places = self.places(header, &files)?;
+        let places = places(header, &files, &folders)?;
         let missing = header.pictures - places.len();
         if missing > 0 {
             return Err(Failure::Said(format!(
@@ -59,39 +69,9 @@ impl Merge {
                 header.pictures
             )));
         }
-        self.write(header, &files, &places)?;
+        let means = means(&folders)?;
+        self.write(header, &files, &places, &means)?;
         finish(&self.output, |_| Ok(Vec::new()))
-    }
-
-    /// For each picture the folder that has its record; the first if several have the same.
-    fn places(&self, header: &Header, files: &[RecordFile]) -> Result<BTreeMap<usize, usize>> {
-        let mut readers = files.iter().map(RecordFile::reader).collect::<Result<Vec<_>>>()?;
-        let mut places = BTreeMap::new();
-        for (number, file) in files.iter().enumerate() {
-            let path = || self.folders[number].join(log::FILE).display().to_string();
-            for index in file.indices() {
-                if index >= header.pictures {
-                    return Err(Failure::Said(format!(
-                        "`{}`: a record is of picture {index}, of {} there are",
-                        path(),
-                        header.pictures
-                    )));
-                }
-                let Some(other) = places.get(&index).copied() else {
-                    places.insert(index, number);
-                    continue;
-                };
-                let (one, other) = (readers[number].record(index)?, readers[other].record(index)?);
-                if one != other {
-                    return Err(Failure::Said(format!(
-                        "`{}`: the record of `{}` differs from that in another folder",
-                        path(),
-                        one.map(|record| record.name).unwrap_or_default()
-                    )));
-                }
-            }
-        }
-        Ok(places)
     }
 
     /// Writes all records, at once, so that what is broken off can be done again; refuses too many
@@ -101,30 +81,114 @@ impl Merge {
         header: &Header,
         files: &[RecordFile],
         places: &BTreeMap<usize, usize>,
+        means: &BTreeMap<String, Vec<u8>>,
     ) -> Result<()> {
-        if log::is_there(&self.output) {
-            let there = RecordFile::open(&self.output)?;
-            header.check_same(there.header(), &self.output.join(log::FILE))?;
-        }
         let mut readers = files.iter().map(RecordFile::reader).collect::<Result<Vec<_>>>()?;
         let (mut failed, mut last) = (0, None);
         let mut folder = OutputFolder::open(&self.output)?;
         folder.write_by(log::FILE, |file| {
-            let mut file = BufWriter::new(file);
-            log::write_line(&mut file, header)?;
+            let mut lines = BufWriter::new(&*file);
+            log::write_line(&mut lines, header)?;
             for (index, number) in places {
                 if let Some(record) = readers[*number].record(*index)? {
-                    log::write_line(&mut file, &record)?;
+                    log::write_line(&mut lines, &record)?;
                     failed += usize::from(record.error.is_some());
                     last = record.error.or(last.take());
                 }
             }
-            Ok(file.flush()?)
+            lines.flush()?;
+            drop(lines);
+            // It may take the place of the only other copy.
+            Ok(file.sync_all()?)
         })?;
+        for (name, bytes) in means {
+            folder.write(name, bytes)?;
+        }
         let most = self.unreadable.max_unreadable;
         check_failed(failed, last.as_deref(), most, header.pictures)?;
         // Open files cannot be replaced everywhere, and the folder may be one of those read.
         drop(readers);
-        folder.commit()
+        folder.commit()?;
+        sync_folder(&self.output);
+        Ok(())
     }
+}
+
+/// For each picture the folder that has its record; the first if several have the same. A picture
+/// that has results in one needs none in another.
+fn places(
+    header: &Header,
+    files: &[RecordFile],
+    folders: &[PathBuf],
+) -> Result<BTreeMap<usize, usize>> {
+    let mut readers = files.iter().map(RecordFile::reader).collect::<Result<Vec<_>>>()?;
+    let mut places = BTreeMap::new();
+    for (number, file) in files.iter().enumerate() {
+        let path = || folders[number].join(log::FILE).display().to_string();
+        for index in file.indices() {
+            if index >= header.pictures {
+                return Err(Failure::Said(format!(
+                    "`{}`: a record is of picture {index}, of {} there are",
+                    path(),
+                    header.pictures
+                )));
+            }
+            let Some(other) = places.get(&index).copied() else {
+                places.insert(index, number);
+                continue;
+            };
+            let (one, other) = (readers[number].record(index)?, readers[other].record(index)?);
+            let is_failed = |record: &Option<Record>| {
+                record.as_ref().is_none_or(|record| record.error.is_some())
+            };
+            match (is_failed(&one), is_failed(&other)) {
+                (true, _) => {}
+                (false, true) => drop(places.insert(index, number)),
+                (false, false) if one == other => {}
+                (false, false) => {
+                    return Err(Failure::Said(format!(
+                        "`{}`: the record of `{}` differs from that in another folder",
+                        path(),
+                        one.map(|record| record.name).unwrap_or_default()
+                    )));
+                }
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// The mean pictures that the runs made, by the names of their files.
+///
+/// # Errors
+/// If those of two folders differ: their records are not of one run, as where a picture could be
+/// read on one machine and not on another.
+fn means(folders: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut means: BTreeMap<String, (PathBuf, Vec<u8>)> = BTreeMap::new();
+    for folder in folders {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::File { action, path, source }
+        };
+        for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
+            let path = entry.map_err(failed("list", folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !mean::is_mean(&name) {
+                continue;
+            }
+            let bytes = fs::read(&path).map_err(failed("read", &path))?;
+            match means.get(&name) {
+                Some((other, there)) if *there != bytes => {
+                    return Err(Failure::Said(format!(
+                        "`{}` differs from `{}`: the runs took other means out of their pictures",
+                        path.display(),
+                        other.display()
+                    )));
+                }
+                Some(_) => {}
+                None => drop(means.insert(name, (path, bytes))),
+            }
+        }
+    }
+    Ok(means.into_iter().map(|(name, (_, bytes))| (name, bytes)).collect())
 }

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use clrp::Tensor;
 
 use crate::console::progress_with_rate;
+use crate::evaluation::log::check_failed;
 use crate::evaluation::mean::{self, Mean, mean_path};
 use crate::evaluation::setup::{Run, Setup, sha256_of};
 use crate::evaluation::subject::Subject;
@@ -130,12 +131,14 @@ fn made_mean(run: &Run<'_>, subject: &Subject) -> Result<Tensor> {
     let dataset = &run.setup.dataset;
     let bar = progress_with_rate(dataset.len(), "mean picture");
     let preprocess = subject.explainer.preprocess();
-    // What cannot be read is told by the run itself.
     let Some(mean) = Mean::of(dataset, preprocess, &bar, &run.stop)? else {
         let message = "stopped while the mean picture was made; --resume goes on";
         return Err(Failure::Said(message.to_owned()));
     };
     bar.finish_and_clear();
+    // Each of them is told by the run that it is of.
+    let last = mean.unreadable.last().map(|(_, why)| why.as_str());
+    check_failed(mean.unreadable.len(), last, run.max_unreadable(), dataset.len())?;
     let input = mean.picture.input(preprocess)?;
     mean::write(&path, &input)?;
     Ok(input)
