@@ -145,7 +145,8 @@ impl Explainer {
     /// [`Error::InputShape`] or [`Error::InputValue`] for a picture that does not suit (the latter
     /// also for scores that are not finite), [`Error::PictureSize`] for one that the preprocessing
     /// cannot take, [`Error::TargetOutOfRange`], [`Error::UnknownName`] or [`Error::Setting`] for a
-    /// target that the network does not have, inside [`Error::OfPicture`] where pictures have
+    /// target that the network does not have (the last also for windows of occlusion that are larger
+    /// than the picture), inside [`Error::OfPicture`] where pictures have
     /// targets of their own, [`Error::Unsupported`] for a method that does not suit the network or
     /// the target, [`Error::RuleMismatch`] where a z-box rule cannot know the bounds of its input,
     /// [`Error::TooLarge`] for more numbers than kernels can count, [`Error::DeviceMemory`] or

@@ -32,7 +32,11 @@ impl Comparable {
     /// # Errors
     /// [`Error::InputValue`](crate::Error::InputValue) if one is not finite.
     pub fn new(plane: &Plane) -> Result<Self> {
-        plane.check_finite("map")?;
+        Self::named(plane, "map")
+    }
+
+    fn named(plane: &Plane, name: &'static str) -> Result<Self> {
+        plane.check_finite(name)?;
         let values: Vec<f64> = plane.values().iter().map(|&value| f64::from(value)).collect();
         let is_flat = values.iter().all(|value| *value == values[0]);
         let ranks = (!is_flat).then(|| ranks(&values));
@@ -49,7 +53,7 @@ impl Similarity {
     /// [`Error::InputValue`](crate::Error::InputValue) if one holds a value that is not finite.
     pub fn of(a: &Plane, b: &Plane) -> Result<Option<Self>> {
         check_shape(("second map", &b.size()), ("the first", &a.size()))?;
-        Self::between(&Comparable::new(a)?, &Comparable::new(b)?)
+        Self::between(&Comparable::named(a, "first map")?, &Comparable::named(b, "second map")?)
     }
 
     /// The same of maps that were made ready before.
@@ -174,9 +178,9 @@ mod tests {
         assert_eq!(message(&flat, &tall), expected);
         let nan = plane(1, &[0.0, f32::NAN]);
         let infinite = plane(1, &[f32::NEG_INFINITY, 0.0]);
-        let expected = "`map` holds NaN at element 1, expected finite numbers";
+        let expected = "`first map` holds NaN at element 1, expected finite numbers";
         assert_eq!(message(&nan, &infinite), expected);
-        let expected = "`map` holds -inf at element 0, expected finite numbers";
+        let expected = "`second map` holds -inf at element 0, expected finite numbers";
         assert_eq!(message(&flat, &infinite), expected);
     }
 

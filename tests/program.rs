@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use clrp::Method;
+use clrp::backend::Input;
 use clrp::graph::{Conv2d, Graph, Linear, MaxPool2d, Network, Op, WeightSpec, Weights};
 use clrp::kernels::{Access, Call};
 use clrp::models::Model;
@@ -12,7 +13,7 @@ use clrp::rules::preset;
 use clrp::tensor::Shape;
 use clrp::weight::Weight;
 
-use crate::support::{Question, weights};
+use crate::support::{Question, backends, weights};
 
 const METHODS: [Method; 5] =
     [Method::Lrp, Method::Clrp1, Method::Clrp2, Method::Clrp1Logits, Method::GuidedBackprop];
@@ -220,5 +221,22 @@ fn a_forward_pass_keeps_a_few_activations_only() {
         let values: usize = program.values.iter().map(|value| value.len).sum();
         let buffers: usize = program.buffers.iter().map(|buffer| buffer.len).sum();
         assert!(buffers * 2 < values, "{name}: {buffers} numbers for {values}");
+    }
+}
+
+#[test]
+fn the_reference_keeps_what_32_bit_do_not_hold() {
+    let network = toy();
+    let program = lowered(&network, &[], 1);
+    let len = network.graph().input_shape().len();
+    let fine: Vec<f64> = (0..len).map(|i| 0.25 * i as f64 + 2.0_f64.powi(-40)).collect();
+    let coarse: Vec<f32> = fine.iter().map(|&value| value as f32).collect();
+    for backend in backends() {
+        let mut session = backend.device.prepare(&program).expect("it fits");
+        let mut of = |input: Input<'_>| {
+            session.run(&[input, Input::Index(&[0, 1])]).expect("it runs").swap_remove(0).to_f64()
+        };
+        let is_same = of(Input::Double(&fine)) == of(Input::Float(&coarse));
+        assert_eq!(is_same, !backend.is_reference(), "{}", backend.name);
     }
 }

@@ -386,6 +386,7 @@ fn scores_named_by_their_layer_are_classes() {
     let neuron = Goal::Neuron { channel: 3, row: 0, column: 0 };
     for goal in [Goal::Channel(3), neuron] {
         let by_layer = of(Target::from(goal).at("classifier.2"));
+        assert_eq!(by_layer.len(), 3);
         for (by_layer, class) in by_layer.iter().zip(of(Target::class(3))) {
             assert_eq!((&by_layer.goal, by_layer.class()), (&Goal::Class(3), Some(3)));
             assert_eq!(by_layer.map, class.map, "{}", class.method);

@@ -79,17 +79,25 @@ impl Rules {
     }
 
     /// What is wrong with the rules, and where the one stands that it is said of: alone, that is
-    /// refused with the same words, or at least refused.
+    /// refused with the same words, or it decides the layer that does not take it.
     fn placed(&self, graph: &Graph, error: Error) -> Failure {
         let message = error.to_string();
-        let refused = self.written.iter().filter_map(|written| {
+        let is_said_of = |written: &&Written| {
             let alone = Composite::new("").entry(written.selector.clone(), written.rule);
-            Some((&written.place, alone.assign(graph).err()?.to_string()))
-        });
-        let refused: Vec<_> = refused.collect();
-        let same = refused.iter().find(|(_, alone)| *alone == message);
-        match same.or(refused.first()) {
-            Some((place, message)) => Failure::Said(format!("{place}: {message}")),
+            alone.assign(graph).is_err_and(|alone| alone.to_string() == message)
+        };
+        let decides = |layer: &str| {
+            let (selector, rule) = self.composite.entry_of(graph, layer)?;
+            self.written
+                .iter()
+                .find(|written| (&written.selector, &written.rule) == (selector, rule))
+        };
+        let mut decider = None;
+        if let Error::RuleMismatch { layer, .. } = &error {
+            decider = decides(layer);
+        }
+        match decider.or_else(|| self.written.iter().find(is_said_of)) {
+            Some(written) => Failure::Said(format!("{}: {message}", written.place)),
             None => error.into(),
         }
     }

@@ -119,7 +119,9 @@ impl OutputFolder {
             Err(Unwritten::File(source)) => return Err(failed(source).into()),
             Err(Unwritten::Content(failure)) => return Err(failure),
         }
-        self.files.push(path.clone());
+        if !self.files.contains(&path) {
+            self.files.push(path.clone());
+        }
         Ok(path)
     }
 

@@ -109,8 +109,8 @@ fn start(picture: &Loaded, explanation: &Explanation) -> String {
     format!("{}_{}_{target}", stem(&picture.path), explanation.method)
 }
 
-/// A target's or a layer's name; long ones (mixtures of many classes) end in a number that tells them apart, as
-/// file systems take 255 bytes.
+/// A target's or a layer's name; long ones (mixtures of many classes) end in a number that tells
+/// them apart, as file systems take 255 bytes.
 fn shortened(name: &str) -> String {
     const MOST: usize = 80;
     if name.len() <= MOST {

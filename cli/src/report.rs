@@ -89,7 +89,7 @@ pub(crate) struct Setting {
     /// All that decides which layer gets which rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rules: Option<String>,
-    /// How alike the maps of several pictures are.
+    /// How alike the maps of different targets are, over several pictures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) compare: Vec<MeanComparison>,
 }

@@ -98,8 +98,12 @@ impl Named<'_> {
                 && let Some(target) = choice(part, self.labels.len(), seed)?
             {
                 return match against {
-                    None => Ok(target),
                     Some(_) => Err(no_class(part)),
+                    // The best of the scores, named by their layer.
+                    None if target.layer() == Some(self.scores()) => {
+                        Ok(Target::top(target.count()))
+                    }
+                    None => Ok(target),
                 };
             }
         }
@@ -108,7 +112,7 @@ impl Named<'_> {
         for (i, part) in parts.iter().enumerate() {
             let (of, goal) = match self.goal(part)? {
                 Some(goal) => (None, goal),
-                None => neuron(part)?,
+                None => self.class_of_scores(neuron(part)?),
             };
             if i > 0 && of != layer {
                 return Err(Failure::Said(format!(
@@ -132,6 +136,25 @@ impl Named<'_> {
             Some(layer) => target.at(layer),
             None => target,
         })
+    }
+
+    /// The layer that gives the scores.
+    fn scores(&self) -> &str {
+        &self.graph.node(self.graph.output()).name
+    }
+
+    /// A neuron as it is, or the class that it is.
+    fn class_of_scores(&self, (layer, goal): (String, Goal)) -> (Option<String>, Goal) {
+        let class = match goal {
+            Goal::Channel(class) | Goal::Neuron { channel: class, row: 0, column: 0 } => {
+                Some(class)
+            }
+            Goal::Class(_) | Goal::Neuron { .. } | Goal::Mixture(_) | Goal::Against { .. } => None,
+        };
+        match class.filter(|_| layer == self.scores()) {
+            Some(class) => (None, Goal::Class(class)),
+            None => (Some(layer), goal),
+        }
     }
 
     fn list(&self, option: &str, text: &str) -> Result<Vec<usize>> {
@@ -201,7 +224,7 @@ fn not_alone(part: &str) -> Failure {
 }
 
 /// A channel or a neuron of a layer.
-fn neuron(part: &str) -> Result<(Option<String>, Goal)> {
+fn neuron(part: &str) -> Result<(String, Goal)> {
     let wrong = || {
         let expected = "a layer, a channel and perhaps a row and a column, as `features.28:17@3,5`";
         let (found, expected) = (format!("`{part}`"), expected.to_owned());
@@ -226,7 +249,7 @@ fn neuron(part: &str) -> Result<(Option<String>, Goal)> {
             Goal::Neuron { channel, row, column }
         }
     };
-    Ok((Some(layer.to_owned()), goal))
+    Ok((layer.to_owned(), goal))
 }
 
 #[cfg(test)]
@@ -237,7 +260,9 @@ mod tests {
 
     fn named(labels: &Labels, text: &str, against: Option<&str>) -> Result<Target> {
         let mut graph = Graph::new("alexnet", Shape::new(3, 8, 8));
-        graph.relu("features.1", graph.input()).expect("it fits");
+        let x = graph.relu("features.1", graph.input()).expect("it fits");
+        let x = graph.flatten("flatten", x).expect("it fits");
+        graph.linear("fc8", x, 1000).expect("it fits");
         Named { labels, model: "alexnet", graph: &graph }.target(text, against, 7)
     }
 
@@ -280,6 +305,17 @@ mod tests {
             Target::goals([neuron(17, 3, 5), neuron(2, 0, 0), Goal::Channel(9)]).at("features.28")
         );
         assert_eq!(target("classifier.0:top8"), Target::top(8).at("classifier.0"));
+    }
+
+    #[test]
+    fn scores_named_by_their_layer_are_classes() {
+        let target = |text| read(text, None).expect(text);
+        assert_eq!(target("fc8:3,3,fc8:3@0,0,zebra"), Target::classes([3, 340]));
+        assert_eq!(target("fc8:top2"), Target::top(2));
+        assert_eq!(
+            read("fc8:340", Some("386")).expect("two classes"),
+            Target::goals([Goal::Against { class: 340, against: vec![386] }])
+        );
     }
 
     #[test]

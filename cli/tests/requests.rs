@@ -85,7 +85,8 @@ fn rules_come_from_options_and_files() {
     let kept = explain(&place, &format!("--composite epsilon_plus --bias false {rest}"));
     assert_eq!(
         kept["rules"],
-        "conv=z-plus linear=epsilon:1e-6 avg-pool=norm stabilizer=1e-6 bias=false batch-norm=bypass"
+        "conv=z-plus linear=epsilon:1e-6 avg-pool=norm add=norm stabilizer=1e-6 bias=false \
+         batch-norm=bypass"
     );
     assert!(number(&list(&kept)[0]["ledger"]["bias"]).abs() < 1e-6);
 }

@@ -203,12 +203,8 @@ fn keep(
         ]
     };
     let targets = ready.job.targets.count();
-    let maps = &ready.lowered.maps;
-    let in_order = ready.job.methods.iter().map(|method| {
-        let place = maps.iter().find(|place| place.method == *method);
-        place.expect("each method of the job has maps")
-    });
-    let in_order: Vec<&MapOutput> = in_order.collect();
+    let in_order = ready.job.methods.iter().map(|method| ready.lowered.map_of(*method));
+    let in_order: Vec<&MapOutput> = in_order.flatten().collect();
     let all: Vec<Keep> =
         (0..targets).flat_map(|j| in_order.iter().flat_map(move |place| of(place, j))).collect();
     let session = ready.session.as_gpu().expect("the device is a GPU");

@@ -38,9 +38,7 @@ impl Job {
         let methods = inner.into_iter().collect();
         Self { methods, at, targets, batch, layers: Vec::new(), ledger: false, heatmaps: false }
     }
-}
 
-impl Job {
     /// Refuses a layer at which no method of the run has a map.
     fn check_layers(&self, graph: &Graph, lowered: &Lowered) -> Result<()> {
         let has_map = |layer| lowered.layers.iter().any(|place| place.node == layer);
@@ -119,7 +117,7 @@ impl Results {
 
     /// All maps of a method, and how many planes each has.
     pub(super) fn maps(&self, method: Method) -> Option<(Vec<f64>, usize)> {
-        let place = self.lowered.maps.iter().find(|map| map.method == method)?;
+        let place = self.lowered.map_of(method)?;
         Some((self.outputs[place.maps].to_f64(), place.channels))
     }
 }
@@ -227,16 +225,12 @@ impl Explainer {
     ) -> Result<Vec<Vec<Explanation>>> {
         let count = job.targets.count();
         let values = results.values();
-        let places = results.lowered.maps.iter();
-        let made: Vec<Maps> = places.map(|place| Maps::of(*place, &results.outputs)).collect();
-        let in_order = |method: &Method| {
-            let maps = made.iter().find(|maps| maps.place.method == *method);
-            maps.expect("each method of the job has maps")
-        };
-        let in_order: Vec<&Maps> = job.methods.iter().map(in_order).collect();
+        let places = job.methods.iter().filter_map(|method| results.lowered.map_of(*method));
+        let in_order = places.map(|place| Maps::of(*place, &results.outputs));
+        let in_order: Vec<Maps> = in_order.collect();
         let share = results.seconds / (job.batch * in_order.len().max(1) * count) as f64;
         let of_picture = |(image, group): (usize, &&Group)| {
-            let each = (0..count).flat_map(|j| in_order.iter().map(move |maps| (j, *maps)));
+            let each = (0..count).flat_map(|j| in_order.iter().map(move |maps| (j, maps)));
             let explanation = |(j, maps): (usize, &Maps)| {
                 let score = values[image * count + j];
                 let made = self.explanation(job, (image, group, j), score, maps, results)?;
@@ -316,7 +310,7 @@ impl Explainer {
                 ledger.add(node, entry, &results.outputs, row, rows.sign, is_own);
             }
         }
-        if let Some(place) = results.lowered.maps.iter().find(|map| map.method == method)
+        if let Some(place) = results.lowered.map_of(method)
             && let Some(sums) = place.sums
         {
             let row = image * sums.rows + sums.first + j;

@@ -18,7 +18,7 @@ pub struct Sampling {
     pub riemann: usize,
     /// Integrated gradients by Gauss and Legendre: how many points.
     pub gauss: usize,
-    /// Occlusion: rows and columns of the window.
+    /// Occlusion: rows and columns of the window, at most those of the picture.
     pub window: [usize; 2],
     /// Occlusion: rows and columns from window to window.
     pub stride: [usize; 2],
@@ -87,7 +87,7 @@ impl Sampling {
         Ok(())
     }
 
-    /// Whether the window is no larger than the picture: else all of it is covered at once.
+    /// Whether the window is no larger than the picture, as Captum asks, too.
     pub(super) fn check_window(&self, shape: Shape) -> Result<()> {
         let sides = [
             ("rows of the window", self.window[0], shape.height),

@@ -97,9 +97,9 @@ pub enum Warning {
     /// Far more of it lies on the border than the border's area is worth. Max pools can be the
     /// reason: [`Explainer::switches`](super::Explainer::switches) tells.
     OnBorder(Border),
-    /// The same of a method whose windows are cut off at the border: there fewer pixels share what
-    /// one changes.
-    CutAtBorder(Border),
+    /// The same of a method that covers windows of the picture: fewer of them cover a pixel at the
+    /// border, and some may be cut off there.
+    OnBorderByWindows(Border),
 }
 
 /// What the values of a map are made of.
@@ -179,7 +179,7 @@ impl Warning {
             Warning::NotFinite { .. } => "not-finite",
             Warning::Rounding(_) => "rounding",
             Warning::NoContrast => "no-contrast",
-            Warning::OnBorder(_) | Warning::CutAtBorder(_) => "on-border",
+            Warning::OnBorder(_) | Warning::OnBorderByWindows(_) => "on-border",
         }
     }
 }
@@ -221,7 +221,9 @@ impl fmt::Display for Warning {
             Warning::OnBorder(border) => {
                 write!(f, "{border}: padding or the switches of max pools can be why")
             }
-            Warning::CutAtBorder(border) => write!(f, "{border}: windows are cut off there"),
+            Warning::OnBorderByWindows(border) => {
+                write!(f, "{border}: fewer windows cover a pixel there, and some may be cut off")
+            }
         }
     }
 }
@@ -261,7 +263,7 @@ impl Explanation {
         // What a neuron at the border sees lies there.
         let is_anywhere = !matches!(self.goal, Goal::Neuron { .. });
         let on_border = match self.method.samples() {
-            Some(Samples::Windows) => Warning::CutAtBorder,
+            Some(Samples::Windows) => Warning::OnBorderByWindows,
             Some(Samples::Noise(_) | Samples::Path(_) | Samples::Masks) | None => Warning::OnBorder,
         };
         let border = Border::of(&plane).filter(|border| is_anywhere && border.is_piled_up());

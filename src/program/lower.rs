@@ -147,6 +147,13 @@ pub struct Lowered {
     pub ledger: Vec<Entry>,
 }
 
+impl Lowered {
+    /// The maps of a method.
+    pub fn map_of(&self, method: Method) -> Option<&MapOutput> {
+        self.maps.iter().find(|map| map.method == method)
+    }
+}
+
 /// The places of a method's results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapOutput {

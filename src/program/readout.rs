@@ -7,7 +7,7 @@ use super::{Builder, Element, Operand, Slot};
 use crate::kernels::{Call, dot_rows, gather, one_hot, seed, softmax, sum_rows, top_k};
 
 /// The targets of a run. What only walks need of them is made when one starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Readout {
     /// The layer's outputs.
     outputs: Slot,

@@ -1,7 +1,7 @@
 //! Which layer gets which rule.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, Node, NodeId, Op};
 use crate::rules::text::{FIXED, KINDS};
 use crate::rules::{BatchNorm, PARAMETER_RANGE, Rule};
 
@@ -65,7 +65,7 @@ pub enum Selector {
     /// All layers of the kind.
     Kind(LayerKind),
     /// The layer of that name; with a `*`, which stands for any characters, all layers whose names
-    /// match and that take the rule.
+    /// match and whose kind takes the rule.
     Name(String),
 }
 
@@ -116,7 +116,7 @@ impl Composite {
     }
 
     /// Appends a rule for the layer of that name; with a `*`, which stands for any characters, for
-    /// all layers whose names match and that take the rule.
+    /// all layers whose names match and whose kind takes the rule.
     #[must_use]
     pub fn name(self, pattern: impl Into<String>, rule: Rule) -> Self {
         self.entry(Selector::Name(pattern.into()), rule)
@@ -201,24 +201,41 @@ impl Composite {
             return Err(Error::Setting { what: "stabilizer", found, expected });
         }
         self.entries.iter().try_for_each(|(selector, rule)| check_entry(graph, selector, *rule))?;
-        let sees_picture = sees_picture(graph);
-        let assign = |id: usize| {
-            let node = graph.node(NodeId(id));
-            let Some(kind) = LayerKind::of(&node.op) else { return Ok(None) };
-            let sees_picture = sees_picture[node.inputs[0].0];
-            let speaks = |(selector, rule): &&(Selector, Rule)| match selector {
-                Selector::First(of) => *of == kind && sees_picture,
-                Selector::Kind(of) => *of == kind,
-                Selector::Name(pattern) => matches(pattern, &node.name) && rule.applies_to(kind),
+        let bounds = bounds(graph);
+        let assign = |(place, entry): (usize, Option<Option<usize>>)| {
+            let node = graph.node(NodeId(place));
+            let (Some(kind), Some(entry)) = (LayerKind::of(&node.op), entry) else {
+                return Ok(None);
             };
-            let entry = self.entries.iter().find(speaks);
-            let rule = entry.map_or_else(|| default_rule(kind), |(_, rule)| *rule);
-            match rule.needs_bounds() && !sees_picture {
+            let rule = entry.map_or_else(|| default_rule(kind), |entry| self.entries[entry].1);
+            match rule.needs_bounds() && bounds[node.inputs[0].0] == Bounds::Unknown {
                 true => Err(mismatch(rule, &node.name, "its input has no known bounds")),
                 false => Ok(Some(rule)),
             }
         };
-        (0..graph.nodes().len()).map(assign).collect()
+        self.deciding(graph).into_iter().enumerate().map(assign).collect()
+    }
+
+    /// For each layer that a rule can be chosen for, the number of the entry that decides, if one
+    /// does.
+    fn deciding(&self, graph: &Graph) -> Vec<Option<Option<usize>>> {
+        let sees_picture = sees_picture(graph);
+        let of_node = |node: &Node| {
+            let kind = LayerKind::of(&node.op)?;
+            let speaks = |(selector, rule): &(Selector, Rule)| match selector {
+                Selector::First(of) => *of == kind && sees_picture[node.inputs[0].0],
+                Selector::Kind(of) => *of == kind,
+                Selector::Name(pattern) => matches(pattern, &node.name) && rule.applies_to(kind),
+            };
+            Some(self.entries.iter().position(speaks))
+        };
+        graph.nodes().iter().map(of_node).collect()
+    }
+
+    /// The entry that decides the rule of a layer, if one does.
+    pub fn entry_of(&self, graph: &Graph, layer: &str) -> Option<&(Selector, Rule)> {
+        let place = graph.nodes().iter().position(|node| node.name == layer)?;
+        self.entries.get(self.deciding(graph).swap_remove(place)??)
     }
 }
 
@@ -261,7 +278,7 @@ fn mismatch(rule: Rule, layer: &str, op: &'static str) -> Error {
     Error::RuleMismatch { rule: rule.to_string(), layer: layer.to_owned(), op }
 }
 
-fn default_rule(kind: LayerKind) -> Rule {
+pub(super) fn default_rule(kind: LayerKind) -> Rule {
     match kind {
         LayerKind::Conv2d | LayerKind::Linear => Rule::ZPlus,
         LayerKind::AvgPool2d | LayerKind::Add => Rule::Norm,
@@ -275,6 +292,33 @@ fn sees_picture(graph: &Graph) -> Vec<bool> {
     let mut known: Vec<bool> = Vec::new();
     for node in graph.nodes() {
         known.push(node.op.traits().keeps_picture && node.inputs.iter().all(|id| known[id.0]));
+    }
+    known
+}
+
+/// What is known of the values that a node can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bounds {
+    Unknown,
+    /// Those of each channel.
+    Known,
+    /// The same, and zeros around them, which z-box takes as the picture has them.
+    Padded,
+}
+
+/// For each node, what is known of its values.
+fn bounds(graph: &Graph) -> Vec<Bounds> {
+    let mut known: Vec<Bounds> = Vec::new();
+    for node in graph.nodes() {
+        let inputs = || node.inputs.iter().map(|id| known[id.0]);
+        let all_known = inputs().all(|bounds| bounds == Bounds::Known);
+        known.push(match (&node.op, inputs().next()) {
+            (_, Some(Bounds::Unknown)) => Bounds::Unknown,
+            (Op::ZeroPad2d(_), _) => Bounds::Padded,
+            (Op::Dropout | Op::Identity, Some(of_input)) => of_input,
+            (op, _) if op.traits().keeps_picture && all_known => Bounds::Known,
+            (_, _) => Bounds::Unknown,
+        });
     }
     known
 }

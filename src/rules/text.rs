@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::composite::default_rule;
 use super::{BatchNorm, Composite, LayerKind, Rule, Selector};
 use crate::error::{Error, Result};
 
@@ -72,12 +73,6 @@ impl FromStr for Rule {
     }
 }
 
-/// Every rule with its usual numbers.
-#[cfg(test)]
-pub(super) fn every() -> impl Iterator<Item = Rule> {
-    RULES.iter().map(|spelling| (spelling.rule)(spelling.usual))
-}
-
 /// So many numbers with commas between.
 fn numbers(text: &str, count: usize) -> Option<Vec<f32>> {
     let numbers: Option<Vec<f32>> =
@@ -132,11 +127,19 @@ impl fmt::Display for Selector {
 }
 
 impl fmt::Display for Composite {
-    /// All that decides a layer's rule, whatever the composite is called: its entries in order, and
-    /// its settings.
+    /// All that decides a layer's rule, whatever the composite is called: its entries in order, the
+    /// rules of kinds that they do not speak of, and its settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (selector, rule) in self.entries() {
             write!(f, "{selector}={rule} ")?;
+        }
+        // What no entry speaks of; batch norm takes one rule only.
+        let spoken = |kind| {
+            let mut selectors = self.entries().iter().map(|(selector, _)| selector);
+            kind == LayerKind::BatchNorm2d || selectors.any(|of| *of == Selector::Kind(kind))
+        };
+        for (name, kind) in KINDS.iter().filter(|(_, kind)| !spoken(*kind)) {
+            write!(f, "{name}={} ", default_rule(*kind))?;
         }
         let batch_norm = match self.batch_norm() {
             BatchNorm::Bypass => "bypass",
@@ -153,7 +156,7 @@ mod tests {
 
     #[test]
     fn rules_are_read_as_they_are_written() {
-        for rule in every() {
+        for rule in super::super::tests::every() {
             assert_eq!(rule.to_string().parse::<Rule>().expect("its own text"), rule);
             let name = rule.to_string();
             let name = name.split(':').next().expect("a name");
@@ -179,8 +182,8 @@ mod tests {
             .first(LayerKind::Conv2d, Rule::ZBox)
             .name("features.*", Rule::Gamma { gamma: 0.5 })
             .with_bias(true);
-        let expected = "first-conv=z-box features.*=gamma:0.5 stabilizer=1e-9 bias=true \
-                        batch-norm=bypass";
+        let expected = "first-conv=z-box features.*=gamma:0.5 conv=z-plus linear=z-plus \
+                        avg-pool=norm add=norm stabilizer=1e-9 bias=true batch-norm=bypass";
         assert_eq!(composite.to_string(), expected);
     }
 

@@ -1,5 +1,5 @@
-//! How far results of the library may be apart, and why. No tolerance of its tests stands anywhere
-//! else.
+//! How far results of the library may be apart, and why. No tolerance of the tests in this folder
+//! stands anywhere else.
 
 use std::fmt::Display;
 

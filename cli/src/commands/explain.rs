@@ -261,6 +261,9 @@ impl Explain {
         reports: &[PictureReport],
         has_max_pools: bool,
     ) -> Result<()> {
+        if let Some(rules) = setting.rules.as_ref().filter(|_| !self.json) {
+            print(format!("rules: {rules}\n\n"))?;
+        }
         for report in reports {
             report.warn(has_max_pools);
             if !self.json {

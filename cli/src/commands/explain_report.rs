@@ -262,7 +262,7 @@ pub(crate) fn warning_lines(
 impl From<Warning> for WarningReport {
     fn from(warning: Warning) -> Self {
         let mut border = None;
-        if let Warning::OnBorder(found) | Warning::CutAtBorder(found) = warning {
+        if let Warning::OnBorder(found) | Warning::OnBorderByWindows(found) = warning {
             let Border { ring, share, area } = found;
             let of_pools = matches!(warning, Warning::OnBorder(_));
             border = Some(BorderReport { ring, share, area, of_pools });
@@ -365,11 +365,7 @@ impl PictureReport {
 
     pub(crate) fn text(&self, setting: &Setting) -> String {
         let composite = setting.composite.as_deref().unwrap_or_default();
-        let rules = setting.rules.as_deref().unwrap_or_default();
-        let head = format!(
-            "{}: {} on {}, {composite}\n  rules: {rules}",
-            self.image, setting.model, setting.device
-        );
+        let head = format!("{}: {} on {}, {composite}", self.image, setting.model, setting.device);
         let mut table =
             Table::new(["method", ">target", "label", ">score", ">sum", ">leak", "file"])
                 .indented(2);
