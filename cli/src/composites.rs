@@ -32,8 +32,6 @@ struct Written {
     selector: Selector,
     rule: Rule,
     place: String,
-    /// Whether it is said of this network: a file may be meant for several.
-    is_option: bool,
 }
 
 impl Rules {
@@ -46,16 +44,15 @@ impl Rules {
             selector: selector.clone(),
             rule: *rule,
             place: format!("--rule {selector}={rule}"),
-            is_option: true,
         }));
         let label = format!("{} with --rule", self.composite.label());
         self.composite = self.composite.with_rules(options.iter().cloned()).with_label(label);
         self
     }
 
-    /// Refuses rules that do not suit the network, by where they stand: names that no layer has,
-    /// layers that do not take the rule, options for kinds of layers that the network has none of
-    /// (a note if a file speaks of them).
+    /// Refuses rules that do not suit the network, by where they stand: names that no layer has, and
+    /// layers that do not take the rule. Kinds of layers that the network has none of are worth a
+    /// note: rules may be meant for several networks.
     pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
         let has = |wanted: LayerKind| {
             graph.nodes().iter().any(|node| LayerKind::of(&node.op) == Some(wanted))
@@ -63,16 +60,12 @@ impl Rules {
         if let Err(error) = self.composite.assign(graph) {
             return Err(self.placed(graph, error));
         }
-        for Written { selector, place, is_option, .. } in &self.written {
+        for Written { selector, place, .. } in &self.written {
             if let Selector::Kind(kind) | Selector::First(kind) = selector
                 && !has(*kind)
             {
                 let (network, kind) = (graph.name(), kind.name());
-                let message = format!("{place}: `{network}` has no {kind} layer");
-                if *is_option {
-                    return Err(Failure::Said(message));
-                }
-                say("note", &message);
+                say("note", &format!("{place}: `{network}` has no {kind} layer"));
             }
         }
         Ok(())
@@ -209,7 +202,7 @@ impl File<'_> {
             let rule = rule_of(value).map_err(|message| self.wrong(value.span(), &message))?;
             let (selector, place) =
                 (Selector::from(key.get_ref().as_ref()), self.place(key.span()));
-            Ok(Written { selector, rule, place, is_option: false })
+            Ok(Written { selector, rule, place })
         };
         rules.iter().map(written).collect()
     }
@@ -279,6 +272,9 @@ pub(crate) fn rule(text: &str) -> Result<(Selector, Rule), String> {
     let Some((selector, rule)) = text.split_once('=') else {
         return Err("expected a layer, `=` and a rule, as conv=gamma:0.25".to_owned());
     };
+    if selector.trim().is_empty() {
+        return Err(format!("a layer is missing before `={rule}`"));
+    }
     let rule = rule.parse().map_err(|error: Error| error.to_string())?;
     Ok((Selector::from(selector), rule))
 }

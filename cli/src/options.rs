@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,9 +8,10 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use clrp::backend::{Device, DeviceChoice};
 use clrp::image::{Mode, Preprocess};
+use clrp::methods::Quadrature;
 use clrp::models::BuildOptions;
 use clrp::program::Upsampling;
-use clrp::rules::{BatchNorm, Rule, Selector};
+use clrp::rules::{BatchNorm, PRESETS, Rule, Selector};
 use clrp::{ExplainerBuilder, Method, Sampling};
 
 use crate::composites::{self, Rules};
@@ -200,6 +202,25 @@ enum BatchNormOption {
 }
 
 impl RuleOptions {
+    /// Refuses options of rules where no method follows any.
+    pub(crate) fn check(&self, methods: &[Method]) -> Result<()> {
+        let given = [
+            ("rule", !self.rule.is_empty()),
+            ("stabilizer", self.stabilizer.is_some()),
+            ("bias", self.bias.is_some()),
+            ("composite", self.composite != PRESETS[0]),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) if !methods.iter().any(|method| method.follows_composite()) => {
+                Err(Failure::Said(format!(
+                    "--{option} is for methods that follow a composite, as lrp or clrp1; none is \
+                     asked for"
+                )))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The rules that were asked for.
     pub(crate) fn read(&self) -> Result<Rules> {
         let mut rules = composites::named(&self.composite)?.with_options(&self.rule);
@@ -321,6 +342,35 @@ impl MethodOptions {
         given.map(|(option, value, _)| (option.to_owned(), value)).collect()
     }
 
+    /// The numbers that decide the maps of these methods, given or not, by their options' names.
+    pub(crate) fn numbers(&self, methods: &[Method]) -> BTreeMap<&'static str, String> {
+        let Sampling { noisy, noise, riemann, gauss, window, stride, masks, cells, keep } =
+            self.sampling();
+        let is_path = |quadrature| Method::IntegratedGradients(quadrature);
+        let paths = [(Quadrature::Riemann, riemann), (Quadrature::GaussLegendre, gauss)];
+        let steps = paths.into_iter().filter(|(kind, _)| methods.contains(&is_path(*kind)));
+        let steps: Vec<String> = steps.map(|(_, steps)| steps.to_string()).collect();
+        let pair = |[rows, columns]: [usize; 2]| format!("{rows}x{columns}");
+        let upsampling = match self.upsampling() {
+            Upsampling::Bilinear => "bilinear",
+            Upsampling::Nearest => "nearest",
+        };
+        let all = [
+            ("samples", noisy.to_string(), Of::SmoothGrad),
+            ("noise", noise.to_string(), Of::SmoothGrad),
+            ("steps", steps.join(","), Of::IntegratedGradients),
+            ("window", pair(window), Of::Occlusion),
+            ("stride", pair(stride), Of::Occlusion),
+            ("masks", masks.to_string(), Of::Rise),
+            ("cells", cells.to_string(), Of::Rise),
+            ("keep", keep.to_string(), Of::Rise),
+            ("cam-upsampling", upsampling.to_owned(), Of::GradCam),
+        ];
+        let is_used = |of: Of| methods.iter().any(|method| of.has(*method));
+        let used = all.into_iter().filter(|(_, _, of)| is_used(*of));
+        used.map(|(name, value, _)| (name, value)).collect()
+    }
+
     /// The names of the options that are given, their values, and the methods that they are for.
     fn given(&self) -> Vec<(&'static str, String, Of)> {
         fn text(value: &Option<impl Debug>) -> Option<String> {
@@ -341,10 +391,9 @@ impl MethodOptions {
         given.collect()
     }
 
-    /// An explainer's builder with these numbers.
-    pub(crate) fn apply(&self, builder: ExplainerBuilder) -> ExplainerBuilder {
+    fn sampling(&self) -> Sampling {
         let own = Sampling::default();
-        let sampling = Sampling {
+        Sampling {
             noisy: self.samples.unwrap_or(own.noisy),
             noise: self.noise.unwrap_or(own.noise),
             riemann: self.steps.unwrap_or(own.riemann),
@@ -354,12 +403,20 @@ impl MethodOptions {
             masks: self.masks.unwrap_or(own.masks),
             cells: self.cells.unwrap_or(own.cells),
             ..own
-        };
-        let builder = builder.sampling(sampling).upsampling(match self.cam_upsampling {
+        }
+    }
+
+    fn upsampling(&self) -> Upsampling {
+        match self.cam_upsampling {
             None => Upsampling::default(),
             Some(UpsamplingOption::Bilinear) => Upsampling::Bilinear,
             Some(UpsamplingOption::Nearest) => Upsampling::Nearest,
-        });
+        }
+    }
+
+    /// An explainer's builder with these numbers.
+    pub(crate) fn apply(&self, builder: ExplainerBuilder) -> ExplainerBuilder {
+        let builder = builder.sampling(self.sampling()).upsampling(self.upsampling());
         match &self.cam_layer {
             Some(layer) => builder.cam_layer(layer),
             None => builder,

@@ -1,5 +1,6 @@
 //! What commands print of a picture, as JSON and as text.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clrp::explainer::probabilities;
@@ -89,6 +90,11 @@ pub(crate) struct Setting {
     /// All that decides which layer gets which rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rules: Option<String>,
+    /// Numbers of the methods, by their options' names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) settings: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<u64>,
     /// How alike the maps of different targets are, over several pictures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) compare: Vec<MeanComparison>,
@@ -97,8 +103,16 @@ pub(crate) struct Setting {
 impl Setting {
     /// Of a network and its weights on a device; no rules and nothing compared.
     pub(crate) fn of(model: String, weights: Option<&Path>, device: String) -> Self {
-        let weights = weights.map(shown);
-        Self { model, weights, device, composite: None, rules: None, compare: Vec::new() }
+        Self {
+            model,
+            weights: weights.map(shown),
+            device,
+            composite: None,
+            rules: None,
+            settings: BTreeMap::new(),
+            seed: None,
+            compare: Vec::new(),
+        }
     }
 }
 

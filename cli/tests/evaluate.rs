@@ -339,3 +339,47 @@ fn bad_data_is_named_and_counted() {
         assert!(message.contains(expected), "{options}: {message}");
     }
 }
+
+#[test]
+fn what_could_not_be_read_gives_way_to_what_could() {
+    let place = Place::new();
+    place.good(words(&format!("{GAME} -o whole")));
+    for shard in 1..=2 {
+        place.good(words(&format!("{GAME} --shard {shard}/2 -o part{shard}")));
+    }
+    // The first picture of the first part could not be read.
+    let text = String::from_utf8(bytes(&place, "part1/records.jsonl")).expect("it is UTF-8");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mended = lines[1].clone();
+    let record: Value = serde_json::from_str(&mended).expect("it is JSON");
+    let failed = serde_json::json!({"index": 0, "name": record["name"], "error": "torn"});
+    lines[1] = failed.to_string();
+    place.write("part1/records.jsonl", (lines.join("\n") + "\n").as_bytes());
+    place.good(words("evaluate merge part1 part2 -o both --max-unreadable 0.1"));
+    assert_eq!(summary(&place, "both")["counts"]["unreadable"], 1);
+
+    // It is mended where the parts were put together, and put together again: it stays.
+    let both = String::from_utf8(bytes(&place, "both/records.jsonl")).expect("it is UTF-8");
+    place.write("both/records.jsonl", (both + &mended + "\n").as_bytes());
+    place.good(words("evaluate merge part1 part2 -o both"));
+    assert_same(&place, "whole", "both");
+}
+
+#[test]
+fn records_of_other_means_are_not_put_together() {
+    let place = Place::new();
+    let study = GAME.replace("pointing-game", "ablation");
+    place.good(words(&format!("{study} -o whole")));
+    for shard in 1..=2 {
+        place.good(words(&format!("{study} --shard {shard}/2 -o part{shard}")));
+    }
+    place.good(words("evaluate merge part1 part2 -o both"));
+    assert_same(&place, "whole", "both");
+    let mean = "mean-digits.npy";
+    assert_eq!(bytes(&place, &format!("both/{mean}")), bytes(&place, &format!("whole/{mean}")));
+    let mut other = bytes(&place, &format!("part2/{mean}"));
+    *other.last_mut().expect("numbers") ^= 1;
+    place.write(&format!("part2/{mean}"), &other);
+    let refused = place.bad(words("evaluate merge part1 part2 -o again"));
+    assert!(refused.contains("took other means out of their pictures"), "{refused}");
+}

@@ -82,6 +82,12 @@ fn rules_come_from_options_and_files() {
     let noted = place.good(words(&format!("{EXPLAIN} --composite all.toml --method lrp")));
     let note = "note: `all.toml`, line 2, column 1: `digits` has no Add layer";
     assert!(noted.err.contains(note), "{}", noted.err);
+    let noted = place.good(words(&format!("{EXPLAIN} --rule add=norm --method lrp")));
+    assert!(
+        noted.err.contains("note: --rule add=norm: `digits` has no Add layer"),
+        "{}",
+        noted.err
+    );
     let kept = explain(&place, &format!("--composite epsilon_plus --bias false {rest}"));
     assert_eq!(
         kept["rules"],
@@ -189,7 +195,12 @@ fn what_does_not_apply_is_told() {
         ("--target 3 --against 5 --method guided-backprop --compare", "--compare needs at least"),
         ("--rule features.1=flat", "rule `flat` does not apply to layer `features.1` (ReLU)"),
         ("--rule add=flat", "rule `flat` does not apply to layer `add` (Add)"),
-        ("--rule add=norm", "--rule add=norm: `digits` has no Add layer"),
+        ("--rule =flat", "a layer is missing before `=flat`"),
+        ("--method gradient --rule conv=flat", "--rule is for methods that follow a composite, as"),
+        (
+            "--method excitation-backprop --bias true",
+            "--bias is for methods that follow a composite",
+        ),
         ("--rule convv=flat", "unknown layer `convv`; nearest: `conv`"),
         ("--rule conv=gamma:-1", "rule is `gamma:-1`, expected a finite number of 32 bits, 0 or"),
         ("--rule conv=gamma:1e39", "rule is `gamma:1e39`, expected a finite number of 32 bits"),
@@ -241,4 +252,44 @@ fn what_does_not_apply_is_told() {
     assert!(line.contains("--target is for figure 3"), "{line}");
     let line = place.bad(words(&format!("{} --window 4x4", figure.replace('5', "3"))));
     assert!(line.contains("--window is for the method occlusion"), "{line}");
+}
+
+#[test]
+fn how_maps_were_made_is_on_record() {
+    let place = Place::with_scenes(1);
+    let methods = "--method lrp,gradient,excitation-backprop,grad-cam,smoothgrad";
+    let json = explain(&place, &format!("{methods} --samples 3 --seed 9 --target 3"));
+    assert_eq!(json["seed"], 9);
+    let settings =
+        serde_json::json!({"samples": "3", "noise": "0.1", "cam-upsampling": "bilinear"});
+    assert_eq!(json["settings"], settings);
+    let [lrp, gradient, excitation, cam, _] = list(&json) else { panic!("five: {json}") };
+    assert_eq!(lrp["rules"], json["rules"]);
+    assert!(lrp["rules"].as_str().is_some_and(|rules| rules.starts_with("first-conv=z-box")));
+    assert!(excitation["rules"].as_str().is_some_and(|rules| rules.starts_with("conv=z-plus")));
+    assert_eq!((&gradient["rules"], &gradient["cam_layer"]), (&Value::Null, &Value::Null));
+    assert_eq!(cam["cam_layer"], "features.12");
+    let text = place.good(words(&format!("explain scene-00000.png --model digits {methods}"))).out;
+    let rules = lrp["rules"].as_str().expect("a text");
+    assert!(text.starts_with(&format!("rules of lrp: {rules}\n")), "{text}");
+    assert!(text.contains("rules of excitation-backprop: conv=z-plus"), "{text}");
+}
+
+#[test]
+fn comparisons_of_several_pictures_have_means() {
+    let place = Place::with_scenes(2);
+    let line = "explain scene-00000.png scene-00001.png --model digits --target top2 --compare \
+                --method lrp,clrp1";
+    let json: Value = serde_json::from_str(&place.good(words(&format!("{line} --json"))).out)
+        .expect("one object");
+    let of = |image: usize, pair: usize| json["images"][image]["compare"][pair]["cosine"].as_f64();
+    for (method, name) in ["lrp", "clrp1"].into_iter().enumerate() {
+        let mean = &json["compare"][method];
+        assert_eq!((&mean["method"], &mean["pairs"]), (&Value::from(name), &Value::from(2)));
+        let expected = of(0, method).zip(of(1, method)).map(|(a, b)| (a + b) / 2.0);
+        assert_eq!(mean["cosine"].as_f64(), expected);
+    }
+    let text = place.good(words(line)).out;
+    let (_, table) = text.split_once("all pictures: how alike the maps").expect("a table");
+    assert!(table.contains("lrp") && table.contains("clrp1"), "{table}");
 }

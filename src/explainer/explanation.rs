@@ -40,6 +40,8 @@ pub struct Explanation {
     /// nothing, so that the map is that of the method without contrast. For other contrasts 0 if
     /// there is nothing to set the target against, as of a mixture of all classes; else none.
     pub dual: Option<f64>,
+    /// The layer that Grad-CAM looked at.
+    pub cam_layer: Option<String>,
     /// The explanation's share of the run's time, in seconds.
     pub seconds: f64,
     /// The maps at the layers that were asked for.
@@ -73,6 +75,7 @@ impl Explanation {
             sum,
             leak: None,
             dual: None,
+            cam_layer: None,
             seconds: 0.0,
             layers: Vec::new(),
             ledger: None,

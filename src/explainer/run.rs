@@ -262,7 +262,9 @@ impl Explainer {
             None => is_alone.then_some(0.0),
         };
         let of_what = (method, &group.goals[j], self.layer_name(job.at));
+        let cam_layer = maps.place.cam_layer.map(|id| self.network.graph().node(id).name.clone());
         Ok(Explanation {
+            cam_layer,
             leak: start.zip(arrived).map(|(start, arrived)| start - arrived),
             dual,
             arrived,

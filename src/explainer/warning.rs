@@ -333,6 +333,7 @@ mod tests {
             sum: 0.0,
             leak: None,
             dual: None,
+            cam_layer: None,
             seconds: 0.0,
             layers: Vec::new(),
             ledger: None,

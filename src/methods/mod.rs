@@ -268,6 +268,12 @@ impl Method {
         self.recipe().is_some_and(|recipe| recipe.walk.is_relevance())
     }
 
+    /// Whether its relevance follows a composite: not that of excitation backprop, which has
+    /// [rules of its own](crate::rules::excitation_rules).
+    pub fn follows_composite(self) -> bool {
+        self.recipe_of_each().is_some_and(|recipe| recipe.walk == Walk::Relevance)
+    }
+
     /// The recipe of the method's maps, or of those that it puts together; `None` where the
     /// target's value is enough, or nothing is asked of the network.
     pub fn recipe_of_each(self) -> Option<Recipe> {

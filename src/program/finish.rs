@@ -96,7 +96,8 @@ impl Lowering<'_> {
             let planes = self.b.emit(call, &[Operand::Value(map)], len);
             HeatmapOutput { planes: self.b.output(planes), stride: stride as usize }
         });
-        MapOutput { method, maps, channels, sums: None, dual: None, heatmaps }
+        let (sums, dual, cam_layer) = (None, None, None);
+        MapOutput { method, maps, channels, sums, dual, heatmaps, cam_layer }
     }
 
     /// The maps of a method at the wanted layers that its signal reached.

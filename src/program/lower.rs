@@ -170,6 +170,8 @@ pub struct MapOutput {
     pub dual: Option<usize>,
     /// The maps' planes, if they are wanted.
     pub heatmaps: Option<HeatmapOutput>,
+    /// The layer that Grad-CAM looked at.
+    pub cam_layer: Option<NodeId>,
 }
 
 /// The place of the planes that can be drawn of a method's maps.

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{Call, clamp, copy_channels, gate, seed};
 use crate::methods::{Finish, Method, Recipe, Start, Walk};
-use crate::rules::{Composite, Rule, preset};
+use crate::rules::{Composite, Rule, excitation_rules};
 
 /// The rules of a composite, layer by layer.
 struct Assigned {
@@ -72,11 +72,7 @@ impl<'a> Lowering<'a> {
         };
         let walks = |walk| move |m: &Method| m.recipe().is_some_and(|recipe| recipe.walk == walk);
         let excitation = match plan.methods.iter().any(walks(Walk::Excitation)) {
-            // Zhang et al. know no biases.
-            true => {
-                let composite = preset("excitation_backprop")?.with_bias(false);
-                Some(assigned(composite.with_stabilizer(1e-9))?)
-            }
+            true => Some(assigned(excitation_rules())?),
             false => None,
         };
         Ok(Self {
@@ -170,7 +166,12 @@ impl<'a> Lowering<'a> {
             self.records.name(&starts, self.plan.targets.count(), methods);
         }
         for (method, recipe) in recipes {
-            maps.push(self.finish_map(*method, *recipe, &starts, &arrived, cam_layer)?);
+            let made = self.finish_map(*method, *recipe, &starts, &arrived, cam_layer)?;
+            let cam_layer = match recipe.finish {
+                Finish::Cam | Finish::GuidedCam => Some(self.cam_layer()?),
+                Finish::Map(_) => None,
+            };
+            maps.push(MapOutput { cam_layer, ..made });
             if matches!(recipe.finish, Finish::Map(_)) {
                 layers.extend(self.layer_maps(*method, *recipe, &starts, &arrived));
             }

@@ -15,7 +15,7 @@ use std::fmt;
 pub use canonize::{BatchNorm, fold_batch_norm};
 pub use composite::{Composite, LayerKind, Selector};
 pub use fraction::{Fraction, Input, Outputs};
-pub use presets::{PRESETS, preset};
+pub use presets::{PRESETS, excitation_rules, preset};
 
 use crate::error::{Error, Result};
 use crate::kernels::Part;

@@ -38,6 +38,12 @@ pub fn preset(name: &str) -> Result<Composite> {
     }
 }
 
+/// The rules of excitation backprop, whatever composite other methods follow: z+ everywhere; Zhang
+/// et al. (2016) know no biases.
+pub fn excitation_rules() -> Composite {
+    zennit("excitation-backprop", Rule::ZPlus, Rule::ZPlus).with_bias(false).with_stabilizer(1e-9)
+}
+
 /// A composite of zennit's: one rule for convolutions, one for fully connected layers; average
 /// pools and additions in proportion to their inputs.
 fn zennit(label: &str, convolutions: Rule, linear: Rule) -> Composite {

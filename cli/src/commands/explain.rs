@@ -6,6 +6,8 @@ use clap::Args;
 use clrp::explainer::{Methods, probabilities};
 use clrp::image::Colormap;
 use clrp::labels::Labels;
+use clrp::methods::Walk;
+use clrp::rules::{Composite, excitation_rules};
 use clrp::{Explained, Explanation, Goal, Method, Request, Target};
 
 use super::explain_report::{
@@ -32,7 +34,7 @@ Examples:
   clrp explain scene.png --model digits --target top2 --json
   clrp explain both.png --target 243 --against 281 --method clrp1,gradient
   clrp explain cat.jpg --model vgg16 --target features.28:17@3,5 --method lrp,clrp2
-  clrp explain cat.jpg --rule conv=gamma:0.25 --rule linear=epsilon:1e-6 --ledger";
+  clrp explain cat.jpg --model vgg16 --rule conv=gamma:0.25 --rule linear=epsilon:1e-6 --ledger";
 
 const DETAILS: &str = "\
 Files, which appear together at the end of the run:
@@ -55,6 +57,15 @@ Targets:
                     a neuron (channel, row, column), a whole channel (its sum), the strongest
   --target 340 --against 386: CLRP1 sets the class against those instead of all others, gradients
   are those of the difference
+
+Rules (--rule LAYERS=RULE), the first that speaks of a layer decides:
+  LAYERS            conv, linear, avg-pool, add or batch-norm: all of the kind; first-conv,
+                    first-linear: those that see the picture; features.0: that layer; with a * for
+                    any characters: all layers of such names whose kind takes the rule
+  RULE              epsilon:1e-6, gamma:0.25, z-plus, alpha-beta:2,1, w-square, flat (conv, linear);
+                    z-box (where the picture comes in); norm, even (avg-pool, add); pass (add,
+                    batch-norm)
+  Excitation backprop has rules of its own, slopes and values have none.
 
 Ledger (--ledger), for relevance: what each layer got, what it sent to its inputs, and what was
   lost to biases in denominators, to padding, to outputs that nothing contributes to (dead) and to
@@ -79,7 +90,8 @@ JSON (--json), one object:
                 text), layer (of a neuron), label, score (logit), probability (null for neurons and
                 mixtures), sum (of the map's values, as --npy writes them),
                 leak (what relevance methods lost on the way; null for others), seconds (share of
-                the run), files {map, overlay, npy}, layers (--layers: layer, shape, sum, files),
+                the run), files {map, overlay, npy}, rules (that its relevance followed; null for
+                slopes), cam_layer (that Grad-CAM looked at), layers (--layers: layer, shape, sum, files),
                 ledger (--ledger: start, arrived, bias, padding, dead, stabilizer, unexplained;
                 rows: layer, kind, rule, got, sent, the same leaks, magnitude, min, max), warnings
                 (kind: zero, not-finite, rounding, no-contrast or on-border; message; on-border:
@@ -89,7 +101,8 @@ JSON (--json), one object:
                 `images`, the means over all pictures: method, pairs, cosine, spearman, ssim
   sheet         its path
   model, weights (null: bundled), device, composite, rules (in order; the first that speaks of a
-                layer decides; and stabilizer, bias and batch norm)";
+                layer decides; and stabilizer, bias and batch norm; left out where no method
+                follows them), settings (numbers of the methods by their options' names), seed";
 
 /// Arguments of `clrp explain`.
 #[derive(Debug, Args)]
@@ -180,6 +193,7 @@ impl Explain {
             (names, _, _) => unique_methods(names)?,
         };
         self.methods.check(&methods)?;
+        self.rules.check(&methods)?;
         if self.ledger && !methods.iter().any(|method| method.has_ledger()) {
             let message = "--ledger needs a method of relevance, as lrp or clrp1";
             return Err(Failure::Said(message.to_owned()));
@@ -194,18 +208,18 @@ impl Explain {
         Ok(methods)
     }
 
-    /// What is asked of the network, and by how many methods.
-    fn request(&self, named: &Named<'_>) -> Result<(Request<'static>, usize)> {
+    /// What is asked of the network, and by which methods.
+    fn request(&self, named: &Named<'_>) -> Result<(Request<'static>, Vec<Method>)> {
         let target = named.target(&self.target, self.against.as_deref(), self.seed)?;
         if self.compare && target.count() < 2 {
             let expected = "at least two targets, as --target top2";
             return Err(Failure::Said(format!("--compare needs {expected}, found one")));
         }
         let methods = self.methods_for(&target)?;
-        let count = methods.len();
-        let request =
-            Request::new(methods, target).layers(self.layers.iter().cloned()).ledger(self.ledger);
-        Ok((request, count))
+        let request = Request::new(methods.clone(), target)
+            .layers(self.layers.iter().cloned())
+            .ledger(self.ledger);
+        Ok((request, methods))
     }
 
     /// Runs the command.
@@ -234,7 +248,12 @@ impl Explain {
         let mut writer = Writer { results, palette, overlay: self.overlay, npy: self.npy };
         let setting = Setting {
             composite: Some(runner.composite.label().to_owned()),
-            rules: Some(runner.composite.to_string()),
+            rules: methods
+                .iter()
+                .any(|method| method.follows_composite())
+                .then(|| runner.composite.to_string()),
+            settings: self.methods.numbers(&methods),
+            seed: Some(self.seed),
             ..Setting::of(chosen.name, chosen.weights.as_deref(), runner.device.name())
         };
 
@@ -244,8 +263,8 @@ impl Explain {
             let inputs: Vec<_> = pictures.iter().map(|picture| &picture.input).collect();
             let explained = explainer.explain_all(&inputs, &request)?;
             for (picture, explained) in pictures.iter().zip(&explained) {
-                let said = Said::new(explained, &chosen.labels);
-                reports.push(self.write(&mut writer, &said, methods, picture)?);
+                let said = Said::new(explained, &chosen.labels, &runner.composite);
+                reports.push(self.write(&mut writer, &said, methods.len(), picture)?);
             }
             Ok(())
         })?;
@@ -261,8 +280,8 @@ impl Explain {
         reports: &[PictureReport],
         has_max_pools: bool,
     ) -> Result<()> {
-        if let Some(rules) = setting.rules.as_ref().filter(|_| !self.json) {
-            print(format!("rules: {rules}\n\n"))?;
+        if !self.json {
+            print(rules_text(reports))?;
         }
         for report in reports {
             report.warn(has_max_pools);
@@ -311,16 +330,44 @@ impl Explain {
     }
 }
 
+/// The rules that explanations followed, each once.
+fn rules_text(reports: &[PictureReport]) -> String {
+    let mut told: Vec<(Vec<&str>, &str)> = Vec::new();
+    let all = reports.iter().flat_map(|report| &report.explanations);
+    for (method, rules) in all.filter_map(|one| Some((one.method, one.rules.as_deref()?))) {
+        match told.iter_mut().find(|(_, there)| *there == rules) {
+            Some((methods, _)) if methods.contains(&method) => {}
+            Some((methods, _)) => methods.push(method),
+            None => told.push((vec![method], rules)),
+        }
+    }
+    let line = |(methods, rules): (Vec<&str>, &str)| {
+        format!("rules of {}: {rules}\n\n", methods.join(", "))
+    };
+    told.into_iter().map(line).collect()
+}
+
 /// What the network says of a picture, in words and probabilities.
 struct Said<'a> {
     explained: &'a Explained,
     probabilities: Vec<f64>,
     labels: &'a Labels,
+    composite: &'a Composite,
 }
 
 impl<'a> Said<'a> {
-    fn new(explained: &'a Explained, labels: &'a Labels) -> Self {
-        Self { explained, probabilities: probabilities(&explained.scores), labels }
+    fn new(explained: &'a Explained, labels: &'a Labels, composite: &'a Composite) -> Self {
+        let probabilities = probabilities(&explained.scores);
+        Self { explained, probabilities, labels, composite }
+    }
+
+    /// The rules that an explanation's relevance followed.
+    fn rules(&self, explanation: &Explanation) -> Option<String> {
+        match explanation.method.recipe_of_each()?.walk {
+            Walk::Relevance => Some(self.composite.to_string()),
+            Walk::Excitation => Some(excitation_rules().to_string()),
+            Walk::Gradient(_) => None,
+        }
     }
 
     /// The probability of what is explained, if that is a class.
@@ -373,6 +420,8 @@ fn report(
         leak: explanation.leak,
         seconds: explanation.seconds,
         files: writer.write(picture, explanation)?,
+        rules: said.rules(explanation),
+        cam_layer: explanation.cam_layer.clone(),
         layers,
         ledger: explanation.ledger.as_ref().map(LedgerReport::from),
         warnings: explanation.warnings()?.into_iter().map(WarningReport::from).collect(),

@@ -37,6 +37,10 @@ pub(crate) struct ExplanationReport {
     pub(crate) leak: Option<f64>,
     pub(crate) seconds: f64,
     pub(crate) files: Files,
+    /// The rules that its relevance followed; none of slopes and values.
+    pub(crate) rules: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cam_layer: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<LayerReport>,
     #[serde(skip_serializing_if = "Option::is_none")]

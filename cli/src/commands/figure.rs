@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use clrp::explainer::probabilities;
-use clrp::graph::{Graph, Op};
+use clrp::graph::{Graph, Node, Op};
 use clrp::image::{Colormap, Picture, Sheet, SheetRow, render};
 use clrp::labels::Labels;
 use clrp::{Error, Explained, Explainer, Explanation, Goal, Method, Request, Target};
@@ -20,7 +20,7 @@ use crate::options::{
     DeviceOptions, MethodOptions, NetworkOptions, PictureOptions, Precision, RuleOptions,
 };
 use crate::pictures::{self, Loaded};
-use crate::report::shown;
+use crate::report::{label, shown};
 use crate::runner::Runner;
 use crate::targets::Named;
 
@@ -138,7 +138,8 @@ impl Figure {
 
         let has_max_pools = runner.network.graph().max_pools().next().is_some();
         let bar = progress(images.len());
-        let (mut rows, mut written, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut written) = (Vec::new(), Vec::new());
+        let (mut warnings, mut drawn) = (Vec::new(), Vec::new());
         runner.process(images, &bar, |explainer, pictures| {
             for (picture, explained) in
                 pictures.iter().zip(work.explain(explainer, pictures, &targets)?)
@@ -146,6 +147,7 @@ impl Figure {
                 let name = shown(&picture.path);
                 for explanation in explained.iter().flat_map(|one| &one.explanations) {
                     warnings.extend(warning_lines(&name, explanation, has_max_pools)?);
+                    drawn.extend(work.drawn_classes(&name, explanation));
                 }
                 match self.number {
                     Number::One => rows.push(work.row_of_classes(picture, &explained)?),
@@ -171,6 +173,8 @@ impl Figure {
         }
         results.commit()?;
         warnings.iter().for_each(|warning| say("warning", warning));
+        drawn.dedup();
+        drawn.iter().for_each(|classes| say("note", classes));
         print(written.join("\n") + "\n")
     }
 
@@ -180,7 +184,9 @@ impl Figure {
             Number::One | Number::Five if self.target.is_some() => "--target is for figure 3",
             Number::One | Number::Three if self.neurons.is_some() => "--neurons is for figure 5",
             Number::One | Number::Three | Number::Five => {
-                return self.methods.check(&self.chosen_methods()?);
+                let methods = self.chosen_methods()?;
+                self.methods.check(&methods)?;
+                return self.rules.check(&methods);
             }
         };
         Err(Failure::Said(wrong.to_owned()))
@@ -225,7 +231,7 @@ impl Work<'_> {
             Number::Five => {
                 let target = match &self.figure.neurons {
                     Some(text) => named.target(text, None, seed)?,
-                    None => first_linear(graph)?,
+                    None => usual_neurons(graph)?,
                 };
                 if target.layer().is_none() || target.count() > NEURONS {
                     let expected = format!("1 to {NEURONS} neurons of a layer");
@@ -270,6 +276,15 @@ impl Work<'_> {
             (None, Goal::Mixture(parts)) => format!("{} classes at random", parts.len()),
             (None, goal) => format!("{goal}: {:.3}", explanation.score),
         }
+    }
+
+    /// Which classes were drawn at random, for whom they are: the figure has no room for them.
+    fn drawn_classes(&self, picture: &str, explanation: &Explanation) -> Option<String> {
+        let is_drawn = self.figure.number == Number::One;
+        let Goal::Mixture(parts) = &explanation.goal else { return None };
+        let name = |(class, _): &(usize, f32)| format!("{class} {}", label(&self.labels, *class));
+        let names: Vec<String> = parts.iter().map(name).collect();
+        is_drawn.then(|| format!("`{picture}`: drawn at random were {}", names.join(", ")))
     }
 
     fn captions(&self) -> Result<Vec<String>> {
@@ -329,7 +344,8 @@ impl Work<'_> {
             }
             let layer = explained.explanations.first().and_then(|one| one.layer.as_deref());
             let title = format!("{} of {}", method.title(), layer.unwrap_or("classes"));
-            cells.insert(cells.len().min(4), (picture.seen.clone(), title));
+            // In the middle, as far as there is one.
+            cells.insert(cells.len().div_ceil(2), (picture.seen.clone(), title));
             let row = |cells: &[(Picture, String)]| {
                 let (pictures, notes) = cells.iter().cloned().unzip();
                 SheetRow { pictures, notes, ..SheetRow::default() }
@@ -341,15 +357,59 @@ impl Work<'_> {
     }
 }
 
-/// The strongest neurons of the first fully connected layer that is not the last.
-fn first_linear(graph: &Graph) -> Result<Target> {
-    let linear = graph.nodes().iter().filter(|node| matches!(node.op, Op::Linear(_)));
-    let linear: Vec<_> = linear.collect();
-    match linear[..] {
-        [first, _, ..] => Ok(Target::top(first.shape.len().min(NEURONS)).at(&first.name)),
-        _ => Err(Failure::Said(format!(
-            "`{}` has no fully connected layer below its last: give --neurons LAYER:top{NEURONS}",
-            graph.name()
-        ))),
+/// The strongest neurons of the first fully connected layer that is not the last; of a network that
+/// has none, those of the last layer with positions below its scores.
+fn usual_neurons(graph: &Graph) -> Result<Target> {
+    let strongest = |node: &Node| Target::top(node.shape.len().min(NEURONS)).at(&node.name);
+    let is_linear = |node: &&Node| matches!(node.op, Op::Linear(_));
+    if let [first, _, ..] = graph.nodes().iter().filter(is_linear).collect::<Vec<_>>()[..] {
+        return Ok(strongest(first));
+    }
+    // Below the layer that makes a channel of each class.
+    let classes = graph.output_shape().channels;
+    let is_of_classes = |node: &&Node| {
+        matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) && node.shape.channels == classes
+    };
+    let mut below = graph.nodes().iter().rfind(is_of_classes).map(|node| node.inputs[0]);
+    while let Some(id) = below {
+        let node = graph.node(id);
+        if !node.shape.is_vector() && id != graph.input() {
+            return Ok(strongest(node));
+        }
+        below = node.inputs.first().copied();
+    }
+    Err(Failure::Said(format!(
+        "`{}` has no layer below its scores that has neurons: give --neurons LAYER:top{NEURONS}",
+        graph.name()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use clrp::Shape;
+    use clrp::graph::{Conv2d, NodeId};
+
+    use super::*;
+
+    #[test]
+    fn neurons_are_those_below_what_makes_the_scores() {
+        let mut all = Graph::new("convolutions", Shape::new(3, 8, 8));
+        let build = |g: &mut Graph| {
+            let x = g.conv2d("stem", g.input(), Conv2d::new(4, 3))?;
+            let x = g.relu("relu", x)?;
+            let x = g.conv2d("classes", x, Conv2d::new(5, 1))?;
+            let x = g.adaptive_avg_pool2d("pool", x, 1)?;
+            g.flatten("flatten", x)
+        };
+        build(&mut all).expect("shapes fit");
+        assert_eq!(usual_neurons(&all).expect("a layer"), Target::top(8).at("relu"));
+
+        let mut alone = Graph::new("alone", Shape::new(3, 1, 1));
+        let x = alone.flatten("flatten", alone.input()).expect("it fits");
+        alone.linear("fc", x, 4).expect("it fits");
+        let error = usual_neurons(&alone).expect_err("there is none").to_string();
+        assert!(error.starts_with("`alone` has no layer below its scores"), "{error}");
+        alone.linear("fc2", NodeId(2), 4).expect("it fits");
+        assert_eq!(usual_neurons(&alone).expect("a layer"), Target::top(4).at("fc"));
     }
 }

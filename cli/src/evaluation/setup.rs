@@ -251,6 +251,7 @@ impl EvaluationOptions {
         let ways = Way::unique(if self.method.is_empty() { &usual } else { &self.method })?;
         let methods: Vec<Method> = ways.iter().filter_map(|way| way.method()).collect();
         self.methods.check(&methods)?;
+        self.rules.check(&methods)?;
         let dataset = self.data.open()?;
         let rules = self.rules.read()?;
         let device = self.device.open(self.precision)?;
