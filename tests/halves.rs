@@ -55,7 +55,7 @@ fn rounded(network: &Network, dtype: Dtype) -> Network {
 }
 
 /// Limits that split a matrix of 35 columns after three rows of 16 bit, within a pair.
-const SHARDS: Limits = Limits { binding_bytes: 53 * 4 };
+const SHARDS: Limits = Limits { binding_bytes: 53 * 4, ..Limits::NONE };
 
 #[test]
 fn maps_are_those_of_the_reference() {

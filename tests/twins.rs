@@ -87,7 +87,9 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::ChannelAffine(_)
         | Call::ChannelDot(_)
         | Call::Conv2d(_)
+        | Call::Conv2dQuads(_)
         | Call::ConvTranspose2d(_)
+        | Call::ConvTranspose2dQuads(_)
         | Call::DotRows(_)
         | Call::Heatmap(_)
         | Call::Leaks(_)
@@ -104,8 +106,14 @@ fn accuracy(call: &Call) -> Accuracy {
 
 type Cases = fn(&mut Random) -> Vec<Case>;
 
-const PRODUCTS: &[Cases] =
-    &[linear::conv2d, linear::conv_transpose2d, linear::linear, linear::linear_transpose];
+const PRODUCTS: &[Cases] = &[
+    linear::conv2d,
+    linear::conv2d_quads,
+    linear::conv_transpose2d,
+    linear::conv_transpose2d_quads,
+    linear::linear,
+    linear::linear_transpose,
+];
 
 const POOLS: &[Cases] = &[
     window::avg_pool2d,
@@ -241,8 +249,10 @@ fn every_kernel_has_cases() {
 fn plain(case: &Case) -> Option<Vec<f64>> {
     let given = |i: usize| case.operands[i].floats();
     match &case.call {
-        Call::Conv2d(p) => Some(naive::conv2d(p, &given(0), &given(1), &given(2), &given(3))),
-        Call::ConvTranspose2d(p) => {
+        Call::Conv2d(p) | Call::Conv2dQuads(p) => {
+            Some(naive::conv2d(p, &given(0), &given(1), &given(2), &given(3)))
+        }
+        Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => {
             Some(naive::conv_transpose2d(&p.0, &given(0), &given(1), &given(2)))
         }
         Call::Linear(p) => Some(naive::linear(p, &given(0), &given(1), &given(2), &given(3))),

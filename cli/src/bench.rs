@@ -37,14 +37,19 @@ impl Ceilings {
         let product = [SIDE; 3].map(f64::from).iter().product::<f64>();
         let moved = 2.0 * f64::from(COPIED) * size_of::<f32>() as f64;
         Ok(Self {
-            gemm_gflop_s: 2.0 * product / seconds(device, gemm)? / 1e9,
+            gemm_gflop_s: 2.0 * product
+                / seconds(device, |steps| gemm(steps, device.limits().has_quads))?
+                / 1e9,
             copy_gb_s: moved / seconds(device, copy)? / 1e9,
         })
     }
 }
 
 /// What a step of a program takes.
-fn seconds(device: &Device, program: fn(usize) -> clrp::Result<(Program, usize)>) -> Result<f64> {
+fn seconds(
+    device: &Device,
+    program: impl Fn(usize) -> clrp::Result<(Program, usize)>,
+) -> Result<f64> {
     let mut best = [f64::MAX; 2];
     for (steps, best) in STEPS.into_iter().zip(&mut best) {
         let (program, inputs) = program(steps)?;
@@ -59,10 +64,12 @@ fn seconds(device: &Device, program: fn(usize) -> clrp::Result<(Program, usize)>
     Ok((best[1] - best[0]) / (STEPS[1] - STEPS[0]) as f64)
 }
 
-/// Products one after the other: convolutions of 1x1.
-fn gemm(steps: usize) -> clrp::Result<(Program, usize)> {
+/// Products one after the other: convolutions of 1x1, by the kernel for channels that come in fours
+/// if the device has it.
+fn gemm(steps: usize, has_quads: bool) -> clrp::Result<(Program, usize)> {
     let side = SIDE as usize;
-    let call = Call::Conv2d(Convolution {
+    let call = if has_quads { Call::Conv2dQuads } else { Call::Conv2d };
+    let call = call(Convolution {
         batch: 1,
         in_height: 1,
         in_width: SIDE,
@@ -141,10 +148,10 @@ pub(crate) fn flop_of(call: &Call) -> f64 {
     };
     let linear =
         |p: &Linear| 2.0 * [p.batch, p.in_features, p.rows].map(f64::from).iter().product::<f64>();
-    if let Call::Conv2d(p) = call {
+    if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call {
         return convolution(p);
     }
-    if let Call::ConvTranspose2d(p) = call {
+    if let Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) = call {
         return convolution(&p.0);
     }
     if let Call::Linear(p) = call {
@@ -201,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_work_of_a_product_is_that_of_its_formula() {
-        let (program, inputs) = gemm(3).expect("it is small");
+        let (program, inputs) = gemm(3, false).expect("it is small");
         assert_eq!((flop(&program), inputs), (3.0 * 2.0 * 1024_f64.powi(3), 1 << 20));
         let (program, _) = copy(2).expect("it is small");
         assert_eq!(flop(&program), 0.0);
@@ -210,7 +217,7 @@ mod tests {
     #[test]
     fn products_keep_their_numbers() {
         let device = Device::open(&DeviceChoice::Cpu).expect("there is a CPU");
-        let (program, inputs) = gemm(2).expect("it is small");
+        let (program, inputs) = gemm(2, false).expect("it is small");
         let mut session = device.prepare(&program).expect("it fits");
         let input = vec![0.5; inputs];
         let outputs = session.run(&[Input::Float(&input)]).expect("it runs");

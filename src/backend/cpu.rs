@@ -247,8 +247,12 @@ impl<F: Number> CpuSession<F> {
             Call::ChannelConstant(p) => channel_constant::cpu(p, float(0), out),
             Call::ChannelDot(p) => channel_dot::cpu(p, float(0), float(1), out),
             Call::Clamp(p) => clamp::cpu(p, float(0), out),
-            Call::Conv2d(p) => conv2d::cpu(p, float(0), filters(1), float(2), out),
-            Call::ConvTranspose2d(p) => conv_transpose2d::cpu(p, float(0), filters(1), out),
+            Call::Conv2d(p) | Call::Conv2dQuads(p) => {
+                conv2d::cpu(p, float(0), filters(1), float(2), out);
+            }
+            Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => {
+                conv_transpose2d::cpu(p, float(0), filters(1), out);
+            }
             Call::CopyChannels(p) => copy_channels::cpu(p, float(0), out),
             Call::DotRows(p) => dot_rows::cpu(p, float(0), float(1), out),
             Call::Gate(p) => gate::cpu(p, float(0), float(1), out),

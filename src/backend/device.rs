@@ -115,6 +115,7 @@ impl Device {
             #[cfg(feature = "gpu")]
             Device::Gpu(gpu) => Limits {
                 binding_bytes: usize::try_from(gpu.max_binding_bytes()).unwrap_or(usize::MAX),
+                has_quads: gpu.has_variants(),
             },
         }
     }

@@ -81,12 +81,12 @@ impl Params {
     }
 
     /// Input channels of a group.
-    pub fn in_per_group(&self) -> u32 {
+    pub const fn in_per_group(&self) -> u32 {
         self.in_channels / self.groups
     }
 
     /// Output channels of a group.
-    pub fn out_per_group(&self) -> u32 {
+    pub const fn out_per_group(&self) -> u32 {
         self.out_channels / self.groups
     }
 

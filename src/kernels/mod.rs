@@ -18,7 +18,9 @@ pub mod channel_constant;
 pub mod channel_dot;
 pub mod clamp;
 pub mod conv2d;
+pub mod conv2d_quads;
 pub mod conv_transpose2d;
+pub mod conv_transpose2d_quads;
 pub mod copy_channels;
 pub mod dot_rows;
 mod encoding;
@@ -210,8 +212,12 @@ calls! {
     Clamp(clamp),
     /// Convolution with a part of the weights.
     Conv2d(conv2d),
+    /// The same where channels come in fours.
+    Conv2dQuads(conv2d_quads),
     /// Its transpose.
     ConvTranspose2d(conv_transpose2d),
+    /// The same where channels come in fours.
+    ConvTranspose2dQuads(conv_transpose2d_quads),
     /// Concatenation and slicing of channels.
     CopyChannels(copy_channels),
     /// Weighted sums of rows.

@@ -20,11 +20,13 @@ use crate::weight::Weight;
 pub struct Limits {
     /// Bytes of a weight that one step may read.
     pub binding_bytes: usize,
+    /// Whether it has kernels of its own for channels that come in fours.
+    pub has_quads: bool,
 }
 
 impl Limits {
     /// No limits: the CPU.
-    pub const NONE: Limits = Limits { binding_bytes: usize::MAX };
+    pub const NONE: Limits = Limits { binding_bytes: usize::MAX, has_quads: false };
 
     /// Ranges of rows of a matrix, each within the limit in the words that shaders read.
     pub(super) fn shards(self, matrix: &Weight) -> Vec<Range<usize>> {

@@ -6,16 +6,27 @@ use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
 use crate::graph::{Network, NodeId, Op};
 use crate::kernels::conv2d::Packing;
 use crate::kernels::{
-    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, linear,
-    linear_transpose,
+    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, conv2d_quads,
+    linear, linear_transpose,
 };
 use crate::tensor::Shape;
 use crate::weight::Weight;
 
 /// A convolution, a fully connected layer or an average pool.
 pub(super) enum Operator {
-    Conv2d { geometry: conv2d::Params, packing: Packing, weight: Weight, bias: Option<Weight> },
-    Linear { shards: Vec<Range<usize>>, weight: Weight, bias: Option<Weight> },
+    Conv2d {
+        geometry: conv2d::Params,
+        packing: Packing,
+        /// Whether the device has kernels for channels that come in fours.
+        has_quads: bool,
+        weight: Weight,
+        bias: Option<Weight>,
+    },
+    Linear {
+        shards: Vec<Range<usize>>,
+        weight: Weight,
+        bias: Option<Weight>,
+    },
     AvgPool2d(avg_pool2d::Params),
 }
 
@@ -46,11 +57,13 @@ impl Operator {
         match (&node.op, input) {
             (Op::Conv2d(conv), Some(input)) => {
                 let filters = weight("weight")?;
+                let geometry = conv2d::Params {
+                    stored: Encoding::of(filters.values()).code(),
+                    ..conv_geometry(conv, input, node.shape)
+                };
                 Some(Operator::Conv2d {
-                    geometry: conv2d::Params {
-                        stored: Encoding::of(filters.values()).code(),
-                        ..conv_geometry(conv, input, node.shape)
-                    },
+                    has_quads: limits.has_quads,
+                    geometry,
                     packing: Packing {
                         groups: conv.groups,
                         out_per_group: conv.out_channels / conv.groups,
@@ -162,17 +175,21 @@ impl Operator {
         let a = Operand::Value(a);
         let out = into.unwrap_or_else(|| b.value(super::Element::Float, len));
         match self {
-            Operator::Conv2d { geometry, packing, weight, bias } => {
+            Operator::Conv2d { geometry, packing, has_quads, weight, bias } => {
                 let (bias, bias_part, _) = bias_operand(b, bias.as_ref(), parts.bias);
                 let w = filters(b, weight, *packing, parts);
-                let call = Call::Conv2d(conv2d::Params {
+                let params = conv2d::Params {
                     batch: word(batch),
                     part: parts.weight.code(),
                     bias_part: bias_part.code(),
                     gamma: parts.gamma,
                     accumulate,
                     ..*geometry
-                });
+                };
+                let call = match *has_quads && conv2d_quads::suits(&params) {
+                    true => Call::Conv2dQuads(params),
+                    false => Call::Conv2d(params),
+                };
                 b.emit_into(call, &[a, w, bias], &[out]);
             }
             Operator::Linear { shards, weight, bias } => {
@@ -201,7 +218,7 @@ impl Operator {
         let len = rows_ * self.in_len();
         let s = Operand::Value(s);
         match self {
-            Operator::Conv2d { geometry, packing, weight, .. } => {
+            Operator::Conv2d { geometry, packing, has_quads, weight, .. } => {
                 let w = filters(b, weight, *packing, parts);
                 let params = conv2d::Params {
                     batch: word(rows_),
@@ -210,7 +227,13 @@ impl Operator {
                     gamma: parts.gamma,
                     ..*geometry
                 };
-                b.emit(Call::ConvTranspose2d(conv_transpose2d::Params(params)), &[s, w], len)
+                let quads = *has_quads && conv2d_quads::suits(&params);
+                let params = conv_transpose2d::Params(params);
+                let call = match quads {
+                    true => Call::ConvTranspose2dQuads(params),
+                    false => Call::ConvTranspose2d(params),
+                };
+                b.emit(call, &[s, w], len)
             }
             Operator::Linear { shards, weight, .. } => {
                 let out = b.value(super::Element::Float, len);

@@ -99,7 +99,7 @@ fn a_matrix_in_shards_is_the_matrix() {
         let question = Question::new(&network, &rules, &METHODS, &[0, 1], &picture);
         // Two rows of the top layer go into a shard, the last shard has what is left.
         let columns = network.weight("top", "weight").expect("it has one").shape()[1];
-        let limits = Limits { binding_bytes: columns * 4 * 2 + 3 };
+        let limits = Limits { binding_bytes: columns * 4 * 2 + 3, ..Limits::NONE };
         let sharded =
             Question { limits, ..Question::new(&network, &rules, &METHODS, &[0, 1], &picture) };
         assert!(sharded.lowered().program.steps.len() > question.lowered().program.steps.len());

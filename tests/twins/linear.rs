@@ -193,28 +193,60 @@ fn out_len(p: &Conv) -> usize {
     (p.batch * p.out_height * p.out_width * p.out_channels) as usize
 }
 
-pub(super) fn conv2d(random: &mut Random) -> Vec<Case> {
-    let cases = convolutions(random);
+/// The same shapes where channels come in fours.
+fn quads(random: &mut Random) -> Vec<Conv> {
+    let cases = convolutions(random).into_iter();
+    let suited = cases.filter(|p| p.stored == Encoding::F32.code() && p.exact == 0).map(|p| Conv {
+        in_channels: p.groups * p.in_per_group().next_multiple_of(4),
+        out_channels: p.groups * p.out_per_group().next_multiple_of(4),
+        ..p
+    });
+    suited.collect()
+}
+
+fn forward(random: &mut Random, cases: Vec<Conv>, call: fn(Conv) -> Call) -> Vec<Case> {
     let case = |p: Conv| {
         let a = Given::Float(random.floats(in_len(&p)));
         let w = Given::Weight(filters(random, &p));
         let b = Given::Weight(bias(random, p.bias_part, p.out_channels));
         let before = Given::Float(random.floats(out_len(&p)));
-        Case { call: Call::Conv2d(p), operands: vec![a, w, b, before] }
+        Case { call: call(p), operands: vec![a, w, b, before] }
+    };
+    cases.into_iter().map(case).collect()
+}
+
+pub(super) fn conv2d(random: &mut Random) -> Vec<Case> {
+    let cases = convolutions(random);
+    forward(random, cases, Call::Conv2d)
+}
+
+pub(super) fn conv2d_quads(random: &mut Random) -> Vec<Case> {
+    let cases = quads(random);
+    forward(random, cases, Call::Conv2dQuads)
+}
+
+fn backward(
+    random: &mut Random,
+    cases: Vec<Conv>,
+    call: fn(conv_transpose2d::Params) -> Call,
+) -> Vec<Case> {
+    let case = |p: Conv| {
+        let s = Given::Float(random.floats(out_len(&p)));
+        let w = Given::Weight(filters(random, &p));
+        let before = Given::Float(random.floats(in_len(&p)));
+        Case { call: call(conv_transpose2d::Params(p)), operands: vec![s, w, before] }
     };
     cases.into_iter().map(case).collect()
 }
 
 pub(super) fn conv_transpose2d(random: &mut Random) -> Vec<Case> {
     let cases = convolutions(random);
-    let case = |p: Conv| {
-        let s = Given::Float(random.floats(out_len(&p)));
-        let w = Given::Weight(filters(random, &p));
-        let before = Given::Float(random.floats(in_len(&p)));
-        let call = Call::ConvTranspose2d(conv_transpose2d::Params(p));
-        Case { call, operands: vec![s, w, before] }
-    };
-    cases.into_iter().map(case).collect()
+    backward(random, cases, Call::ConvTranspose2d)
+}
+
+pub(super) fn conv_transpose2d_quads(random: &mut Random) -> Vec<Case> {
+    let cases = quads(random);
+    backward(random, cases, Call::ConvTranspose2dQuads)
 }
 
 /// Pictures, inputs, outputs, the first output of the shard and how many it has.

@@ -41,7 +41,7 @@ impl Layout {
             Form::Filters(_) => {}
             Form::Vector | Form::Rows { .. } => return Layout::Plain,
         }
-        if let Call::Conv2d(p) = call
+        if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call
             && !F::IS_REFERENCE
             && p.groups == 1
             && p.exact == 0
@@ -51,7 +51,8 @@ impl Layout {
                 false => Layout::Panels,
             };
         }
-        if let Call::ConvTranspose2d(conv_transpose2d::Params(p)) = call
+        if let Call::ConvTranspose2d(conv_transpose2d::Params(p))
+        | Call::ConvTranspose2dQuads(conv_transpose2d::Params(p)) = call
             && !F::IS_REFERENCE
             && p.groups == 1
             && p.in_channels >= FEWEST_COLUMNS

@@ -38,6 +38,8 @@ use crate::program::Program;
 pub struct Gpu {
     shared: Arc<Shared>,
     checked: bool,
+    /// Whether kernels for some shapes stand in for those for all.
+    variants: bool,
 }
 
 struct Shared {
@@ -94,7 +96,11 @@ impl Gpu {
 
     fn of(device: device::Device) -> Self {
         let (pipelines, weights) = Default::default();
-        Self { shared: Arc::new(Shared { device, pipelines, weights }), checked: false }
+        Self {
+            shared: Arc::new(Shared { device, pipelines, weights }),
+            checked: false,
+            variants: true,
+        }
     }
 
     /// The same GPU, whose kernels check (or do not check) every access, loop and division:
@@ -103,6 +109,18 @@ impl Gpu {
     pub fn checked(mut self, checked: bool) -> Self {
         self.checked = checked;
         self
+    }
+
+    /// The same GPU, which runs kernels that are made for some shapes (or does not): slower without
+    /// them, and the same results unless one is wrong. On unless asked for.
+    #[must_use]
+    pub fn variants(mut self, variants: bool) -> Self {
+        self.variants = variants;
+        self
+    }
+
+    pub(super) fn has_variants(&self) -> bool {
+        self.variants
     }
 
     /// The adapter that was opened.

@@ -38,8 +38,8 @@ fn split(costs: impl Iterator<Item = u64>, budget: u64) -> Vec<Range<usize>> {
 /// Floating-point operations of a step; of those that only pass over their operands, none.
 fn work(call: &Call) -> u64 {
     match call {
-        Call::Conv2d(p) => convolution(p),
-        Call::ConvTranspose2d(p) => convolution(&p.0),
+        Call::Conv2d(p) | Call::Conv2dQuads(p) => convolution(p),
+        Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => convolution(&p.0),
         Call::Linear(p) => product(p),
         Call::LinearTranspose(p) => product(&p.0),
         Call::Add(_)

@@ -1,0 +1,257 @@
+// As conv2d, where the channels of a group come in fours, in and out, and weights have 32 bit: inputs
+// and weights are read four at a time, and while the tiles are multiplied those of the next depths
+// are on their way.
+
+struct Params {
+    batch: u32,
+    in_height: u32,
+    in_width: u32,
+    in_channels: u32,
+    out_height: u32,
+    out_width: u32,
+    out_channels: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    padding_height: u32,
+    padding_width: u32,
+    dilation_height: u32,
+    dilation_width: u32,
+    groups: u32,
+    part: u32,
+    bias_part: u32,
+    gamma: f32,
+    accumulate: u32, // 1: add to the output
+    stored: u32, // always 0: f32
+    exact: u32, // always 0
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<u32>>; // [group][tap][input][output channel]
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+
+const TILE: u32 = 64u;
+const DEPTH: u32 = 16u;
+// How far sums go down before they are stored and start anew: f32 loses digits in longer ones.
+const PIECE: u32 = 256u;
+// Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
+const PITCH: u32 = 17u;
+// A coordinate that no tap brings back into the picture.
+const OUTSIDE: i32 = -0x40000000;
+const NOTHING: u32 = 7u;
+
+// Each vector ("slot") of `tile_a` holds four rows, 8 apart: see `first_of`. Each of `tile_w` holds
+// four columns side by side.
+var<workgroup> tile_a: array<vec4<f32>, 272>;
+var<workgroup> tile_w: array<vec4<f32>, 272>;
+
+fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
+    switch part {
+        case 1u: { return max(w, vec4(0.0)); }
+        case 2u: { return min(w, vec4(0.0)); }
+        case 3u: { return w + params.gamma * max(w, vec4(0.0)); }
+        case 4u: { return w + params.gamma * min(w, vec4(0.0)); }
+        case 5u: { return w * w; }
+        case 6u: { return vec4(1.0); }
+        case 7u: { return vec4(0.0); }
+        default: { return w; }
+    }
+}
+
+// The first row in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
+fn first_of(slot: u32) -> u32 {
+    return (slot & 8u) * 4u + (slot & 7u);
+}
+
+// Where the window of an output position starts: y, x and the vector of `a`.
+fn window(position: u32, group: u32, in_count: u32) -> vec3<i32> {
+    let line = position / params.out_width;
+    let image = line / params.out_height;
+    if image >= params.batch {
+        return vec3(OUTSIDE, OUTSIDE, 0);
+    }
+    let top = line % params.out_height * params.stride_height;
+    let left = position % params.out_width * params.stride_width;
+    let y = i32(top) - i32(params.padding_height);
+    let x = i32(left) - i32(params.padding_width);
+    let pixel = (i32(image * params.in_height) + y) * i32(params.in_width) + x;
+    return vec3(y, x, pixel * i32(params.in_channels / 4u) + i32(group * in_count / 4u));
+}
+
+// Four inputs that a row meets at a tap: so far down and right of the window's corner. Where there
+// are none the first is read, so that all reads of an invocation go out at once.
+fn inputs(start: vec3<i32>, down: i32, right: i32, offset: i32) -> vec4<f32> {
+    // Negative coordinates become large ones.
+    let inside = u32(start.x + down) < params.in_height && u32(start.y + right) < params.in_width;
+    return select(vec4(0.0), a[select(0, start.z + offset, inside)], inside);
+}
+
+// Adds what the tiles hold: the eight rows in slots `row` and `row + 8` by the eight columns in slots
+// `column` and `column + 8`, two vectors a row.
+fn multiply_tiles(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32) {
+    for (var k = 0u; k < DEPTH; k += 1u) {
+        let a = tile_a[k * PITCH + row];
+        let b = tile_a[k * PITCH + row + 8u];
+        let v = tile_w[k * PITCH + column];
+        let w = tile_w[k * PITCH + column + 8u];
+        (*sums)[0] += a.x * v;
+        (*sums)[1] += a.x * w;
+        (*sums)[2] += a.y * v;
+        (*sums)[3] += a.y * w;
+        (*sums)[4] += a.z * v;
+        (*sums)[5] += a.z * w;
+        (*sums)[6] += a.w * v;
+        (*sums)[7] += a.w * w;
+        (*sums)[8] += b.x * v;
+        (*sums)[9] += b.x * w;
+        (*sums)[10] += b.y * v;
+        (*sums)[11] += b.y * w;
+        (*sums)[12] += b.z * v;
+        (*sums)[13] += b.z * w;
+        (*sums)[14] += b.w * v;
+        (*sums)[15] += b.w * w;
+    }
+}
+
+// Puts four rows of four depths into a slot at `k` and the three depths after it.
+fn put_rows(slot: u32, k: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
+    tile_a[k * PITCH + slot] = vec4(a.x, b.x, c.x, d.x);
+    tile_a[(k + 1u) * PITCH + slot] = vec4(a.y, b.y, c.y, d.y);
+    tile_a[(k + 2u) * PITCH + slot] = vec4(a.z, b.z, c.z, d.z);
+    tile_a[(k + 3u) * PITCH + slot] = vec4(a.w, b.w, c.w, d.w);
+}
+
+// Stores the sums of one row in columns `column` and `column + 32` and the three after each, with
+// their bias, or adds them to what is there.
+fn store_both(
+    position: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, anew: bool,
+) {
+    if position >= params.batch * params.out_height * params.out_width {
+        return;
+    }
+    store(position, column, end, lower, anew);
+    store(position, column + 32u, end, upper, anew);
+}
+
+fn store(position: u32, channel: u32, end: u32, sums: vec4<f32>, anew: bool) {
+    if channel >= end {
+        return;
+    }
+    let i = (position * params.out_channels + channel) / 4u;
+    var z = sums;
+    if anew && params.bias_part != NOTHING {
+        let bias = vec4(b[channel], b[channel + 1u], b[channel + 2u], b[channel + 3u]);
+        z += parts_of(bias, params.bias_part);
+    }
+    if !anew || params.accumulate == 1u {
+        z += out[i];
+    }
+    out[i] = z;
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let in_count = params.in_channels / params.groups;
+    let out_count = params.out_channels / params.groups;
+    let column_tiles = (out_count + TILE - 1u) / TILE;
+    let group = id.z / column_tiles;
+    let first_column = id.z % column_tiles * TILE;
+    let first_row = (id.y * groups.x + id.x) * TILE;
+    if first_row >= params.batch * params.out_height * params.out_width {
+        return;
+    }
+    let depth = params.kernel_height * params.kernel_width * in_count;
+
+    // While loading, an invocation has four depths in 16 of the four rows of a slot, and a slot of
+    // columns at every fourth depth.
+    let four = lane % 4u * 4u;
+    let slot = lane / 4u;
+    let row = first_row + first_of(slot);
+    let start0 = window(row, group, in_count);
+    let start1 = window(row + 8u, group, in_count);
+    let start2 = window(row + 16u, group, in_count);
+    let start3 = window(row + 24u, group, in_count);
+    let low = lane % 16u;
+    let high = lane / 16u;
+    let column = first_column + 4u * low;
+    let step = out_count / 4u;
+    let start_w = (group * depth * out_count + column) / 4u;
+    var channel = four;
+    var ky = 0u;
+    var kx = 0u;
+    let end = (group + 1u) * out_count;
+    let own_column = group * out_count + first_column + 4u * (lane % 8u);
+    let own_row = first_row + lane / 8u;
+    for (var piece = 0u; piece < depth; piece += PIECE) {
+        let piece_end = min(piece + PIECE, depth);
+        var sums = array<vec4<f32>, 16>();
+        var a0 = vec4(0.0);
+        var a1 = vec4(0.0);
+        var a2 = vec4(0.0);
+        var a3 = vec4(0.0);
+        var w0 = vec4(0u);
+        var w1 = vec4(0u);
+        var w2 = vec4(0u);
+        var w3 = vec4(0u);
+        // One round more: the last one only multiplies.
+        for (var first = piece; first < piece_end + DEPTH; first += DEPTH) {
+            if first > piece {
+                put_rows(slot, four, a0, a1, a2, a3);
+                tile_w[high * PITCH + low] = parts_of(bitcast<vec4<f32>>(w0), params.part);
+                tile_w[(high + 4u) * PITCH + low] = parts_of(bitcast<vec4<f32>>(w1), params.part);
+                tile_w[(high + 8u) * PITCH + low] = parts_of(bitcast<vec4<f32>>(w2), params.part);
+                tile_w[(high + 12u) * PITCH + low] = parts_of(bitcast<vec4<f32>>(w3), params.part);
+                workgroupBarrier();
+            }
+            if first < piece_end {
+                while channel >= in_count {
+                    channel -= in_count;
+                    kx += 1u;
+                    if kx == params.kernel_width {
+                        kx = 0u;
+                        ky += 1u;
+                    }
+                }
+                let dy = ky * params.dilation_height;
+                let dx = kx * params.dilation_width;
+                let down = select(OUTSIDE, i32(dy), first + four < depth);
+                let offset = i32(((dy * params.in_width + dx) * params.in_channels + channel) / 4u);
+                a0 = inputs(start0, down, i32(dx), offset);
+                a1 = inputs(start1, down, i32(dx), offset);
+                a2 = inputs(start2, down, i32(dx), offset);
+                a3 = inputs(start3, down, i32(dx), offset);
+                channel += DEPTH;
+                // What lies outside meets inputs of 0 or columns that nobody stores.
+                let k = first + high;
+                let last = depth - 1u;
+                let inside = column < out_count;
+                let at = select(0u, start_w, inside);
+                w0 = w[at + min(k, last) * step];
+                w1 = w[at + min(k + 4u, last) * step];
+                w2 = w[at + min(k + 8u, last) * step];
+                w3 = w[at + min(k + 12u, last) * step];
+            }
+            if first > piece {
+                multiply_tiles(&sums, lane / 8u, lane % 8u);
+                workgroupBarrier();
+            }
+        }
+        // No loop: arrays whose indices are constants stay in registers.
+        let anew = piece == 0u;
+        store_both(own_row, own_column, end, sums[0], sums[1], anew);
+        store_both(own_row + 8u, own_column, end, sums[2], sums[3], anew);
+        store_both(own_row + 16u, own_column, end, sums[4], sums[5], anew);
+        store_both(own_row + 24u, own_column, end, sums[6], sums[7], anew);
+        store_both(own_row + 32u, own_column, end, sums[8], sums[9], anew);
+        store_both(own_row + 40u, own_column, end, sums[10], sums[11], anew);
+        store_both(own_row + 48u, own_column, end, sums[12], sums[13], anew);
+        store_both(own_row + 56u, own_column, end, sums[14], sums[15], anew);
+    }
+}
