@@ -30,9 +30,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const METHODS: [Method; 4] = [Method::Lrp, Method::Clrp1, Method::Clrp2, Method::Gradient];
 const MODEL: &str = "squeezenet1_1";
 const BATCH: usize = 8;
-/// Pictures of the shorter run of the command, and of the longer.
+/// Pictures of the shorter run of the command, and of the longer on the CPU and on a GPU.
 const FEW: usize = 16;
-const MANY: usize = 96;
+const MANY: [usize; 2] = [96, 480];
+/// Pictures that differ.
+const DRAWN: usize = 48;
 const ROUNDS: usize = 3;
 
 fn main() -> Result<()> {
@@ -40,9 +42,9 @@ fn main() -> Result<()> {
     make_pictures(folder.path())?;
     let weights = drawn::published_squeezenet();
     fs::write(folder.path().join("weights.safetensors"), &weights)?;
-    for choice in [DeviceChoice::Cpu, DeviceChoice::Gpu] {
+    for (choice, many) in [DeviceChoice::Cpu, DeviceChoice::Gpu].into_iter().zip(MANY) {
         let Ok(device) = Device::open(&choice) else { continue };
-        compare(folder.path(), &weights, &choice, device)?;
+        compare(folder.path(), &weights, &choice, device, many)?;
     }
     for count in [1_000, 10_000] {
         let count_text = count.to_string();
@@ -63,14 +65,20 @@ fn main() -> Result<()> {
 fn make_pictures(folder: &Path) -> Result<()> {
     let mut boxes = "file,class_index,orig_w,orig_h,x0,y0,x1,y1\n".to_owned();
     let (width, height) = (500_u32, 375_u32);
-    for number in 0..MANY as u32 {
+    for number in 0..MANY[1] as u32 {
+        let name = format!("{number:05}.jpg");
+        boxes += &format!("{name},{},{width},{height},100,80,400,300\n", number % 1000);
+        if number >= DRAWN as u32 {
+            let drawn = format!("{:05}.jpg", number as usize % DRAWN);
+            fs::copy(folder.join(drawn), folder.join(&name))?;
+            continue;
+        }
         let value = |x: u32, y: u32, c: u32| {
             let wave = |at: u32, by: u32| (f64::from(at * (by + 1) + number) / 31.0).sin();
             (127.5 + 60.0 * (wave(x, c) + wave(y, number % 5))) as u8
         };
         let pixels: Vec<u8> =
             (0..width * height * 3).map(|i| value(i / 3 % width, i / 3 / width, i % 3)).collect();
-        let name = format!("{number:05}.jpg");
         let mut file = fs::File::create(folder.join(&name))?;
         JpegEncoder::new_with_quality(&mut file, 92).encode(
             &pixels,
@@ -78,13 +86,18 @@ fn make_pictures(folder: &Path) -> Result<()> {
             height,
             image::ExtendedColorType::Rgb8,
         )?;
-        boxes += &format!("{name},{},{width},{height},100,80,400,300\n", number % 1000);
     }
     Ok(fs::write(folder.join("boxes.csv"), boxes)?)
 }
 
 /// Prints what the command reaches of what the library does.
-fn compare(folder: &Path, weights: &[u8], choice: &DeviceChoice, device: Device) -> Result<()> {
+fn compare(
+    folder: &Path,
+    weights: &[u8],
+    choice: &DeviceChoice,
+    device: Device,
+    many: usize,
+) -> Result<()> {
     let model = Model::find(MODEL)?;
     let network = model.network(model.input_shape(), Weights::from_bytes("drawn", weights)?)?;
     let name = device.name();
@@ -102,7 +115,7 @@ fn compare(folder: &Path, weights: &[u8], choice: &DeviceChoice, device: Device)
     let (mut bare, mut command) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let start_of_run = Instant::now();
-        for _ in 0..(MANY - FEW) / BATCH {
+        for _ in 0..(many - FEW) / BATCH {
             explainer.explain_all(&inputs, &request)?;
         }
         bare.push(start_of_run.elapsed().as_secs_f64());
@@ -121,11 +134,11 @@ fn compare(folder: &Path, weights: &[u8], choice: &DeviceChoice, device: Device)
             Ok(start_of_run.elapsed().as_secs_f64())
         };
         let few = run(FEW)?;
-        command.push(run(MANY)? - few);
+        command.push(run(many)? - few);
     }
     let rate = |seconds: &mut Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
-        (MANY - FEW) as f64 / seconds[seconds.len() / 2]
+        (many - FEW) as f64 / seconds[seconds.len() / 2]
     };
     let (bare, command) = (rate(&mut bare), rate(&mut command));
     println!(

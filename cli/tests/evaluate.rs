@@ -366,7 +366,7 @@ fn what_could_not_be_read_gives_way_to_what_could() {
 }
 
 #[test]
-fn records_of_other_means_are_not_put_together() {
+fn the_mean_that_is_taken_out_is_on_record() {
     let place = Place::new();
     let study = GAME.replace("pointing-game", "ablation");
     place.good(words(&format!("{study} -o whole")));
@@ -377,9 +377,53 @@ fn records_of_other_means_are_not_put_together() {
     assert_same(&place, "whole", "both");
     let mean = "mean-digits.npy";
     assert_eq!(bytes(&place, &format!("both/{mean}")), bytes(&place, &format!("whole/{mean}")));
-    let mut other = bytes(&place, &format!("part2/{mean}"));
+    let settings = &summary(&place, "whole")["header"]["settings"];
+    let settings = settings.as_array().expect("a list").iter();
+    let told: Vec<_> = settings.filter(|setting| setting[0] == "mean of digits").collect();
+    assert!(
+        told[0][1].as_str().is_some_and(|told| told.starts_with("of 12 of 12 pictures, sha256"))
+    );
+
+    // A file that is lost is made again; another one is refused.
+    fs::remove_file(place.path(&format!("both/{mean}"))).expect("it is there");
+    place.good(words(&format!("{study} --resume -o both")));
+    assert_same(&place, "whole", "both");
+    let mut other = bytes(&place, &format!("both/{mean}"));
     *other.last_mut().expect("numbers") ^= 1;
-    place.write(&format!("part2/{mean}"), &other);
-    let refused = place.bad(words("evaluate merge part1 part2 -o again"));
-    assert!(refused.contains("took other means out of their pictures"), "{refused}");
+    place.write(&format!("both/{mean}"), &other);
+    let refused = place.bad(words(&format!("{study} --resume -o both")));
+    assert!(refused.contains("was made with other settings: settings is"), "{refused}");
+}
+
+#[test]
+fn edited_records_are_refused_and_left_as_they_are() {
+    let place = Place::new();
+    place.good(words(&format!("{GAME} -o out")));
+    let whole = String::from_utf8(bytes(&place, "out/records.jsonl")).expect("it is UTF-8");
+    let record: Value =
+        serde_json::from_str(whole.lines().nth(3).expect("a record")).expect("JSON");
+    type Edit = fn(&mut Value);
+    let edits: [(Edit, &str); 8] = [
+        (|r| r["index"] = 99.into(), "line 4: picture 99, of 12 there are"),
+        (|r| r["objects"][0]["network"] = 7.into(), "line 4: network 7, of 1 there are"),
+        (|r| r["objects"][0]["class"] = 1000.into(), "line 4: class 1000, of 10 that `digits` has"),
+        (|r| drop(r["objects"][0]["methods"].as_array_mut().expect("a list").pop()), "3 methods"),
+        (|r| r["objects"][0]["methods"][0]["pointing"]["reach"] = 7.into(), "a share of 7"),
+        (|r| r["objects"][0]["methods"][0]["pointing"]["mass"] = 50.into(), "a share of 50"),
+        (|r| r["objects"][0]["more"] = 1.into(), "line 4: unknown field `more`"),
+        (|r| r["name"] = "other".into(), "picture 2 is `other`, expected `scene-00002`"),
+    ];
+    for (edit, expected) in edits {
+        let mut edited = record.clone();
+        edit(&mut edited);
+        let line = |(i, line): (usize, &str)| match i {
+            3 => format!("{edited}\n"),
+            _ => format!("{line}\n"),
+        };
+        let text: String = whole.lines().take(8).enumerate().map(line).collect();
+        place.write("out/records.jsonl", text.as_bytes());
+        let refused = place.bad(words(&format!("{GAME} --resume -o out")));
+        assert!(refused.contains(expected), "{refused}");
+        assert_eq!(bytes(&place, "out/records.jsonl"), text.as_bytes(), "{expected}");
+    }
 }

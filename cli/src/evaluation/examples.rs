@@ -53,10 +53,10 @@ pub(crate) fn examples(
             by_drop.add(method.ablation.as_ref().map(|ablation| ranked(ablation.drop_logit)));
         }
     })?;
-    // Both are there where some boxes were cut away.
-    let (extremes, measure) = match by_energy.count {
-        0 => (by_drop, "what the logit drops without what it points at"),
-        _ => (by_energy, BEYOND_AREA),
+    // An ablation plays the games, too.
+    let (extremes, measure) = match by_drop.count {
+        0 => (by_energy, BEYOND_AREA),
+        _ => (by_drop, "what the logit drops without what it points at"),
     };
     let most = MOST.min(extremes.count / 2);
     let mut reader = records.reader()?;
@@ -69,7 +69,8 @@ pub(crate) fn examples(
         }
         Ok(drawn)
     };
-    let caption = format!("By {}: {measure}. Boxes are outlined in green.", way.name());
+    let outlined = if setup.dataset.has_boxes() { " Boxes are outlined in green." } else { "" };
+    let caption = format!("By {}: {measure}.{outlined}", way.name());
     let sections = [
         ("Best pictures", draw(&extremes.best[..most])?),
         ("Worst pictures", draw(&extremes.worst[..most])?),

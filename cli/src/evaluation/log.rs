@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
@@ -34,17 +34,8 @@ impl Log {
     pub(crate) fn open(folder: &Path, header: &Header, resume: bool) -> Result<Self> {
         let path = folder.join(FILE);
         let about = |action, source| Error::File { action, path: path.clone(), source };
-        fs::create_dir_all(folder).map_err(|source| Error::File {
-            action: "create",
-            path: folder.to_owned(),
-            source,
-        })?;
-        if is_there(folder) && !resume {
-            return Err(Failure::Said(format!(
-                "`{}` holds the records of a run: --resume goes on with it, -o takes another folder",
-                path.display()
-            )));
-        }
+        check_new(folder, resume)?;
+        make_folder(folder)?;
         let options = OpenOptions::new().read(true).append(true).create(true).clone();
         let mut file = options.open(&path).map_err(|source| about("open", source))?;
         // Let go of when the file is closed, whatever ends the run. Some file systems have none.
@@ -122,6 +113,32 @@ impl Log {
             Failure::Said(format!("{error}; what was done is kept, --resume goes on with it"))
         })
     }
+}
+
+/// Refuses a folder that has records, unless a run goes on with them.
+pub(crate) fn check_new(folder: &Path, resume: bool) -> Result<()> {
+    if resume || !is_there(folder) {
+        return Ok(());
+    }
+    Err(Failure::Said(format!(
+        "`{}` holds the records of a run: --resume goes on with it, -o takes another folder",
+        folder.join(FILE).display()
+    )))
+}
+
+/// Makes the folder of a run, if it is not there.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    let failed = |source| Error::File { action: "create", path: folder.to_owned(), source };
+    Ok(fs::create_dir_all(folder).map_err(failed)?)
+}
+
+/// The settings of the run whose records are in the folder, if their line is whole.
+pub(crate) fn header(folder: &Path) -> Result<Option<Header>> {
+    let path = folder.join(FILE);
+    let failed = |source| Error::File { action: "read", path: path.clone(), source };
+    let mut line = String::new();
+    BufReader::new(File::open(&path).map_err(failed)?).read_line(&mut line).map_err(failed)?;
+    Ok(serde_json::from_str(&line).ok())
 }
 
 /// Refuses a file without a line of settings that is no torn one of these.

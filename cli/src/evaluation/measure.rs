@@ -56,7 +56,15 @@ impl Family {
     pub(crate) fn compared(&self) -> Vec<String> {
         let names: &[&str] = match self {
             Family::Pointing => {
-                &["by_maximum", "within_tolerance", "by_any_maximum", "reach", "mass", "rank"]
+                // The summary's `within_tolerance` is a mean over classes.
+                &[
+                    "by_maximum",
+                    "within_tolerance_by_object",
+                    "by_any_maximum",
+                    "reach",
+                    "mass",
+                    "rank",
+                ]
             }
             Family::Ablation => &["drop_logit", "drop_probability"],
             Family::Curves => &["deletion_area", "insertion_area"],

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What made the records. Runs go on, and shards are merged, only where all of it is the same.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Header {
     /// The experiment, as `pointing-game`.
     pub(crate) experiment: String,
@@ -34,6 +35,7 @@ pub(crate) struct Header {
 
 /// One of the networks.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NetworkHeader {
     pub(crate) name: String,
     pub(crate) classes: usize,
@@ -47,6 +49,7 @@ pub(crate) struct NetworkHeader {
 
 /// One picture.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Record {
     /// Its number in the data set.
     pub(crate) index: usize,
@@ -72,6 +75,20 @@ impl Record {
         Self { index, name, error, lacking, objects, neurons }
     }
 
+    /// What cannot be of a run with these settings, if anything: files may have been edited.
+    pub(crate) fn oddity(&self, header: &Header) -> Option<String> {
+        if self.index >= header.pictures {
+            return Some(format!("picture {}, of {} there are", self.index, header.pictures));
+        }
+        let count = header.networks.len();
+        let mut networks = self.lacking.iter().map(|(network, _)| *network);
+        if let Some(network) = networks.find(|network| *network >= count) {
+            return Some(format!("network {network}, of {count} there are"));
+        }
+        let objects = self.objects.iter().find_map(|object| object.oddity(header));
+        objects.or_else(|| self.neurons.iter().find_map(|neurons| neurons.oddity(header)))
+    }
+
     /// Of a picture of which nothing can be measured.
     pub(crate) fn failed(index: usize, name: String, error: String) -> Self {
         Self { error: Some(error), ..Self::new(index, name) }
@@ -80,6 +97,7 @@ impl Record {
 
 /// All boxes of one class in a picture, and what a network says of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ObjectRecord {
     /// Which of the header's networks.
     pub(crate) network: usize,
@@ -101,8 +119,36 @@ pub(crate) struct ObjectRecord {
     pub(crate) methods: Vec<MethodRecord>,
 }
 
+impl ObjectRecord {
+    fn oddity(&self, header: &Header) -> Option<String> {
+        let count = header.networks.len();
+        let Some(network) = header.networks.get(self.network) else {
+            return Some(format!("network {}, of {count} there are", self.network));
+        };
+        if self.class >= network.classes {
+            let (class, classes) = (self.class, network.classes);
+            return Some(format!("class {class}, of {classes} that `{}` has", network.name));
+        }
+        if self.methods.len() != header.methods.len() {
+            let (found, expected) = (self.methods.len(), header.methods.len());
+            return Some(format!("{found} methods, of {expected} there are"));
+        }
+        let shares = |method: &MethodRecord| {
+            let of_pointing = method.pointing.map(|p| [p.reach, p.mass, p.rank]);
+            of_pointing.into_iter().flatten().collect::<Vec<f64>>()
+        };
+        let mut all = self.methods.iter().flat_map(shares).chain([self.probability]);
+        let odd = all.find(|share| !(0.0..=1.0 + ROUNDING).contains(share));
+        odd.map(|share| format!("a share of {share}, expected 0 to 1"))
+    }
+}
+
+/// How far sums of shares may be above 1.
+const ROUNDING: f64 = 1e-6;
+
 /// What was measured of one method's map.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct MethodRecord {
     /// The map holds what is no finite number: it misses in every game, and nothing else is
     /// measured of it.
@@ -125,6 +171,7 @@ pub(crate) struct MethodRecord {
 
 /// See [`clrp::evaluation::Pointing`].
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PointingRecord {
     /// Column and row of the maximum; none where the map is 0 or less everywhere.
     pub(crate) maximum: Option<(usize, usize)>,
@@ -139,6 +186,7 @@ pub(crate) struct PointingRecord {
 
 /// What the squares at the strongest pixels cost.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AblationRecord {
     /// Column and row of each.
     pub(crate) centres: Vec<(usize, usize)>,
@@ -149,6 +197,7 @@ pub(crate) struct AblationRecord {
 /// The class's probability while ever more of the picture is taken out, or put in: at equal steps
 /// from none to all of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CurvesRecord {
     pub(crate) deletion: Vec<f64>,
     pub(crate) insertion: Vec<f64>,
@@ -156,6 +205,7 @@ pub(crate) struct CurvesRecord {
 
 /// How like the original map another one is: 1 is the same.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AlikeRecord {
     /// What was changed: the layer down to which weights are random, or `class`.
     pub(crate) change: String,
@@ -167,6 +217,7 @@ pub(crate) struct AlikeRecord {
 
 /// How neurons of a layer differ for a picture (Gu et al. 2018, figure 5).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NeuronsRecord {
     pub(crate) network: usize,
     pub(crate) layer: String,
@@ -184,6 +235,23 @@ pub(crate) struct NeuronsRecord {
 }
 
 impl NeuronsRecord {
+    fn oddity(&self, header: &Header) -> Option<String> {
+        let (count, neurons) = (header.networks.len(), self.neurons.len());
+        if self.network >= count {
+            return Some(format!("network {}, of {count} there are", self.network));
+        }
+        if !header.methods.contains(&self.method) {
+            return Some(format!("method `{}`, which the run has not", self.method));
+        }
+        let is_whole = self.not_finite || (self.is_square() && self.centres.len() == neurons);
+        match is_whole && self.values.len() == neurons {
+            true => None,
+            false => {
+                Some(format!("values, patches and drops that are not those of {neurons} neurons"))
+            }
+        }
+    }
+
     /// How many neurons lose the most without their own patch: rows whose greatest drop is on the
     /// diagonal, and nowhere else. A row of equal drops says nothing.
     pub(crate) fn on_diagonal(&self) -> usize {

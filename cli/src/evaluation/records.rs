@@ -169,7 +169,7 @@ impl Lines {
     /// Reads a file to its end. The last line may be torn: it is left out.
     ///
     /// # Errors
-    /// If another line is no record, or two records of one picture differ.
+    /// If another line is no record of the run, or two records of one picture differ.
     pub(super) fn read(path: &Path, file: &File) -> Result<Self> {
         let failed = |source| read_failed(path, source);
         let mut lines = BufReader::new(file);
@@ -189,15 +189,19 @@ impl Lines {
                 let what = error.split(" at line ").next().unwrap_or_default();
                 malformed(path, format!("line {number}: {what}"))
             };
-            if found.header.is_none() {
-                found.header = Some(serde_json::from_slice(&line).map_err(is_no_line)?);
-            } else {
-                match serde_json::from_slice(&line) {
-                    Ok(record) => found.add(path, &mut lines, record, &line)?,
+            match &found.header {
+                None => found.header = Some(serde_json::from_slice(&line).map_err(is_no_line)?),
+                Some(header) => match serde_json::from_slice::<Record>(&line) {
+                    Ok(record) => {
+                        if let Some(odd) = record.oddity(header) {
+                            return Err(malformed(path, format!("line {number}: {odd}")));
+                        }
+                        found.add(path, &mut lines, record, &line)?;
+                    }
                     // A power cut may leave a last line whose end is there and whose middle is not.
                     Err(_) if lines.fill_buf().map_err(failed)?.is_empty() => break,
                     Err(error) => return Err(is_no_line(error)),
-                }
+                },
             }
             found.whole += bytes as u64;
         }

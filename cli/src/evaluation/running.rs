@@ -23,8 +23,8 @@ const INTERRUPTED: i32 = 130;
 const AT_ONCE: usize = 3;
 
 /// Parts that are anywhere between their files and the records, which bounds memory: one is
-/// decoded, some are measured, two wait.
-const IN_FLIGHT: usize = AT_ONCE + 3;
+/// decoded, some are measured, the others wait.
+const IN_FLIGHT: usize = AT_ONCE + 5;
 
 /// One of several machines that share a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

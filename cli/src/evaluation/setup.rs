@@ -1,7 +1,6 @@
 //! From options to what runs.
 
 use std::cell::RefCell;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -15,12 +14,11 @@ use clrp::{Cancel, Error, Explainer, Method, Request, Shape, Target};
 use sha2::{Digest, Sha256};
 
 use super::log::{self, Log};
-use super::mean::mean_path;
 use super::part::Ready;
 use super::record::{Header, NetworkHeader, Record};
-use super::records::RecordFile;
+use super::records::{RecordFile, Records};
 use super::results::{Examples, finish};
-use super::running::{Parts, Prepared, Shard, Work, stopped_by_signals};
+use super::running::{Parts, Prepared, Shard, Work};
 use super::subject::{Subject, Way};
 use crate::console::{print, progress_with_rate};
 use crate::datasets::{Dataset, DatasetOptions};
@@ -103,7 +101,7 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     unreadable: UnreadableOptions,
 
-    /// Pictures that run at once; results differ in their last bits with it. Six times as many are
+    /// Pictures that run at once; results differ in their last bits with it. Eight times as many are
     /// in memory
     #[arg(long, value_name = "N", default_value_t = 8,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
@@ -148,17 +146,30 @@ pub(crate) struct Run<'a> {
     log: RefCell<Log>,
 }
 
-impl Run<'_> {
+/// Refuses records of pictures that the data set has under other names.
+fn check_names(folder: &Path, dataset: &Dataset) -> Result<()> {
+    RecordFile::open(folder)?.each(|record| {
+        let name = dataset.name(record.index);
+        if record.name == name {
+            return Ok(());
+        }
+        Err(Failure::Said(format!(
+            "`{}`: picture {} is `{}`, expected `{name}`",
+            folder.join(log::FILE).display(),
+            record.index,
+            record.name
+        )))
+    })
+}
+
+impl RunOptions {
     /// The share of pictures that may be unreadable.
     pub(crate) fn max_unreadable(&self) -> f64 {
-        self.options.unreadable.max_unreadable
+        self.unreadable.max_unreadable
     }
+}
 
-    /// Whether it goes on with an earlier one.
-    pub(crate) fn is_resumed(&self) -> bool {
-        self.options.resume
-    }
-
+impl Run<'_> {
     /// Measures all pictures, then writes the results. `draw` makes the pictures of the report.
     pub(crate) fn go(
         &self,
@@ -169,8 +180,12 @@ impl Run<'_> {
         let parts =
             Parts { pictures: dataset.len(), batch: self.options.batch, shard: self.options.shard };
         let bar = progress_with_rate(parts.count(), "pictures");
-        let work =
-            Work { parts: &parts, most_failed: self.max_unreadable(), bar: &bar, stop: &self.stop };
+        let work = Work {
+            parts: &parts,
+            most_failed: self.options.max_unreadable(),
+            bar: &bar,
+            stop: &self.stop,
+        };
         let prepare = |index| Ready::load(dataset, index, subjects);
         let mut log = self.log.borrow_mut();
         work.run(&mut log, prepare, |part| one_by_one(dataset, part, &measure))?;
@@ -182,7 +197,13 @@ impl Run<'_> {
                 parts.count()
             ));
         }
-        finish(self.folder, draw)
+        finish(self.folder, draw).map_err(|failure| match self.stop.is_cancelled() {
+            true => Failure::Said(
+                "stopped while the results were made; all records are there, --resume makes them"
+                    .to_owned(),
+            ),
+            false => failure,
+        })
     }
 }
 
@@ -222,22 +243,19 @@ impl EvaluationOptions {
         self.seed
     }
 
+    /// The run's options.
+    pub(crate) fn of_run(&self) -> &RunOptions {
+        &self.run
+    }
+
     /// Opens the records of what was found to be in order.
-    pub(crate) fn start(&self, setup: Setup) -> Result<Run<'_>> {
-        if !log::is_there(&self.run.output) {
-            // Those of an earlier run may be of other pictures.
-            for subject in &setup.subjects {
-                let _ = fs::remove_file(mean_path(&self.run.output, subject));
-            }
-        }
+    pub(crate) fn start(&self, setup: Setup, stop: Cancel) -> Result<Run<'_>> {
         let log = Log::open(&self.run.output, &setup.header, self.run.resume)?;
-        Ok(Run {
-            setup,
-            folder: &self.run.output,
-            stop: stopped_by_signals()?,
-            options: &self.run,
-            log: RefCell::new(log),
-        })
+        if self.run.resume {
+            check_names(&self.run.output, &setup.dataset)?;
+        }
+        let (folder, log) = (self.run.output.as_path(), RefCell::new(log));
+        Ok(Run { setup, folder, stop, options: &self.run, log })
     }
 
     /// Opens the data set and the networks; `usual` are the names of the ways unless given.
@@ -410,7 +428,7 @@ pub(crate) fn sha256_of(path: &Path) -> Result<String> {
     Ok(hex(&Sha256::digest(&MappedFile::open(path).map_err(failed)?[..])))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

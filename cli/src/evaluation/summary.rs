@@ -186,7 +186,8 @@ pub(crate) struct AlikeSummary {
 /// Whether two methods differ, picture by picture; p is not corrected for the number of tests.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Test {
-    /// As the fields above are called; `within_tolerance` over all objects, whatever their class.
+    /// As the fields above are called; of `within_tolerance`, which is a mean over classes, the mean
+    /// over all objects: `within_tolerance_by_object`.
     pub(crate) measure: String,
     pub(crate) method: String,
     pub(crate) against: String,

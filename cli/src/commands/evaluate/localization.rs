@@ -3,10 +3,11 @@
 use clap::Args;
 use clrp::evaluation::{Ablation, Perturbation};
 
-use super::{Means, PatchOptions};
+use super::PatchOptions;
 use crate::evaluation::examples::examples;
 use crate::evaluation::localization::{Localization, Removal};
 use crate::evaluation::records::RecordFile;
+use crate::evaluation::running::stopped_by_signals;
 use crate::evaluation::setup::{EvaluationOptions, Run};
 use crate::failure::{Failure, Result};
 use crate::options::positive;
@@ -53,7 +54,7 @@ impl PointingGame {
                 setup.header.dataset
             )));
         }
-        measure(&self.options.start(setup)?, true, None)
+        measure(&self.options.start(setup, stopped_by_signals()?)?, true, None)
     }
 }
 
@@ -85,10 +86,10 @@ pub(crate) struct AblationStudy {
 impl AblationStudy {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
-        let mut settings = self.patch.settings()?;
+        let mut settings = self.patch.settings();
         settings.push(("patches".to_owned(), self.patches.to_string()));
         settings.extend(self.curves.map(|steps| ("curves".to_owned(), steps.to_string())));
-        let setup = self.options.open("ablation", &USUAL, settings)?;
+        let mut setup = self.options.open("ablation", &USUAL, settings)?;
         setup.check_classes()?;
         for subject in &setup.subjects {
             let shape = subject.explainer.network().graph().input_shape();
@@ -99,12 +100,13 @@ impl AblationStudy {
                 )));
             }
         }
-        let means = Means::given(self.patch.mean_image.as_deref(), &setup)?;
-        let run = self.options.start(setup)?;
+        let stop = stopped_by_signals()?;
+        let means = self.patch.means(&mut setup, self.options.of_run(), &stop)?;
+        let run = self.options.start(setup, stop)?;
         let removal = Removal {
             ablation: Ablation { size: self.patch.patch, count: self.patches },
             curves: self.curves.map(|steps| Perturbation { steps }),
-            means: means.inputs(&run)?,
+            means,
         };
         measure(&run, run.setup.dataset.has_boxes(), Some(removal))
     }

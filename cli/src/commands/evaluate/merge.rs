@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use clrp::Error;
@@ -13,7 +13,7 @@ use crate::evaluation::mean;
 use crate::evaluation::record::{Header, Record};
 use crate::evaluation::records::RecordFile;
 use crate::evaluation::results::finish;
-use crate::evaluation::setup::UnreadableOptions;
+use crate::evaluation::setup::{UnreadableOptions, sha256_of};
 use crate::failure::{Failure, Result};
 use crate::folder::OutputFolder;
 
@@ -69,7 +69,7 @@ impl Merge {
                 header.pictures
             )));
         }
-        let means = means(&folders)?;
+        let means = means(header, &folders)?;
         self.write(header, &files, &places, &means)?;
         finish(&self.output, |_| Ok(Vec::new()))
     }
@@ -158,37 +158,24 @@ fn places(
     Ok(places)
 }
 
-/// The mean pictures that the runs made, by the names of their files.
-///
-/// # Errors
-/// If those of two folders differ: their records are not of one run, as where a picture could be
-/// read on one machine and not on another.
-fn means(folders: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut means: BTreeMap<String, (PathBuf, Vec<u8>)> = BTreeMap::new();
+/// The mean pictures that the runs made, by the names of their files: those that are on record, so
+/// that a run can go on where the records are put together.
+fn means(header: &Header, folders: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut means = BTreeMap::new();
     for folder in folders {
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::File { action, path, source }
-        };
-        for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
-            let path = entry.map_err(failed("list", folder))?.path();
+        let failed = |source| Error::File { action: "list", path: folder.clone(), source };
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !mean::is_mean(&name) {
+            if !mean::is_mean(&name) || means.contains_key(&name) {
                 continue;
             }
-            let bytes = fs::read(&path).map_err(failed("read", &path))?;
-            match means.get(&name) {
-                Some((other, there)) if *there != bytes => {
-                    return Err(Failure::Said(format!(
-                        "`{}` differs from `{}`: the runs took other means out of their pictures",
-                        path.display(),
-                        other.display()
-                    )));
-                }
-                Some(_) => {}
-                None => drop(means.insert(name, (path, bytes))),
+            let sha256 = sha256_of(&path)?;
+            if header.settings.iter().any(|(_, value)| value.ends_with(&sha256)) {
+                let failed = |source| Error::File { action: "read", path: path.clone(), source };
+                means.insert(name, fs::read(&path).map_err(failed)?);
             }
         }
     }
-    Ok(means.into_iter().map(|(name, (_, bytes))| (name, bytes)).collect())
+    Ok(means)
 }

@@ -9,12 +9,12 @@ mod sanity;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use clrp::Tensor;
+use clrp::{Cancel, Tensor};
 
-use crate::console::progress_with_rate;
-use crate::evaluation::log::check_failed;
+use crate::console::{progress_with_rate, say};
+use crate::evaluation::log::{self, check_failed};
 use crate::evaluation::mean::{self, Mean, mean_path};
-use crate::evaluation::setup::{Run, Setup, sha256_of};
+use crate::evaluation::setup::{RunOptions, Setup, sha256_of};
 use crate::evaluation::subject::Subject;
 use crate::failure::{Failure, Result};
 use crate::options::positive;
@@ -83,63 +83,83 @@ struct PatchOptions {
 
 impl PatchOptions {
     /// The settings that go on record.
-    fn settings(&self) -> Result<Vec<(String, String)>> {
-        let mean = match &self.mean_image {
-            Some(file) => format!("sha256 {}", sha256_of(file)?),
-            None => "of the data set".to_owned(),
+    fn settings(&self) -> Vec<(String, String)> {
+        vec![("patch".to_owned(), self.patch.to_string())]
+    }
+
+    /// What stands in, one for each network: from the file, else made of the data set and kept in
+    /// the run's folder. What it is goes on record.
+    fn means(&self, setup: &mut Setup, options: &RunOptions, stop: &Cancel) -> Result<Vec<Tensor>> {
+        let (inputs, of) = match &self.mean_image {
+            Some(file) => {
+                let inputs = given_means(file, setup)?;
+                (inputs, vec![("mean".to_owned(), format!("sha256 {}", sha256_of(file)?))])
+            }
+            None => {
+                log::check_new(&options.output, options.resume)?;
+                let (mut inputs, mut of) = (Vec::new(), Vec::new());
+                for subject in &setup.subjects {
+                    let (input, described) = own_mean(setup, subject, options, stop)?;
+                    inputs.push(input);
+                    of.push((format!("mean of {}", subject.file_name()), described));
+                }
+                (inputs, of)
+            }
         };
-        Ok(vec![("patch".to_owned(), self.patch.to_string()), ("mean".to_owned(), mean)])
+        setup.header.settings.extend(of);
+        Ok(inputs)
     }
 }
 
-/// The mean picture as each network of a run sees it; none where it is to be made.
-struct Means(Option<Vec<Tensor>>);
-
-impl Means {
-    /// From a file, if there is one.
-    fn given(file: Option<&Path>, setup: &Setup) -> Result<Self> {
-        let Some(file) = file else { return Ok(Self(None)) };
-        let seen = setup.header.networks.iter().map(|network| &network.preprocess);
-        if let Some(place) =
-            seen.clone().position(|seen| *seen != setup.header.networks[0].preprocess)
-        {
-            return Err(Failure::Said(format!(
-                "--mean-image is what one network sees, `{}` and `{}` see pictures otherwise: \
-                 leave it out, and each has its own",
-                setup.subjects[0].name, setup.subjects[place].name
-            )));
-        }
-        let read = |subject: &Subject| mean::read(file, subject);
-        Ok(Self(Some(setup.subjects.iter().map(read).collect::<Result<_>>()?)))
+/// The mean in a file as each network of a run sees it.
+fn given_means(file: &Path, setup: &Setup) -> Result<Vec<Tensor>> {
+    let seen = setup.header.networks.iter().map(|network| &network.preprocess);
+    if let Some(place) = seen.clone().position(|seen| *seen != setup.header.networks[0].preprocess)
+    {
+        return Err(Failure::Said(format!(
+            "--mean-image is what one network sees, `{}` and `{}` see pictures otherwise: \
+             leave it out, and each has its own",
+            setup.subjects[0].name, setup.subjects[place].name
+        )));
     }
-
-    /// One for each network. What has to be made is made once and kept in the run's folder.
-    fn inputs(self, run: &Run<'_>) -> Result<Vec<Tensor>> {
-        match self.0 {
-            Some(inputs) => Ok(inputs),
-            None => run.setup.subjects.iter().map(|subject| made_mean(run, subject)).collect(),
-        }
-    }
+    setup.subjects.iter().map(|subject| mean::read(file, subject)).collect()
 }
 
-/// The mean of the run's data set, made or kept from before.
-fn made_mean(run: &Run<'_>, subject: &Subject) -> Result<Tensor> {
-    let path = mean_path(run.folder, subject);
-    if run.is_resumed() && path.exists() {
-        return mean::read(&path, subject);
+/// The mean of the run's data set as a network sees it, made or kept from before, and what it is of.
+fn own_mean(
+    setup: &Setup,
+    subject: &Subject,
+    options: &RunOptions,
+    stop: &Cancel,
+) -> Result<(Tensor, String)> {
+    let path = mean_path(&options.output, subject);
+    if options.resume && log::is_there(&options.output) && path.exists() {
+        let (input, sha256) = (mean::read(&path, subject)?, sha256_of(&path)?);
+        // Who made it knew how many pictures could be read.
+        let told = log::header(&options.output)?.map_or_else(Vec::new, |there| there.settings);
+        let told = told.into_iter().map(|(_, told)| told).find(|told| told.ends_with(&sha256));
+        return Ok((input, told.unwrap_or_else(|| format!("sha256 {sha256}"))));
     }
-    let dataset = &run.setup.dataset;
+    let dataset = &setup.dataset;
     let bar = progress_with_rate(dataset.len(), "mean picture");
     let preprocess = subject.explainer.preprocess();
-    let Some(mean) = Mean::of(dataset, preprocess, &bar, &run.stop)? else {
-        let message = "stopped while the mean picture was made; --resume goes on";
+    let Some(mean) = Mean::of(dataset, preprocess, &bar, stop)? else {
+        let message = "stopped while the mean picture was made; nothing was measured yet";
         return Err(Failure::Said(message.to_owned()));
     };
     bar.finish_and_clear();
-    // Each of them is told by the run that it is of.
+    let (count, all) = (mean.picture.count(), dataset.len());
     let last = mean.unreadable.last().map(|(_, why)| why.as_str());
-    check_failed(mean.unreadable.len(), last, run.max_unreadable(), dataset.len())?;
+    check_failed(mean.unreadable.len(), last, options.max_unreadable(), all)?;
+    if count == 0 {
+        let last = last.unwrap_or_default();
+        return Err(Failure::Said(format!("none of {all} pictures can be read; the last: {last}")));
+    }
+    for (index, why) in &mean.unreadable {
+        say("note", &format!("`{}` is not in the mean picture: {why}", dataset.name(*index)));
+    }
     let input = mean.picture.input(preprocess)?;
+    log::make_folder(&options.output)?;
     mean::write(&path, &input)?;
-    Ok(input)
+    Ok((input, format!("of {count} of {all} pictures, sha256 {}", sha256_of(&path)?)))
 }

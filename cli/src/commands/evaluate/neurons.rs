@@ -4,8 +4,9 @@ use clap::Args;
 use clrp::Target;
 use clrp::evaluation::Ablation;
 
-use super::{Means, PatchOptions};
+use super::PatchOptions;
 use crate::evaluation::neurons::NeuronStudy;
+use crate::evaluation::running::stopped_by_signals;
 use crate::evaluation::setup::EvaluationOptions;
 use crate::evaluation::subject::{Subject, Way};
 use crate::failure::{Failure, Result};
@@ -41,17 +42,18 @@ const USUAL: [&str; 3] = ["lrp", "clrp2", "random"];
 impl Neurons {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
-        let mut settings = self.patch.settings()?;
+        let mut settings = self.patch.settings();
         settings.push(("neurons".to_owned(), self.neurons.clone()));
-        let setup = self.options.open("neurons", &USUAL, settings)?;
+        let mut setup = self.options.open("neurons", &USUAL, settings)?;
         if setup.ways.contains(&Way::Centre) {
             let message = "`centre` has no map of a neuron, expected methods";
             return Err(Failure::Said(message.to_owned()));
         }
         setup.check(|subject| self.target(subject))?;
         let target = self.target(&setup.subjects[0])?;
-        let means = Means::given(self.patch.mean_image.as_deref(), &setup)?;
-        let run = self.options.start(setup)?;
+        let stop = stopped_by_signals()?;
+        let means = self.patch.means(&mut setup, self.options.of_run(), &stop)?;
+        let run = self.options.start(setup, stop)?;
         let study = NeuronStudy {
             dataset: &run.setup.dataset,
             subjects: &run.setup.subjects,
@@ -59,7 +61,7 @@ impl Neurons {
             stop: &run.stop,
             target,
             ablation: Ablation { size: self.patch.patch, count: 1 },
-            means: means.inputs(&run)?,
+            means,
         };
         run.go(|part| study.measure(part), |records| study.examples(records))
     }

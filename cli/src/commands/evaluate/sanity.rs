@@ -3,6 +3,7 @@
 use clap::Args;
 use clrp::num::mix;
 
+use crate::evaluation::running::stopped_by_signals;
 use crate::evaluation::sanity::{SanityCheck, shuffled, steps};
 use crate::evaluation::setup::EvaluationOptions;
 use crate::evaluation::subject::Subject;
@@ -38,7 +39,7 @@ impl Sanity {
         let settings = vec![("shuffles".to_owned(), self.shuffles.to_string())];
         let setup = self.options.open("sanity", &USUAL, settings)?;
         setup.check_classes()?;
-        let run = self.options.start(setup)?;
+        let run = self.options.start(setup, stopped_by_signals()?)?;
         let of = |subject: &Subject| self.shuffled(subject);
         let check = SanityCheck {
             dataset: &run.setup.dataset,
