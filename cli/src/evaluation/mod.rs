@@ -29,3 +29,4 @@ mod summary;
 #[cfg(test)]
 mod testing;
 mod text;
+mod turns;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use clap::Args;
 use clrp::backend::Device;
@@ -20,6 +20,7 @@ use super::records::{RecordFile, Records};
 use super::results::{Examples, finish};
 use super::running::{Parts, Prepared, Shard, Work};
 use super::subject::{Subject, Way};
+use super::turns::Turns;
 use crate::console::{print, progress_with_rate};
 use crate::datasets::{Dataset, DatasetOptions};
 use crate::failure::{Failure, Result};
@@ -207,10 +208,14 @@ impl Run<'_> {
     }
 }
 
+fn is_cpu(device: &Device) -> bool {
+    matches!(device, Device::Cpu(_) | Device::CpuF64(_))
+}
+
 /// The device, by all that decides the last bits of what it computes.
 fn described_device(device: &Device) -> String {
     let name = device.name();
-    match matches!(device, Device::Cpu(_) | Device::CpuF64(_)) {
+    match is_cpu(device) {
         true => format!("{name}, vectors of {}", clrp::kernels::panels::lanes()),
         false => name,
     }
@@ -274,7 +279,8 @@ impl EvaluationOptions {
         let rules = self.rules.read()?;
         let device = self.device.open(self.precision)?;
         let (mut subjects, mut networks) = (Vec::new(), Vec::new());
-        let turn = Arc::new(Mutex::new(()));
+        let turns = if is_cpu(&device) { 1 } else { 2 };
+        let turns = Arc::new(Turns::new(turns));
         for (chosen, options) in self.chosen()? {
             rules.check(chosen.network.graph())?;
             let preprocess = self.shaping.preprocess(chosen.preprocess, options.size);
@@ -290,7 +296,8 @@ impl EvaluationOptions {
                 self.seed,
             )?;
             let (name, labels) = (chosen.name, chosen.labels);
-            let subject = Subject { name, explainer, labels, turn: turn.clone() };
+            let second = self.second(&device, &explainer)?;
+            let subject = Subject { name, explainer, labels, turns: turns.clone(), second };
             networks.push(described(&subject, chosen.weights.as_deref())?);
             subjects.push(subject);
         }
@@ -331,6 +338,12 @@ impl EvaluationOptions {
             methods: Some(&self.methods),
         }
         .explainer()
+    }
+
+    /// An explainer for a second run at once, where the device is a GPU.
+    fn second(&self, device: &Device, like: &Explainer) -> Result<Option<Explainer>> {
+        let second = || self.explainer_like(like, like.network().clone(), self.seed);
+        (!is_cpu(device)).then(second).transpose()
     }
 
     /// An explainer like another, of another network, with a seed of its own.

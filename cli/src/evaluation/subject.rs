@@ -1,6 +1,6 @@
 //! What is evaluated: networks with their explainers, and the ways to explain.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clrp::explainer::{ToInput, probabilities};
 use clrp::image::Plane;
@@ -11,6 +11,7 @@ use clrp::{
 
 use super::part::Unit;
 use super::record::{MethodRecord, ObjectRecord};
+use super::turns::Turns;
 use crate::failure::Result;
 use crate::known::Known;
 use crate::report::label;
@@ -77,7 +78,9 @@ pub(crate) struct Subject {
     pub(crate) labels: Labels,
     /// Whose turn it is on the device, which all networks of a run share: several parts of a data
     /// set are worked on at once, and one runs there while others are judged.
-    pub(crate) turn: Arc<Mutex<()>>,
+    pub(crate) turns: Arc<Turns>,
+    /// For a second run at once, where the device is a GPU.
+    pub(crate) second: Option<Explainer>,
 }
 
 /// A name without what files must not have in theirs.
@@ -185,8 +188,10 @@ impl Subject {
         inputs: &[impl ToInput],
         request: &Request<'_>,
     ) -> Result<Vec<Explained>> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.explainer.explain_all(inputs, request)?)
+        let turn = self.turns.take(1 + usize::from(self.second.is_some()));
+        // An explainer runs one program of a kind at a time.
+        let explainer = self.second.as_ref().filter(|_| turn.number == 1);
+        Ok(explainer.unwrap_or(&self.explainer).explain_all(inputs, request)?)
     }
 
     /// The scores of each input.

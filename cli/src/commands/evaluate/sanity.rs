@@ -64,7 +64,10 @@ impl Sanity {
                 seed,
             )?;
             let (name, labels) = (subject.name.clone(), subject.labels.clone());
-            Ok((layer, Subject { name, explainer, labels, turn: subject.turn.clone() }))
+            Ok((
+                layer,
+                Subject { name, explainer, labels, turns: subject.turns.clone(), second: None },
+            ))
         };
         steps(network, self.shuffles).into_iter().map(step).collect()
     }
