@@ -105,6 +105,9 @@ impl Log {
     }
 
     fn write<T: Serialize>(&mut self, values: &[T]) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
         let mut lines = Vec::new();
         let made = values.iter().try_for_each(|value| write_line(&mut lines, value));
         let write = |()| self.file.write_all(&lines).and_then(|()| self.file.sync_data());

@@ -182,21 +182,31 @@ impl Work<'_> {
         let mut next = 0;
         while let Ok((number, part)) = measured.recv() {
             early.insert(number, part);
+            // All that is ready goes to the disk at once: waiting for it takes as long as a part.
             early.extend(measured.try_iter());
-            while let Some(Measured { pictures, records }) = early.remove(&next) {
+            let (mut records, mut pictures, mut ended) = (Vec::new(), 0, Ok(()));
+            let before = next;
+            while ended.is_ok() {
+                let Some(part) = early.remove(&next) else { break };
                 next += 1;
-                let mut records = records.or_else(|failure| {
-                    self.check_stop(log)?;
-                    Err(failure)
-                })?;
-                records.retain(|record| !log.done().contains(&record.index));
-                log.append(records)?;
-                self.bar.inc(pictures as u64);
-                log.check_failed(self.most_failed, self.parts.count())?;
+                match part.records {
+                    Ok(new) => {
+                        pictures += part.pictures;
+                        records.extend(new);
+                    }
+                    Err(failure) => ended = Err(failure),
+                }
+            }
+            records.retain(|record| !log.done().contains(&record.index));
+            log.append(records)?;
+            self.bar.inc(pictures as u64);
+            log.check_failed(self.most_failed, self.parts.count())?;
+            self.check_stop(log)?;
+            ended?;
+            for _ in before..next {
                 // Where all have begun, nobody takes it.
                 let _ = give_back.try_send(());
             }
-            self.check_stop(log)?;
         }
         Ok(())
     }
