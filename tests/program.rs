@@ -8,7 +8,9 @@ use clrp::backend::Input;
 use clrp::graph::{Conv2d, Graph, Linear, MaxPool2d, Network, Op, WeightSpec, Weights};
 use clrp::kernels::{Access, Call};
 use clrp::models::Model;
-use clrp::program::{Element, Operand, Program, Slot, Step};
+use clrp::program::{
+    Bounds, Element, Extras, Limits, Operand, Plan, Program, Slot, Step, Targets, lower,
+};
 use clrp::rules::preset;
 use clrp::tensor::Shape;
 use clrp::weight::Weight;
@@ -239,4 +241,37 @@ fn the_reference_keeps_what_32_bit_do_not_hold() {
         let is_same = of(Input::Double(&fine)) == of(Input::Float(&coarse));
         assert_eq!(is_same, !backend.is_reference(), "{}", backend.name);
     }
+}
+
+/// How many steps of each kernel a program has whose device has kernels for channels in fours.
+fn convolutions(network: &Network, methods: &[Method]) -> [usize; 4] {
+    let plan = Plan {
+        network,
+        composite: &preset("contrastive").expect("a preset"),
+        methods,
+        at: network.graph().output(),
+        targets: Targets::Given(1),
+        batch: 1,
+        bounds: &Bounds { low: vec![-1.0; 3], high: vec![1.0; 3] },
+        limits: Limits { has_quads: true, ..Limits::NONE },
+        extras: Extras::default(),
+    };
+    let program = lower(&plan).expect("it can be lowered").program;
+    let count = |name: &str| program.steps.iter().filter(|s| s.call.kernel().name == name).count();
+    ["conv2d", "conv2d_quads", "conv_transpose2d", "conv_transpose2d_quads"].map(count)
+}
+
+#[test]
+fn channels_in_fours_have_kernels_of_their_own() {
+    // The stem sees three channels; the branch has four in and four out.
+    let network = toy();
+    // Forward and z, of the stem by both bounds; then the transposes.
+    assert_eq!(convolutions(&network, &[Method::Lrp]), [3, 2, 2, 1]);
+    // Sums that keep what f32 loses have no such kernel; the transpose needs none.
+    assert_eq!(convolutions(&network, &[Method::Gradient]), [2, 0, 1, 1]);
+    let pictures = vec![0.5; network.graph().input_shape().len()];
+    let rules = preset("contrastive").expect("a preset");
+    let question = Question::new(&network, &rules, &[Method::Lrp], &[0, 1], &pictures);
+    let on_cpu = question.lowered().program;
+    assert!(on_cpu.steps.iter().all(|step| !step.call.kernel().name.ends_with("_quads")));
 }

@@ -411,7 +411,7 @@ fn edited_records_are_refused_and_left_as_they_are() {
         (|r| r["objects"][0]["methods"][0]["pointing"]["reach"] = 7.into(), "a share of 7"),
         (|r| r["objects"][0]["methods"][0]["pointing"]["mass"] = 50.into(), "a share of 50"),
         (|r| r["objects"][0]["more"] = 1.into(), "line 4: unknown field `more`"),
-        (|r| r["name"] = "other".into(), "picture 2 is `other`, expected `scene-00002`"),
+        (|r| r["name"] = "other".into(), "line 4: `other`, expected `scene-00002`"),
     ];
     for (edit, expected) in edits {
         let mut edited = record.clone();

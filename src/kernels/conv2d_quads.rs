@@ -12,3 +12,47 @@ pub const fn suits(p: &Params) -> bool {
     let are_quads = p.in_per_group().is_multiple_of(4) && p.out_per_group().is_multiple_of(4);
     are_quads && p.stored == super::Encoding::F32.code() && p.exact == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Encoding;
+
+    #[test]
+    fn only_channels_in_fours_of_32_bit_without_exact_sums_suit() {
+        let p = Params {
+            batch: 1,
+            in_height: 5,
+            in_width: 5,
+            in_channels: 16,
+            out_height: 5,
+            out_width: 5,
+            out_channels: 8,
+            kernel_height: 1,
+            kernel_width: 1,
+            stride_height: 1,
+            stride_width: 1,
+            padding_height: 0,
+            padding_width: 0,
+            dilation_height: 1,
+            dilation_width: 1,
+            groups: 2,
+            part: 0,
+            bias_part: 0,
+            gamma: 0.0,
+            accumulate: 0,
+            stored: Encoding::F32.code(),
+            exact: 0,
+        };
+        assert!(suits(&p));
+        for other in [
+            Params { groups: 4, ..p },
+            Params { in_channels: 12, ..p },
+            Params { out_channels: 12, ..p },
+            Params { stored: Encoding::F16.code(), ..p },
+            Params { exact: 1, ..p },
+        ] {
+            assert!(!suits(&other), "{other:?}");
+        }
+    }
+}

@@ -73,7 +73,8 @@ mod gpu {
 
     use super::Backend;
 
-    /// A real GPU, else Mesa's software one, with checked and unchecked kernels.
+    /// A real GPU, else Mesa's software one: with unchecked kernels, as they are used, and with
+    /// checked ones, of which none is for some shapes only.
     pub(super) fn backends() -> Vec<Backend> {
         static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
         let Some(gpu) = GPU.get_or_init(open) else {
@@ -82,7 +83,7 @@ mod gpu {
         };
         let of = |checked: bool| Backend {
             name: format!("{}, {}", gpu.name(), if checked { "checked" } else { "unchecked" }),
-            device: Device::Gpu(gpu.clone().checked(checked)),
+            device: Device::Gpu(gpu.clone().checked(checked).variants(!checked)),
         };
         vec![of(true), of(false)]
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use clrp::Error;
@@ -29,15 +29,34 @@ pub(crate) struct Log {
     retried: BTreeSet<usize>,
 }
 
-impl Log {
-    /// Starts a new file in the folder, or goes on with the one that is there if `resume`.
-    pub(crate) fn open(folder: &Path, header: &Header, resume: bool) -> Result<Self> {
+/// A file of records that nobody else writes, before it is known whether the run goes on with it.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    path: PathBuf,
+    file: File,
+    found: Lines,
+}
+
+impl Locked {
+    /// The file in the folder; one that has records only if `resume`. `name` is what the data set
+    /// calls a picture.
+    pub(crate) fn open(
+        folder: &Path,
+        resume: bool,
+        name: Option<&dyn Fn(usize) -> String>,
+    ) -> Result<Self> {
         let path = folder.join(FILE);
         let about = |action, source| Error::File { action, path: path.clone(), source };
-        check_new(folder, resume)?;
-        make_folder(folder)?;
+        if is_there(folder) && !resume {
+            return Err(Failure::Said(format!(
+                "`{}` holds the records of a run: --resume goes on with it, -o takes another folder",
+                path.display()
+            )));
+        }
+        let failed = |source| Error::File { action: "create", path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
         let options = OpenOptions::new().read(true).append(true).create(true).clone();
-        let mut file = options.open(&path).map_err(|source| about("open", source))?;
+        let file = options.open(&path).map_err(|source| about("open", source))?;
         // Let go of when the file is closed, whatever ends the run. Some file systems have none.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(Failure::Said(format!(
@@ -45,25 +64,45 @@ impl Log {
                 path.display()
             )));
         }
-        let found = Lines::read(&path, &file)?;
-        // Before anything is cut off: another run's file stays as it is.
-        match &found.header {
-            Some(there) => there.check_same(header, &path)?,
-            None => check_torn_header(&path, &file, header)?,
+        let found = Lines::read(&path, &file, name)?;
+        Ok(Self { path, file, found })
+    }
+
+    /// The settings of the run that is there.
+    pub(crate) fn header(&self) -> Option<&Header> {
+        self.found.header.as_ref()
+    }
+
+    /// Refuses to mix records that were made otherwise.
+    pub(crate) fn check(&self, header: &Header) -> Result<()> {
+        match self.header() {
+            Some(there) => there.check_same(header, &self.path),
+            None => check_torn_header(&self.path, &self.file, header),
         }
+    }
+
+    /// Starts the run, or goes on with it.
+    pub(crate) fn begin(mut self, header: &Header) -> Result<Log> {
+        // Before anything is cut off: another run's file stays as it is.
+        self.check(header)?;
+        let about = |source| Error::File { action: "write", path: self.path.clone(), source };
         // What a torn line leaves is no record; nor is a torn header a header.
-        file.set_len(found.whole).map_err(|source| about("write", source))?;
-        file.seek(SeekFrom::End(0)).map_err(|source| about("write", source))?;
-        sync_folder(folder);
+        self.file.set_len(self.found.whole).map_err(about)?;
+        self.file.seek(SeekFrom::End(0)).map_err(about)?;
+        sync_folder(self.path.parent().unwrap_or(Path::new("")));
+        let found = self.found;
         let done = found.indices().filter(|index| !found.failed.contains_key(index)).collect();
         let retried = found.failed.into_keys().collect();
-        let mut log = Self { path, file, done, failed: BTreeMap::new(), retried };
+        let (path, file) = (self.path, self.file);
+        let mut log = Log { path, file, done, failed: BTreeMap::new(), retried };
         if found.header.is_none() {
             log.write(std::slice::from_ref(header))?;
         }
         Ok(log)
     }
+}
 
+impl Log {
     /// The pictures that are done; those without results are tried again once.
     pub(crate) fn done(&self) -> &BTreeSet<usize> {
         &self.done
@@ -116,32 +155,6 @@ impl Log {
             Failure::Said(format!("{error}; what was done is kept, --resume goes on with it"))
         })
     }
-}
-
-/// Refuses a folder that has records, unless a run goes on with them.
-pub(crate) fn check_new(folder: &Path, resume: bool) -> Result<()> {
-    if resume || !is_there(folder) {
-        return Ok(());
-    }
-    Err(Failure::Said(format!(
-        "`{}` holds the records of a run: --resume goes on with it, -o takes another folder",
-        folder.join(FILE).display()
-    )))
-}
-
-/// Makes the folder of a run, if it is not there.
-pub(crate) fn make_folder(folder: &Path) -> Result<()> {
-    let failed = |source| Error::File { action: "create", path: folder.to_owned(), source };
-    Ok(fs::create_dir_all(folder).map_err(failed)?)
-}
-
-/// The settings of the run whose records are in the folder, if their line is whole.
-pub(crate) fn header(folder: &Path) -> Result<Option<Header>> {
-    let path = folder.join(FILE);
-    let failed = |source| Error::File { action: "read", path: path.clone(), source };
-    let mut line = String::new();
-    BufReader::new(File::open(&path).map_err(failed)?).read_line(&mut line).map_err(failed)?;
-    Ok(serde_json::from_str(&line).ok())
 }
 
 /// Refuses a file without a line of settings that is no torn one of these.
@@ -254,6 +267,10 @@ mod tests {
         Record::new(index, format!("{index}.png"))
     }
 
+    fn open(folder: &Path, header: &Header, resume: bool) -> Result<Log> {
+        Locked::open(folder, resume, None)?.begin(header)
+    }
+
     fn read(folder: &Path) -> Result<(Header, Vec<Record>)> {
         let file = RecordFile::open(folder)?;
         Ok((file.header().clone(), first_of(&file, usize::MAX, |_| true)?))
@@ -263,16 +280,16 @@ mod tests {
     fn a_torn_last_line_is_written_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let (folder, header) = (folder.path(), header(0));
-        let mut log = Log::open(folder, &header, false).expect("a new file");
+        let mut log = open(folder, &header, false).expect("a new file");
         log.append(vec![record(0), record(1)]).expect("it can be written");
-        let other = Log::open(folder, &header, true).expect_err("it is open").to_string();
+        let other = open(folder, &header, true).expect_err("it is open").to_string();
         assert!(other.contains("is written by another run"), "{other}");
         drop(log);
         let path = folder.join(FILE);
         let whole = fs::read(&path).expect("it is there");
         for end in 0..whole.len() {
             fs::write(&path, &whole[..end]).expect("it can be written");
-            let mut log = Log::open(folder, &header, true).expect("it goes on");
+            let mut log = open(folder, &header, true).expect("it goes on");
             let missing: Vec<Record> =
                 [0, 1].into_iter().filter(|i| !log.done().contains(i)).map(record).collect();
             log.append(missing).expect("it can be written");
@@ -292,11 +309,11 @@ mod tests {
                 .expect("it can be written");
         };
         lost(2);
-        let log = Log::open(folder, &header, true).expect("it goes on");
+        let log = open(folder, &header, true).expect("it goes on");
         assert_eq!(log.done().len(), 1);
         drop(log);
         lost(1);
-        let error = Log::open(folder, &header, true).expect_err("refused").to_string();
+        let error = open(folder, &header, true).expect_err("refused").to_string();
         assert!(error.contains("line 2: "), "{error}");
     }
 
@@ -304,11 +321,11 @@ mod tests {
     fn a_picture_has_one_record() {
         let folder = tempfile::tempdir().expect("a folder");
         let (folder, header) = (folder.path(), header(0));
-        let mut log = Log::open(folder, &header, false).expect("a new file");
+        let mut log = open(folder, &header, false).expect("a new file");
         log.append(vec![record(0), record(0)]).expect("it can be written");
         drop(log);
         assert_eq!(read(folder).expect("one twice").1, [record(0)]);
-        let mut log = Log::open(folder, &header, true).expect("it goes on");
+        let mut log = open(folder, &header, true).expect("it goes on");
         log.append(vec![Record::failed(0, "0.png".to_owned(), "torn".to_owned())])
             .expect("it can be written");
         log.check_failed(0.5, 2).expect("half of them");
@@ -324,13 +341,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (folder, header) = (folder.path(), header(0));
         let torn = || Record::failed(1, "1.png".to_owned(), "torn".to_owned());
-        let mut log = Log::open(folder, &header, false).expect("a new file");
+        let mut log = open(folder, &header, false).expect("a new file");
         log.append(vec![record(0), torn()]).expect("it can be written");
         drop(log);
         let before = fs::read(folder.join(FILE)).expect("it is there");
 
         // Still torn: nothing is written, and it counts as before.
-        let mut log = Log::open(folder, &header, true).expect("it goes on");
+        let mut log = open(folder, &header, true).expect("it goes on");
         assert!(log.done().iter().eq([&0]) && log.check_failed(0.0, 2).is_ok());
         log.append(vec![torn()]).expect("it can be written");
         assert!(log.done().len() == 2 && log.check_failed(0.4, 2).is_err());
@@ -338,12 +355,12 @@ mod tests {
         assert_eq!(fs::read(folder.join(FILE)).expect("it is there"), before);
 
         // Mended.
-        let mut log = Log::open(folder, &header, true).expect("it goes on");
+        let mut log = open(folder, &header, true).expect("it goes on");
         log.append(vec![record(1)]).expect("it can be written");
         log.check_failed(0.0, 2).expect("all are there");
         drop(log);
         assert_eq!(read(folder).expect("one each").1, [record(0), record(1)]);
-        assert_eq!(Log::open(folder, &header, true).expect("it goes on").done().len(), 2);
+        assert_eq!(open(folder, &header, true).expect("it goes on").done().len(), 2);
     }
 
     #[test]
@@ -362,9 +379,9 @@ mod tests {
     #[test]
     fn other_settings_and_what_is_there_are_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        Log::open(folder.path(), &header(0), false).expect("a new file");
+        open(folder.path(), &header(0), false).expect("a new file");
         let message = |seed, resume| {
-            Log::open(folder.path(), &header(seed), resume).expect_err("refused").to_string()
+            open(folder.path(), &header(seed), resume).expect_err("refused").to_string()
         };
         assert!(message(0, false).contains("--resume goes on with it"));
         assert!(message(1, true).ends_with("other settings: seed is 0, expected 1"));

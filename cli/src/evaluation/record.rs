@@ -137,7 +137,16 @@ impl ObjectRecord {
             let of_pointing = method.pointing.map(|p| [p.reach, p.mass, p.rank]);
             of_pointing.into_iter().flatten().collect::<Vec<f64>>()
         };
-        let mut all = self.methods.iter().flat_map(shares).chain([self.probability]);
+        let steps = header.settings.iter().find(|(name, _)| name == "curves");
+        let points =
+            steps.and_then(|(_, steps)| steps.parse::<usize>().ok()).map(|steps| steps + 1);
+        let curves = || self.methods.iter().filter_map(|method| method.curves.as_ref());
+        let curves = || curves().flat_map(|curves| [&curves.deletion, &curves.insertion]);
+        if let Some(odd) = curves().find(|curve| Some(curve.len()) != points) {
+            return Some(format!("a curve of {} points, expected {points:?}", odd.len()));
+        }
+        let curves = curves().flatten().copied();
+        let mut all = self.methods.iter().flat_map(shares).chain([self.probability]).chain(curves);
         let odd = all.find(|share| !(0.0..=1.0 + ROUNDING).contains(share));
         odd.map(|share| format!("a share of {share}, expected 0 to 1"))
     }

@@ -87,7 +87,7 @@ impl RecordFile {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let file = opened(&path)?;
-        let lines = Lines::read(&path, &file)?;
+        let lines = Lines::read(&path, &file, None)?;
         let Some(header) = lines.header else {
             return Err(malformed(&path, "it has no line of settings".to_owned()));
         };
@@ -156,6 +156,7 @@ fn line_at<R: Read + Seek>(
 }
 
 /// What a file of records holds.
+#[derive(Debug)]
 pub(super) struct Lines {
     pub(super) header: Option<Header>,
     places: BTreeMap<usize, Place>,
@@ -166,11 +167,16 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Reads a file to its end. The last line may be torn: it is left out.
+    /// Reads a file to its end. The last line may be torn: it is left out. `name` is what the data
+    /// set calls a picture.
     ///
     /// # Errors
     /// If another line is no record of the run, or two records of one picture differ.
-    pub(super) fn read(path: &Path, file: &File) -> Result<Self> {
+    pub(super) fn read(
+        path: &Path,
+        file: &File,
+        name: Option<&dyn Fn(usize) -> String>,
+    ) -> Result<Self> {
         let failed = |source| read_failed(path, source);
         let mut lines = BufReader::new(file);
         lines.seek(SeekFrom::Start(0)).map_err(failed)?;
@@ -193,7 +199,12 @@ impl Lines {
                 None => found.header = Some(serde_json::from_slice(&line).map_err(is_no_line)?),
                 Some(header) => match serde_json::from_slice::<Record>(&line) {
                     Ok(record) => {
-                        if let Some(odd) = record.oddity(header) {
+                        let odd = record.oddity(header).or_else(|| {
+                            let name = name?(record.index);
+                            let found = &record.name;
+                            (*found != name).then(|| format!("`{found}`, expected `{name}`"))
+                        });
+                        if let Some(odd) = odd {
                             return Err(malformed(path, format!("line {number}: {odd}")));
                         }
                         found.add(path, &mut lines, record, &line)?;

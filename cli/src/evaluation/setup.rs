@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use clrp::backend::Device;
@@ -13,10 +13,10 @@ use clrp::rules::Composite;
 use clrp::{Cancel, Error, Explainer, Method, Request, Shape, Target};
 use sha2::{Digest, Sha256};
 
-use super::log::{self, Log};
+use super::log::{Locked, Log};
 use super::part::Ready;
 use super::record::{Header, NetworkHeader, Record};
-use super::records::{RecordFile, Records};
+use super::records::RecordFile;
 use super::results::{Examples, finish};
 use super::running::{Parts, Prepared, Shard, Work};
 use super::subject::{Subject, Way};
@@ -147,22 +147,6 @@ pub(crate) struct Run<'a> {
     log: RefCell<Log>,
 }
 
-/// Refuses records of pictures that the data set has under other names.
-fn check_names(folder: &Path, dataset: &Dataset) -> Result<()> {
-    RecordFile::open(folder)?.each(|record| {
-        let name = dataset.name(record.index);
-        if record.name == name {
-            return Ok(());
-        }
-        Err(Failure::Said(format!(
-            "`{}`: picture {} is `{}`, expected `{name}`",
-            folder.join(log::FILE).display(),
-            record.index,
-            record.name
-        )))
-    })
-}
-
 impl RunOptions {
     /// The share of pictures that may be unreadable.
     pub(crate) fn max_unreadable(&self) -> f64 {
@@ -198,12 +182,13 @@ impl Run<'_> {
                 parts.count()
             ));
         }
-        finish(self.folder, draw).map_err(|failure| match self.stop.is_cancelled() {
-            true => Failure::Said(
-                "stopped while the results were made; all records are there, --resume makes them"
-                    .to_owned(),
-            ),
-            false => failure,
+        finish(self.folder, draw).map_err(|failure| {
+            if failure.to_string() != Error::Cancelled.to_string() {
+                return failure;
+            }
+            let message = "stopped while the results were made; all records are there, --resume \
+                           makes them";
+            Failure::Said(message.to_owned())
         })
     }
 }
@@ -253,14 +238,16 @@ impl EvaluationOptions {
         &self.run
     }
 
-    /// Opens the records of what was found to be in order.
-    pub(crate) fn start(&self, setup: Setup, stop: Cancel) -> Result<Run<'_>> {
-        let log = Log::open(&self.run.output, &setup.header, self.run.resume)?;
-        if self.run.resume {
-            check_names(&self.run.output, &setup.dataset)?;
-        }
-        let (folder, log) = (self.run.output.as_path(), RefCell::new(log));
-        Ok(Run { setup, folder, stop, options: &self.run, log })
+    /// Opens the records, so that nobody else writes them.
+    pub(crate) fn lock(&self, setup: &Setup) -> Result<Locked> {
+        let name = |index| setup.dataset.name(index);
+        Locked::open(&self.run.output, self.run.resume, Some(&name))
+    }
+
+    /// Begins a run of what was found to be in order.
+    pub(crate) fn start(&self, setup: Setup, records: Locked, stop: Cancel) -> Result<Run<'_>> {
+        let log = RefCell::new(records.begin(&setup.header)?);
+        Ok(Run { setup, folder: self.run.output.as_path(), stop, options: &self.run, log })
     }
 
     /// Opens the data set and the networks; `usual` are the names of the ways unless given.
@@ -341,9 +328,10 @@ impl EvaluationOptions {
     }
 
     /// An explainer for a second run at once, where the device is a GPU.
-    fn second(&self, device: &Device, like: &Explainer) -> Result<Option<Explainer>> {
+    fn second(&self, device: &Device, like: &Explainer) -> Result<Mutex<Option<Arc<Explainer>>>> {
         let second = || self.explainer_like(like, like.network().clone(), self.seed);
-        (!is_cpu(device)).then(second).transpose()
+        let second = (!is_cpu(device)).then(second).transpose()?;
+        Ok(Mutex::new(second.map(Arc::new)))
     }
 
     /// An explainer like another, of another network, with a seed of its own.

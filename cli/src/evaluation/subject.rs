@@ -1,6 +1,6 @@
 //! What is evaluated: networks with their explainers, and the ways to explain.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clrp::explainer::{ToInput, probabilities};
 use clrp::image::Plane;
@@ -80,7 +80,7 @@ pub(crate) struct Subject {
     /// set are worked on at once, and one runs there while others are judged.
     pub(crate) turns: Arc<Turns>,
     /// For a second run at once, where the device is a GPU.
-    pub(crate) second: Option<Explainer>,
+    pub(crate) second: Mutex<Option<Arc<Explainer>>>,
 }
 
 /// A name without what files must not have in theirs.
@@ -188,10 +188,25 @@ impl Subject {
         inputs: &[impl ToInput],
         request: &Request<'_>,
     ) -> Result<Vec<Explained>> {
-        let turn = self.turns.take(1 + usize::from(self.second.is_some()));
+        let second = self.second().clone();
+        let turn = self.turns.take(1 + usize::from(second.is_some()));
         // An explainer runs one program of a kind at a time.
-        let explainer = self.second.as_ref().filter(|_| turn.number == 1);
-        Ok(explainer.unwrap_or(&self.explainer).explain_all(inputs, request)?)
+        let explainer = second.as_deref().filter(|_| turn.number == 1).unwrap_or(&self.explainer);
+        match explainer.explain_all(inputs, request) {
+            // Without the second one there may be room.
+            Err(Error::DeviceMemory { .. }) if second.is_some() => {
+                *self.second() = None;
+                drop((turn, second));
+                // Once nobody runs there any more.
+                let _turns = [self.turns.take(1), self.turns.take(2)];
+                Ok(self.explainer.explain_all(inputs, request)?)
+            }
+            explained => Ok(explained?),
+        }
+    }
+
+    fn second(&self) -> MutexGuard<'_, Option<Arc<Explainer>>> {
+        self.second.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The scores of each input.

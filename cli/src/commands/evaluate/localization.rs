@@ -54,7 +54,8 @@ impl PointingGame {
                 setup.header.dataset
             )));
         }
-        measure(&self.options.start(setup, stopped_by_signals()?)?, true, None)
+        let records = self.options.lock(&setup)?;
+        measure(&self.options.start(setup, records, stopped_by_signals()?)?, true, None)
     }
 }
 
@@ -101,8 +102,9 @@ impl AblationStudy {
             }
         }
         let stop = stopped_by_signals()?;
-        let means = self.patch.means(&mut setup, self.options.of_run(), &stop)?;
-        let run = self.options.start(setup, stop)?;
+        let records = self.options.lock(&setup)?;
+        let means = self.patch.means(&mut setup, self.options.of_run(), &records, &stop)?;
+        let run = self.options.start(setup, records, stop)?;
         let removal = Removal {
             ablation: Ablation { size: self.patch.patch, count: self.patches },
             curves: self.curves.map(|steps| Perturbation { steps }),

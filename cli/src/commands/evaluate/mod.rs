@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use clrp::{Cancel, Tensor};
 
 use crate::console::{progress_with_rate, say};
-use crate::evaluation::log::{self, check_failed};
+use crate::evaluation::log::{Locked, check_failed};
 use crate::evaluation::mean::{self, Mean, mean_path};
 use crate::evaluation::setup::{RunOptions, Setup, sha256_of};
 use crate::evaluation::subject::Subject;
@@ -89,19 +89,31 @@ impl PatchOptions {
 
     /// What stands in, one for each network: from the file, else made of the data set and kept in
     /// the run's folder. What it is goes on record.
-    fn means(&self, setup: &mut Setup, options: &RunOptions, stop: &Cancel) -> Result<Vec<Tensor>> {
+    fn means(
+        &self,
+        setup: &mut Setup,
+        options: &RunOptions,
+        records: &Locked,
+        stop: &Cancel,
+    ) -> Result<Vec<Tensor>> {
         let (inputs, of) = match &self.mean_image {
             Some(file) => {
                 let inputs = given_means(file, setup)?;
                 (inputs, vec![("mean".to_owned(), format!("sha256 {}", sha256_of(file)?))])
             }
             None => {
-                log::check_new(&options.output, options.resume)?;
+                // All but the means, which take long to make.
+                if let Some(there) = records.header() {
+                    let is_mean = |(name, _): &&(String, String)| name.starts_with(MEAN_OF);
+                    let mut wanted = setup.header.clone();
+                    wanted.settings.extend(there.settings.iter().filter(is_mean).cloned());
+                    records.check(&wanted)?;
+                }
                 let (mut inputs, mut of) = (Vec::new(), Vec::new());
                 for subject in &setup.subjects {
-                    let (input, described) = own_mean(setup, subject, options, stop)?;
+                    let (input, described) = own_mean(setup, subject, options, records, stop)?;
                     inputs.push(input);
-                    of.push((format!("mean of {}", subject.file_name()), described));
+                    of.push((format!("{MEAN_OF}{}", subject.file_name()), described));
                 }
                 (inputs, of)
             }
@@ -110,6 +122,9 @@ impl PatchOptions {
         Ok(inputs)
     }
 }
+
+/// What the settings are called that say of what pictures a mean is.
+const MEAN_OF: &str = "mean of ";
 
 /// The mean in a file as each network of a run sees it.
 fn given_means(file: &Path, setup: &Setup) -> Result<Vec<Tensor>> {
@@ -130,14 +145,15 @@ fn own_mean(
     setup: &Setup,
     subject: &Subject,
     options: &RunOptions,
+    records: &Locked,
     stop: &Cancel,
 ) -> Result<(Tensor, String)> {
     let path = mean_path(&options.output, subject);
-    if options.resume && log::is_there(&options.output) && path.exists() {
+    if let Some(there) = records.header().filter(|_| path.exists()) {
         let (input, sha256) = (mean::read(&path, subject)?, sha256_of(&path)?);
         // Who made it knew how many pictures could be read.
-        let told = log::header(&options.output)?.map_or_else(Vec::new, |there| there.settings);
-        let told = told.into_iter().map(|(_, told)| told).find(|told| told.ends_with(&sha256));
+        let told = there.settings.iter().map(|(_, told)| told.clone());
+        let told = told.into_iter().find(|told| told.ends_with(&sha256));
         return Ok((input, told.unwrap_or_else(|| format!("sha256 {sha256}"))));
     }
     let dataset = &setup.dataset;
@@ -159,7 +175,6 @@ fn own_mean(
         say("note", &format!("`{}` is not in the mean picture: {why}", dataset.name(*index)));
     }
     let input = mean.picture.input(preprocess)?;
-    log::make_folder(&options.output)?;
     mean::write(&path, &input)?;
     Ok((input, format!("of {count} of {all} pictures, sha256 {}", sha256_of(&path)?)))
 }

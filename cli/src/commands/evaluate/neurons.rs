@@ -52,8 +52,9 @@ impl Neurons {
         setup.check(|subject| self.target(subject))?;
         let target = self.target(&setup.subjects[0])?;
         let stop = stopped_by_signals()?;
-        let means = self.patch.means(&mut setup, self.options.of_run(), &stop)?;
-        let run = self.options.start(setup, stop)?;
+        let records = self.options.lock(&setup)?;
+        let means = self.patch.means(&mut setup, self.options.of_run(), &records, &stop)?;
+        let run = self.options.start(setup, records, stop)?;
         let study = NeuronStudy {
             dataset: &run.setup.dataset,
             subjects: &run.setup.subjects,

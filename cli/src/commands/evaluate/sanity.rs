@@ -1,5 +1,7 @@
 //! `clrp evaluate sanity`.
 
+use std::sync::Mutex;
+
 use clap::Args;
 use clrp::num::mix;
 
@@ -39,7 +41,8 @@ impl Sanity {
         let settings = vec![("shuffles".to_owned(), self.shuffles.to_string())];
         let setup = self.options.open("sanity", &USUAL, settings)?;
         setup.check_classes()?;
-        let run = self.options.start(setup, stopped_by_signals()?)?;
+        let records = self.options.lock(&setup)?;
+        let run = self.options.start(setup, records, stopped_by_signals()?)?;
         let of = |subject: &Subject| self.shuffled(subject);
         let check = SanityCheck {
             dataset: &run.setup.dataset,
@@ -66,7 +69,13 @@ impl Sanity {
             let (name, labels) = (subject.name.clone(), subject.labels.clone());
             Ok((
                 layer,
-                Subject { name, explainer, labels, turns: subject.turns.clone(), second: None },
+                Subject {
+                    name,
+                    explainer,
+                    labels,
+                    turns: subject.turns.clone(),
+                    second: Mutex::new(None),
+                },
             ))
         };
         steps(network, self.shuffles).into_iter().map(step).collect()
