@@ -24,7 +24,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
-    exact: u32, // 0; 1: run with EXACT
+    rounding: u32, // 0; 1: run with EXACT
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -174,7 +174,7 @@ fn multiply(
 // The same numbers: the mask is 0 when it runs, which no compiler knows. Without it they would take
 // `(old + more) - old` for `more`, and what a sum loses for 0.
 fn opaque(x: vec4<f32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.exact ^ 1u));
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.rounding ^ 1u));
 }
 
 // The upper 12 bits of each number: the product of two such is exact.

@@ -24,7 +24,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
-    exact: u32, // takes no notice: it stays like conv2d's
+    rounding: u32, // takes no notice: it stays like conv2d's
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

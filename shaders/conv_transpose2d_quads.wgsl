@@ -24,7 +24,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // always 0: f32
-    exact: u32, // always 0
+    rounding: u32, // always 0
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

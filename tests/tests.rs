@@ -7,6 +7,7 @@ mod examples;
 mod folding;
 mod halves;
 mod house;
+mod joins;
 mod models;
 #[cfg(feature = "gpu")]
 mod on_gpu;

@@ -105,7 +105,7 @@ fn gemm(steps: usize, has_quads: bool) -> clrp::Result<(Program, usize)> {
         gamma: 0.0,
         accumulate: 0,
         stored: 0,
-        exact: 0,
+        rounding: 0,
     });
     let packing = Packing { groups: 1, out_per_group: side, in_per_group: side, taps: 1 };
     let made = |values: Vec<f64>, form| WeightUse {

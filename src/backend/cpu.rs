@@ -9,6 +9,7 @@ use self::weights::{Layout, Ready, Weights};
 use super::{Input, Output, Session, Watch};
 use crate::error::Result;
 use crate::kernels::conv2d::Filters;
+use crate::kernels::finish::{self, Epilogue};
 use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
@@ -22,15 +23,34 @@ use crate::num::Float;
 use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
 
 /// The CPU, with the weights that its sessions share.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Cpu<F> {
     weights: Arc<Weights<F>>,
+    variants: bool,
+}
+
+impl<F: Number> Default for Cpu<F> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<F: Number> Cpu<F> {
     /// The CPU, with no weights yet.
     pub fn new() -> Self {
-        Self { weights: Arc::default() }
+        Self { weights: Arc::default(), variants: true }
+    }
+
+    /// The same CPU, which joins steps and multiplies less where it can (or does not): slower without
+    /// that, and the same results but for rounding. On unless asked for; of no account in 64 bit.
+    #[must_use]
+    pub fn variants(mut self, variants: bool) -> Self {
+        self.variants = variants;
+        self
+    }
+
+    pub(super) fn has_variants(&self) -> bool {
+        self.variants
     }
 
     /// Takes memory for the program and makes its weights ready.
@@ -40,7 +60,7 @@ impl<F: Number> Cpu<F> {
             for operand in &step.operands {
                 let Operand::Weight(slot) = *operand else { continue };
                 let weight = &program.weights[slot.0];
-                let layout = Layout::of::<F>(&step.call, weight);
+                let layout = Layout::of::<F>(&step.call, weight, self.variants);
                 if !weights.contains_key(&(slot, layout))
                     && let Some(ready) = self.weights.ready(weight, layout)
                 {
@@ -59,6 +79,7 @@ impl<F: Number> Cpu<F> {
             floats: floats(Element::Float).into_iter().map(|len| vec![F::ZERO; len]).collect(),
             indices: floats(Element::Index).into_iter().map(|len| vec![0; len]).collect(),
             weights,
+            variants: self.variants,
             part: PartOfFilters { of: None, numbers: Vec::new() },
             last_reads: last_reads(program),
             program: Arc::new(program.clone()),
@@ -94,6 +115,7 @@ pub struct CpuSession<F> {
     indices: Vec<Vec<u32>>,
     /// Those that are not read as they are stored, as steps want them.
     weights: HashMap<(WeightSlot, Layout), Arc<Ready<F>>>,
+    variants: bool,
     part: PartOfFilters<F>,
     /// For each step, the matrices that no later one reads.
     last_reads: HashMap<usize, Vec<WeightSlot>>,
@@ -149,9 +171,12 @@ impl<F: Number> Session for CpuSession<F> {
                 }
             }
         }
-        for (i, step) in program.steps.iter().enumerate() {
+        let mut done = 0;
+        for i in 0..program.steps.len() {
             watch(i, program.steps.len())?;
-            self.step(step);
+            if i == done {
+                done += self.step(&program.steps[i..]);
+            }
             for matrix in self.last_reads.get(&i).into_iter().flatten() {
                 if let Source::Stored(stored) = &program.weights[matrix.0].source {
                     stored.release();
@@ -186,12 +211,19 @@ impl<F: Number> CpuSession<F> {
         &self.indices[value.buffer][..value.len]
     }
 
-    /// Takes what the step writes out of the buffers, runs it and puts the results back.
-    fn step(&mut self, step: &Step) {
+    /// Takes what the first step writes out of the buffers, runs it and puts the results back, or
+    /// those of the last one that is joined with it; how many steps that are.
+    fn step(&mut self, steps: &[Step]) -> usize {
+        let joined = steps[1..].iter().take_while(|step| step.joined).count();
+        let (step, then) = match self.takes_epilogues(&steps[0]) {
+            true => (&steps[0], &steps[1..=joined]),
+            false => (&steps[0], &steps[1..1]),
+        };
+        let last = then.last().unwrap_or(step);
         let mut out = Vec::new();
         let mut out_index = Vec::new();
         let (mut place, mut place_index) = (None, None);
-        for (operand, access) in step.operands.iter().zip(step.call.kernel().operands) {
+        for (operand, access) in last.operands.iter().zip(last.call.kernel().operands) {
             let Operand::Value(slot) = operand else { continue };
             let buffer = self.program.values[slot.0].buffer;
             match access {
@@ -209,16 +241,50 @@ impl<F: Number> CpuSession<F> {
         self.take_part(step);
         let len = place.map_or(0, |(_, len)| len);
         let index_len = place_index.map_or(0, |(_, len)| len);
-        self.call(step, &mut out[..len], &mut out_index[..index_len]);
+        self.call(step, &self.epilogues(step, then), &mut out[..len], &mut out_index[..index_len]);
         if let Some((buffer, _)) = place {
             self.floats[buffer] = out;
         }
         if let Some((buffer, _)) = place_index {
             self.indices[buffer] = out_index;
         }
+        1 + then.len()
     }
 
-    fn call(&self, step: &Step, out: &mut [F], out_index: &mut [u32]) {
+    /// Whether what follows the step can be done while its sums are at hand.
+    fn takes_epilogues(&self, step: &Step) -> bool {
+        let mut weights = step.operands.iter().filter_map(|operand| match operand {
+            Operand::Weight(weight) => Some(*weight),
+            Operand::Value(_) => None,
+        });
+        weights.any(|weight| self.layout(step, weight) != Layout::Plain)
+    }
+
+    /// What the joined steps do with the sums of the first.
+    fn epilogues(&self, first: &Step, then: &[Step]) -> Vec<Epilogue<'_>> {
+        let before = std::iter::once(first).chain(then);
+        let steps = before.zip(then).map(|(before, step)| {
+            let mut places = finish::places(&step.call).iter().copied();
+            let place = places.find(|place| step.operands.get(*place) == before.operands.last());
+            let operand = |i: usize| {
+                let floats = match step.operands[i] {
+                    Operand::Value(slot) => self.read(slot),
+                    Operand::Weight(slot) => self.ready(step, slot).floats(),
+                };
+                F::as_f32(floats).expect("steps are joined in 32 bit")
+            };
+            place.and_then(|place| Epilogue::of(&step.call, place, operand))
+        });
+        steps.map(|epilogue| epilogue.expect("such steps are joined")).collect()
+    }
+
+    fn call(
+        &self,
+        step: &Step,
+        then: &[Epilogue<'_>],
+        out: &mut [F],
+        out_index: &mut [u32],
+    ) {
         let float = |i: usize| match step.operands[i] {
             Operand::Value(slot) => self.read(slot),
             Operand::Weight(slot) => self.ready(step, slot).floats(),
@@ -248,10 +314,10 @@ impl<F: Number> CpuSession<F> {
             Call::ChannelDot(p) => channel_dot::cpu(p, float(0), float(1), out),
             Call::Clamp(p) => clamp::cpu(p, float(0), out),
             Call::Conv2d(p) | Call::Conv2dQuads(p) => {
-                conv2d::cpu(p, float(0), filters(1), float(2), out);
+                conv2d::cpu(p, float(0), filters(1), float(2), then, out);
             }
             Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => {
-                conv_transpose2d::cpu(p, float(0), filters(1), out);
+                conv_transpose2d::cpu(p, float(0), filters(1), then, out);
             }
             Call::CopyChannels(p) => copy_channels::cpu(p, float(0), out),
             Call::DotRows(p) => dot_rows::cpu(p, float(0), float(1), out),
@@ -309,7 +375,7 @@ impl<F: Number> CpuSession<F> {
 
     /// How the step wants the weight.
     fn layout(&self, step: &Step, slot: WeightSlot) -> Layout {
-        Layout::of::<F>(&step.call, &self.program.weights[slot.0])
+        Layout::of::<F>(&step.call, &self.program.weights[slot.0], self.variants)
     }
 
     /// The shard of a matrix, as it is stored.

@@ -111,11 +111,13 @@ impl Device {
     /// What the device can take in one step.
     pub fn limits(&self) -> Limits {
         match self {
-            Device::Cpu(_) | Device::CpuF64(_) => Limits::NONE,
+            Device::Cpu(cpu) => Limits { joins: cpu.has_variants(), ..Limits::NONE },
+            Device::CpuF64(_) => Limits::NONE,
             #[cfg(feature = "gpu")]
             Device::Gpu(gpu) => Limits {
                 binding_bytes: usize::try_from(gpu.max_binding_bytes()).unwrap_or(usize::MAX),
                 has_quads: gpu.has_variants(),
+                joins: false,
             },
         }
     }

@@ -23,5 +23,8 @@ impl Params {
 
 /// Operands: `a`, `b`, `y`.
 pub fn cpu<F: Float>(_: &Params, a: &[F], b: &[F], y: &mut [F]) {
-    parallel::each(y, |i, y| *y = a[i] + b[i]);
+    parallel::pieces(y, 1, |first, y| {
+        let (a, b) = (&a[first..][..y.len()], &b[first..][..y.len()]);
+        y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = a + b);
+    });
 }

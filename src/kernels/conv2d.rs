@@ -3,9 +3,11 @@
 
 use rayon::prelude::*;
 
+use super::finish::{Epilogue, Finish};
 use super::linear::Rows;
 use super::matmul::{Factor, Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Panels, Planes, Product, Tap};
+use super::winograd::Transformed;
 use super::{Part, kernel, params};
 use crate::num::Float;
 
@@ -54,8 +56,28 @@ params! {
         pub accumulate: u32,
         /// Which [`Encoding`](super::Encoding) the weights have on the GPU.
         pub stored: u32,
-        /// 1: sums keep what f32 loses, for several times the time (the transpose takes no notice).
-        pub exact: u32,
+        /// How sums are rounded: a [`Rounding`] (the transpose takes no notice).
+        pub rounding: u32,
+    }
+}
+
+/// How the sums of a convolution are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Rounding {
+    /// Each is off by a small part of its own products.
+    Own = 0,
+    /// They keep what f32 loses, for several times the time.
+    Exact = 1,
+    /// Each is off by a small part of the largest around it: what activations take, but not
+    /// denominators, which may be far smaller. Fewer products will do.
+    Shared = 2,
+}
+
+impl Rounding {
+    /// The number that shaders know it by.
+    pub const fn code(self) -> u32 {
+        self as u32
     }
 }
 
@@ -78,6 +100,11 @@ impl Params {
     pub(super) fn tiles(&self, of_positions: u32, channels: u32) -> [u32; 3] {
         let x = of_positions.clamp(1, 65_535);
         [x, of_positions.div_ceil(x), channels.div_ceil(TILE) * self.groups]
+    }
+
+    /// Whether sums keep what f32 loses.
+    pub const fn is_exact(&self) -> bool {
+        self.rounding == Rounding::Exact.code()
     }
 
     /// Input channels of a group.
@@ -218,25 +245,46 @@ pub enum Filters<'a, F> {
     /// Panels of all numbers, of one group, in 32 bit or less; for the transpose those of the
     /// transposed weights.
     Panels(&'a Panels),
+    /// Those of [`winograd`](super::winograd), where it suits.
+    Transformed(&'a Transformed),
+}
+
+impl<F> Filters<'_, F> {
+    /// Whether sums are made in registers, so that what follows can be done there.
+    pub const fn takes_epilogues(&self) -> bool {
+        matches!(self, Filters::Panels(_) | Filters::Transformed(_))
+    }
 }
 
 /// Bytes of unrolled windows a block should have: they stay in the second-level cache.
 const BLOCK_BYTES: usize = 192 << 10;
 
-/// Unrolls windows into rows and multiplies, block by block of output rows.
+/// Unrolls windows into rows and multiplies, block by block of output rows, unless filters are such
+/// that windows are read where they lie.
 ///
 /// `b` has `out_channels` values.
-pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut [F]) {
-    if let Filters::Panels(panels) = w {
-        return by_panels(p, a, panels, b, out);
+///
+/// # Panics
+/// If something is to follow that the [filters](Filters::takes_epilogues) do not take.
+pub fn cpu<F: Float>(
+    p: &Params,
+    a: &[F],
+    w: Filters<'_, F>,
+    b: &[F],
+    then: &[Epilogue<'_>],
+    out: &mut [F],
+) {
+    if w.takes_epilogues() {
+        return in_registers(p, a, w, b, then, out);
     }
+    assert!(then.is_empty(), "unrolled windows are multiplied, and nothing else");
     let row = (p.out_width * p.out_channels) as usize;
     let depth = p.taps() * p.in_per_group() as usize;
     let row_bytes = p.out_width as usize * depth * size_of::<F>();
     let total_rows = out.len() / row.max(1);
     let for_all_cores = total_rows.div_ceil(2 * rayon::current_num_threads());
     let block = (BLOCK_BYTES / row_bytes.max(1)).min(for_all_cores).max(1);
-    let sums = if p.exact == 1 { Sums::Exact } else { Sums::Pieces };
+    let sums = if p.is_exact() { Sums::Exact } else { Sums::Pieces };
     let scratch = || (Vec::new(), Room::default());
     out.par_chunks_mut(block * row).enumerate().for_each_init(
         scratch,
@@ -280,14 +328,27 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut 
 }
 
 /// The same without unrolled windows.
-fn by_panels<F: Float>(p: &Params, a: &[F], panels: &Panels, b: &[F], out: &mut [F]) {
+fn in_registers<F: Float>(
+    p: &Params,
+    a: &[F],
+    w: Filters<'_, F>,
+    b: &[F],
+    then: &[Epilogue<'_>],
+    out: &mut [F],
+) {
     let (part, gamma) = (Part::from_code(p.bias_part), F::from_f32(p.gamma));
     let bias: Vec<f32> = match part == Part::Nothing {
         true => Vec::new(),
         false => b.iter().map(|b| part.of(*b, gamma).to_f32()).collect(),
     };
     let numbers = F::as_f32(a).zip(F::as_f32_mut(out));
-    let (a, out) = numbers.expect("panels are for 32 bit");
+    let (a, out) = numbers.expect("such filters are for 32 bit");
+    let finish = Finish { bias: &bias, accumulate: p.accumulate == 1, then };
+    let panels = match w {
+        Filters::Panels(panels) => panels,
+        Filters::Transformed(filters) => return filters.run(p, a, finish, out),
+        Filters::Ready(_) | Filters::Stored(_) => unreachable!("their windows are unrolled"),
+    };
     let (source, lattice) = match p.joins_taps() {
         true => (p.padded_input(), p.lattice_of_rows()),
         false => (p.input(), p.lattice()),
@@ -299,8 +360,7 @@ fn by_panels<F: Float>(p: &Params, a: &[F], panels: &Panels, b: &[F], out: &mut 
         lattices: &[lattice],
         panels,
         part: (Part::from_code(p.part), p.gamma),
-        bias: &bias,
-        accumulate: p.accumulate == 1,
+        finish,
     };
     match p.joins_taps() {
         true => product.run(&p.padded(a), out),
@@ -334,7 +394,7 @@ pub(super) fn filters<'a, F: Float>(p: &Params, w: Filters<'a, F>, group: usize)
     }
     match w {
         Filters::Ready(values) => Factor::Ready(of_group(p, values, group)),
-        Filters::Panels(_) => unreachable!("panels are no matrix"),
+        Filters::Panels(_) | Filters::Transformed(_) => unreachable!("they are no matrix"),
         Filters::Stored(values) => {
             let (part, gamma) = (Part::from_code(p.part), F::from_f32(p.gamma));
             Factor::Stored(of_group(p, values, group), part, gamma)

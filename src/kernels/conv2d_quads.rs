@@ -10,7 +10,7 @@ kernel!("conv2d_quads", [Read, ReadWeight, Read, Update]);
 /// and sums need not keep what f32 loses.
 pub const fn suits(p: &Params) -> bool {
     let are_quads = p.in_per_group().is_multiple_of(4) && p.out_per_group().is_multiple_of(4);
-    are_quads && p.stored == super::Encoding::F32.code() && p.exact == 0
+    are_quads && p.stored == super::Encoding::F32.code() && !p.is_exact()
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
             gamma: 0.0,
             accumulate: 0,
             stored: Encoding::F32.code(),
-            exact: 0,
+            rounding: 0,
         };
         assert!(suits(&p));
         for other in [
@@ -50,7 +50,7 @@ mod tests {
             Params { in_channels: 12, ..p },
             Params { out_channels: 12, ..p },
             Params { stored: Encoding::F16.code(), ..p },
-            Params { exact: 1, ..p },
+            Params { rounding: 1, ..p },
         ] {
             assert!(!suits(&other), "{other:?}");
         }

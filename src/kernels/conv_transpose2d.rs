@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE, filters, inside};
+use super::finish::{Epilogue, Finish};
 use super::matmul::{Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Panels, Product, Tap};
 use super::{Part, kernel};
@@ -44,11 +45,21 @@ impl Params {
 const BLOCK_BYTES: usize = 384 << 10;
 
 /// Multiplies blocks of output rows and adds the windows up in bands of input rows.
-pub fn cpu<F: Float>(params: &Params, s: &[F], w: Filters<'_, F>, out: &mut [F]) {
+///
+/// # Panics
+/// If something is to follow that the [filters](Filters::takes_epilogues) do not take.
+pub fn cpu<F: Float>(
+    params: &Params,
+    s: &[F],
+    w: Filters<'_, F>,
+    then: &[Epilogue<'_>],
+    out: &mut [F],
+) {
     let p = &params.0;
     if let Filters::Panels(panels) = w {
-        return by_panels(p, s, panels, out);
+        return by_panels(p, s, panels, then, out);
     }
+    assert!(then.is_empty(), "windows are rolled out, and nothing else");
     let row = (p.in_width * p.in_channels) as usize;
     let plane = p.in_height as usize * row;
     let bands = rayon::current_num_threads().div_ceil(p.batch.max(1) as usize);
@@ -70,7 +81,13 @@ pub fn cpu<F: Float>(params: &Params, s: &[F], w: Filters<'_, F>, out: &mut [F])
 }
 
 /// The same without rolled-out windows: every input gathers what it gets.
-fn by_panels<F: Float>(p: &Geometry, s: &[F], panels: &Panels, out: &mut [F]) {
+fn by_panels<F: Float>(
+    p: &Geometry,
+    s: &[F],
+    panels: &Panels,
+    then: &[Epilogue<'_>],
+    out: &mut [F],
+) {
     let product = Product {
         source: p.output(),
         channels: p.out_channels as usize,
@@ -78,8 +95,7 @@ fn by_panels<F: Float>(p: &Geometry, s: &[F], panels: &Panels, out: &mut [F]) {
         lattices: &lattices(p),
         panels,
         part: (Part::from_code(p.part), p.gamma),
-        bias: &[],
-        accumulate: p.accumulate == 1,
+        finish: Finish { bias: &[], accumulate: p.accumulate == 1, then },
     };
     let numbers = F::as_f32(s).zip(F::as_f32_mut(out));
     let (s, out) = numbers.expect("panels are for 32 bit");

@@ -54,25 +54,29 @@ impl Params {
 pub fn cpu<F: Float>(p: &Params, g: &[F], y: &[F], out: &mut [F]) {
     let (lower, upper) = (F::from_f32(p.lower), F::from_f32(p.upper));
     let active = |y: F| y > lower && y < upper;
-    let pass = |test: &(dyn Fn(F, F) -> bool + Sync), out: &mut [F]| {
-        let count = p.count as usize;
-        parallel::pieces(out, count, |first, piece| {
-            for (i, row) in piece.chunks_exact_mut(count).enumerate() {
-                let row_number = first / count + i;
-                let y = &y[row_number / p.repeat as usize * count..][..count];
-                let g = &g[row_number * count..][..count];
-                for ((out, &g), &y) in row.iter_mut().zip(g).zip(y) {
-                    *out = if test(g, y) { g } else { F::ZERO };
-                }
-            }
-        });
-    };
     match p.mode {
-        0 => pass(&|_, y| active(y), out),
-        1 => pass(&|g, y| active(y) && g > F::ZERO, out),
-        2 => pass(&|g, _| g > F::ZERO, out),
-        _ => pass(&|_, y| y < F::ZERO, out),
+        0 => pass(p, g, y, out, |_, y| active(y)),
+        1 => pass(p, g, y, out, |g, y| active(y) && g > F::ZERO),
+        2 => pass(p, g, y, out, |g, _| g > F::ZERO),
+        _ => pass(p, g, y, out, |_, y| y < F::ZERO),
     }
+}
+
+fn pass<F: Float>(
+    p: &Params,
+    g: &[F],
+    y: &[F],
+    out: &mut [F],
+    passes: impl Fn(F, F) -> bool + Sync,
+) {
+    let count = p.count as usize;
+    parallel::rows(out, count, |row, start, out| {
+        let y = &y[row / p.repeat as usize * count + start..][..out.len()];
+        let g = &g[row * count + start..][..out.len()];
+        for ((out, &g), &y) in out.iter_mut().zip(g).zip(y) {
+            *out = if passes(g, y) { g } else { F::ZERO };
+        }
+    });
 }
 
 #[cfg(test)]

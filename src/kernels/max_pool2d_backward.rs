@@ -47,19 +47,40 @@ const fn fields() -> [(&'static str, usize); Geometry::FIELDS.len() + 1] {
     fields
 }
 
+/// Rows of a plane that a task fills; the windows that reach into several are gone through for each.
+const BAND: usize = 8;
+
 /// Operands: winners, signal at the outputs, signal at the inputs.
 pub fn cpu<F: Float>(params: &Params, winner: &[u32], r_out: &[F], r_in: &mut [F]) {
     let p = &params.pool;
     let channels = p.channels as usize;
-    let out_plane = (p.out_height * p.out_width) as usize * channels;
-    let in_plane = (p.in_height * p.in_width) as usize * channels;
-    let rows = r_in.par_chunks_mut(in_plane.max(1)).zip(r_out.par_chunks(out_plane.max(1)));
-    rows.enumerate().for_each(|(row, (r_in, r_out))| {
-        r_in.fill(F::ZERO);
+    let (in_height, in_row) = (p.in_height as usize, p.in_width as usize * channels);
+    let (out_height, out_row) = (p.out_height as usize, p.out_width as usize * channels);
+    let out_plane = out_height * out_row;
+    let reach = (p.kernel_height as usize - 1) * p.dilation_height as usize;
+    let (stride, padding) = (p.stride_height as usize, p.padding_height as usize);
+    let planes = r_in.par_chunks_mut((in_height * in_row).max(1));
+    let planes = planes.zip(r_out.par_chunks(out_plane.max(1)));
+    planes.enumerate().for_each(|(row, (r_in, r_out))| {
         let winner = &winner[row / params.repeat as usize * out_plane..][..out_plane];
-        for (i, (&cell, &r)) in winner.iter().zip(r_out).enumerate() {
-            r_in[cell as usize * channels + i % channels] += r;
-        }
+        r_in.par_chunks_mut(BAND * in_row).enumerate().for_each(|(band, r_in)| {
+            r_in.fill(F::ZERO);
+            let first = band * BAND;
+            let cells = first * p.in_width as usize * channels;
+            // The windows that reach into the band.
+            let start = (first + padding).saturating_sub(reach).div_ceil(stride);
+            let end = (first + r_in.len() / in_row - 1 + padding) / stride + 1;
+            let windows = start.min(out_height) * out_row..end.min(out_height) * out_row;
+            let pixels = winner[windows.clone()].chunks_exact(channels);
+            for (winner, r) in pixels.zip(r_out[windows].chunks_exact(channels)) {
+                for (c, (&cell, &r)) in winner.iter().zip(r).enumerate() {
+                    let at = (cell as usize * channels + c).wrapping_sub(cells);
+                    if let Some(r_in) = r_in.get_mut(at) {
+                        *r_in += r;
+                    }
+                }
+            }
+        });
     });
 }
 

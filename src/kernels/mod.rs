@@ -24,6 +24,7 @@ pub mod conv_transpose2d_quads;
 pub mod copy_channels;
 pub mod dot_rows;
 mod encoding;
+pub mod finish;
 pub mod gate;
 pub mod gather;
 pub mod heatmap;
@@ -49,6 +50,7 @@ pub mod sum_rows;
 pub mod tally;
 pub mod top_k;
 pub mod upsample2d;
+pub mod winograd;
 
 pub use encoding::Encoding;
 pub use part::Part;
@@ -179,7 +181,7 @@ macro_rules! calls {
 
             /// Whether the shader runs with `EXACT`.
             pub const fn exact(&self) -> bool {
-                matches!(self, Call::Conv2d(params) if params.exact == 1)
+                matches!(self, Call::Conv2d(params) if params.is_exact())
             }
 
             /// How many workgroups run.

@@ -34,15 +34,13 @@ impl Params {
 pub fn cpu<F: Float>(p: &Params, a: &[F], c: &[F], r: &mut [F]) {
     let scale = F::from_f32(p.scale);
     let count = p.count as usize;
-    parallel::pieces(r, count, |first, piece| {
-        for (i, row) in piece.chunks_exact_mut(count).enumerate() {
-            let row_number = first / count + i;
-            let a = &a[row_number / p.repeat as usize * p.stride as usize..][..count];
-            let c = &c[row_number * count..][..count];
-            for ((r, &a), &c) in row.iter_mut().zip(a).zip(c) {
-                let old = if p.accumulate == 1 { *r } else { F::ZERO };
-                *r = old + scale * a * c;
-            }
+    parallel::rows(r, count, |row, start, r| {
+        let a = &a[row / p.repeat as usize * p.stride as usize + start..][..r.len()];
+        let c = &c[row * count + start..][..r.len()];
+        let products = a.iter().zip(c).map(|(&a, &c)| scale * a * c);
+        match p.accumulate {
+            1 => r.iter_mut().zip(products).for_each(|(r, product)| *r += product),
+            _ => r.iter_mut().zip(products).for_each(|(r, product)| *r = product),
         }
     });
 }

@@ -11,6 +11,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Part;
+use super::finish::{Finish, Target};
 use super::linear::Rows;
 
 /// Numbers of 32 bit in a vector of this processor. Sums are made in as many streams, so that the
@@ -194,10 +195,8 @@ pub(super) struct Product<'a> {
     pub(super) panels: &'a Panels,
     /// The part and its factor.
     pub(super) part: (Part, f32),
-    /// What is added to each column; nothing if it is empty.
-    pub(super) bias: &'a [f32],
-    /// Whether sums are added to what the target holds.
-    pub(super) accumulate: bool,
+    /// What becomes of the sums.
+    pub(super) finish: Finish<'a>,
 }
 
 /// A piece of work: positions of a lattice, and panels.
@@ -205,31 +204,6 @@ struct Task {
     lattice: usize,
     positions: Range<usize>,
     panels: Range<usize>,
-}
-
-/// The target, which tasks write at places of their own.
-#[derive(Clone, Copy)]
-struct Target {
-    values: *mut f32,
-    len: usize,
-}
-
-#[expect(unsafe_code, reason = "no two tasks write the same place: see `Target::row`")]
-// SAFETY: it is a pointer to floats that outlive the tasks.
-unsafe impl Send for Target {}
-#[expect(unsafe_code, reason = "no two tasks write the same place: see `Target::row`")]
-// SAFETY: as above.
-unsafe impl Sync for Target {}
-
-impl Target {
-    /// # Safety
-    /// Nothing else reads or writes the range while the slice lives.
-    #[expect(unsafe_code, clippy::mut_from_ref, reason = "tasks share the target")]
-    unsafe fn row(&self, range: Range<usize>) -> &mut [f32] {
-        assert!(range.start <= range.end && range.end <= self.len, "a row inside the target");
-        // SAFETY: it lies inside, and nobody else is there.
-        unsafe { std::slice::from_raw_parts_mut(self.values.add(range.start), range.len()) }
-    }
 }
 
 impl Product<'_> {
@@ -243,10 +217,8 @@ impl Product<'_> {
         };
         assert_eq!(source.len(), len(self.source, self.channels), "values of the source");
         assert_eq!(target.len(), len(self.target, self.panels.columns), "values of the target");
-        let bias = self.bias.len();
-        assert!(bias == 0 || bias == self.panels.columns, "a bias for each column");
         debug_assert!(self.is_covered_once(), "lattices have all pixels, each once");
-        let target = Target { values: target.as_mut_ptr(), len: target.len() };
+        let target = self.finish.into(target, self.panels.columns);
         let nothing = vec![0.0; self.panels.rows];
         let arch = Arch::new();
         self.tasks().par_iter().for_each_init(Vec::new, |room, task| {
@@ -309,7 +281,7 @@ struct Run<'a> {
     source: &'a [f32],
     /// Zeros in place of a row that the source does not have.
     nothing: &'a [f32],
-    target: Target,
+    target: Target<'a>,
 }
 
 impl WithSimd for Run<'_> {
@@ -329,6 +301,7 @@ impl WithSimd for Run<'_> {
 
 impl Run<'_> {
     #[inline(always)]
+    #[expect(unsafe_code, reason = "tasks share the target")]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(&self, simd: S) {
         // What `sums` reads without asking.
         assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
@@ -345,7 +318,10 @@ impl Run<'_> {
                 let sums = sums::<S, ROWS, VECTORS>(simd, &lattice.taps, &rows, panel, panels.rows);
                 let column = (self.task.panels.start + i) * WIDTH;
                 for (sums, place) in sums[..count].iter().zip(&places) {
-                    self.store(bytemuck::cast_slice(sums), place.target, column);
+                    let sums = bytemuck::cast_slice(sums);
+                    // SAFETY: each lattice has pixels of its own, each task positions of a lattice
+                    // or columns of its own.
+                    unsafe { self.target.put(sums, place.target, column) };
                 }
             }
         }
@@ -382,22 +358,6 @@ impl Run<'_> {
         }
         is_any.then_some(rows)
     }
-
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "tasks share the target")]
-    fn store(&self, sums: &[f32], pixel: usize, column: usize) {
-        let Product { panels, bias, accumulate, .. } = self.product;
-        let columns = panels.columns.min(column + WIDTH) - column;
-        let start = pixel * panels.columns + column;
-        // SAFETY: each lattice has pixels of its own, each task positions of a lattice or columns of
-        // its own, and a task has one row at a time.
-        let out = unsafe { self.target.row(start..start + columns) };
-        let bias = (!bias.is_empty()).then(|| &bias[column..column + columns]);
-        for (i, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
-            let sum = sum + bias.map_or(0.0, |bias| bias[i]);
-            *out = if *accumulate { *out + sum } else { sum };
-        }
-    }
 }
 
 /// Where a position is.
@@ -413,7 +373,7 @@ struct Place {
 /// The sums of a tile: for each of its positions those of a panel's columns.
 #[inline(always)]
 #[expect(unsafe_code, reason = "the compiler does not see that all rows are equally long")]
-fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub(super) fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     taps: &[Tap],
     rows: &[Option<[&[f32]; ROWS]>],

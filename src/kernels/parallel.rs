@@ -33,6 +33,25 @@ pub fn pieces_of_two<T: Send, U: Send>(
     );
 }
 
+/// Calls `body(row, index within the row, piece)` for pieces of rows of `count` values; a row may be
+/// cut, since those of one picture are for all cores.
+pub fn rows<T: Send>(out: &mut [T], count: usize, body: impl Fn(usize, usize, &mut [T]) + Sync) {
+    pieces(
+        out,
+        1,
+        #[inline(always)]
+        |mut first, mut piece| {
+            while !piece.is_empty() {
+                let (row, start) = (first / count, first % count);
+                let (of_row, rest) = piece.split_at_mut(piece.len().min(count - start));
+                first += of_row.len();
+                body(row, start, of_row);
+                piece = rest;
+            }
+        },
+    );
+}
+
 /// The length of a piece of whole units.
 fn size(unit: usize) -> usize {
     PIECE.next_multiple_of(unit.max(1))

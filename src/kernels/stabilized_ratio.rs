@@ -33,19 +33,17 @@ impl Params {
 pub fn cpu<F: Float>(p: &Params, r: &[F], z: &[F], s: &mut [F]) {
     let epsilon = F::from_f32(p.epsilon);
     let count = p.count as usize;
-    parallel::pieces(s, count, |first, piece| {
-        for (i, row) in piece.chunks_exact_mut(count).enumerate() {
-            let row_number = first / count + i;
-            let z = &z[row_number / p.repeat as usize * p.stride as usize..][..count];
-            let r = &r[row_number * count..][..count];
-            for ((s, &r), &z) in row.iter_mut().zip(r).zip(z) {
-                *s = ratio(r, z, epsilon);
-            }
+    parallel::rows(s, count, |row, start, s| {
+        let z = &z[row / p.repeat as usize * p.stride as usize + start..][..s.len()];
+        let r = &r[row * count + start..][..s.len()];
+        for ((s, &r), &z) in s.iter_mut().zip(r).zip(z) {
+            *s = ratio(r, z, epsilon);
         }
     });
 }
 
-fn ratio<F: Float>(r: F, z: F, epsilon: F) -> F {
+#[inline(always)]
+pub(super) fn ratio<F: Float>(r: F, z: F, epsilon: F) -> F {
     let stable = if z < F::ZERO { z - epsilon } else { z + epsilon };
     if r == F::ZERO || stable == F::ZERO { F::ZERO } else { r / stable }
 }

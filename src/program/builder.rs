@@ -92,13 +92,19 @@ impl Builder {
         let mut operands = reads.to_vec();
         operands.extend(outs.iter().map(|out| Operand::Value(*out)));
         debug_assert_eq!(operands.len(), call.kernel().operands.len(), "{call:?}");
-        self.program.steps.push(Step { call, operands, layer: self.layer, note: self.note });
+        let (layer, note, joined) = (self.layer, self.note, false);
+        self.program.steps.push(Step { call, operands, layer, note, joined });
     }
 
     /// A new value that no step makes yet.
     pub fn value(&mut self, element: Element, len: usize) -> Slot {
         self.program.values.push(Value { element, len, buffer: usize::MAX });
         Slot(self.program.values.len() - 1)
+    }
+
+    /// Marks steps that may be joined with those before.
+    pub(super) fn join(&mut self) {
+        super::joins::mark(&mut self.program);
     }
 
     /// Plans the memory.

@@ -4,6 +4,7 @@ use super::moves;
 use super::operator::{Operator, Parts, vector, word};
 use super::{Builder, Element, Limits, Operand, Slot, Source};
 use crate::graph::{Graph, MaxPool2d, Network, NodeId, Op};
+use crate::kernels::conv2d::Rounding;
 use crate::kernels::{Call, add, channel_affine, clamp, local_response_norm, max_pool2d};
 use crate::tensor::Shape;
 
@@ -14,25 +15,25 @@ pub(super) struct Forward {
     pub(super) values: Vec<Option<Slot>>,
     /// The winners of each max pool that ran.
     pub(super) winners: Vec<Option<Slot>>,
-    /// Whether convolutions keep what sums in f32 lose; linear layers always do, pools never.
-    exact: bool,
+    /// That of convolutions; linear layers always keep what sums in f32 lose, pools never.
+    rounding: Rounding,
 }
 
 impl Forward {
     /// Nothing has run but the input's node, which brings pictures (NCHW) into the order of
-    /// activations. `exact` convolutions keep what sums in f32 lose.
+    /// activations. The sums of convolutions are as precise.
     pub(super) fn start(
         b: &mut Builder,
         graph: &Graph,
         batch: usize,
         pictures: Slot,
-        exact: bool,
+        rounding: Rounding,
     ) -> Self {
         let nodes = graph.nodes().len();
         let (mut values, winners) = (vec![None; nodes], vec![None; nodes]);
         b.at("input", "forward");
         values[0] = Some(moves::planes(b, graph.input_shape(), batch, pictures, false));
-        Self { values, winners, exact }
+        Self { values, winners, rounding }
     }
 
     /// The output of a node that ran.
@@ -66,7 +67,7 @@ impl Forward {
             Op::Conv2d(_) | Op::Linear(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
                 let operator = Operator::of(network, id, limits)
                     .expect("weights are bound, and these layers are operators");
-                let operator = if self.exact { operator.exact() } else { operator };
+                let operator = operator.with_rounding(self.rounding);
                 operator.apply(b, batch, inputs[0], Parts::LAYER, None)
             }
             Op::Relu => b.emit(Call::Clamp(clamp::Params::relu(word(len))), &operands, len),

@@ -9,8 +9,9 @@ use super::readout::Readout;
 use super::walks::Lowering;
 use super::{Builder, Element, Entry, Program};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Network, NodeId};
+use crate::graph::{Graph, Network, Node, NodeId, Op};
 use crate::kernels::Encoding;
+use crate::kernels::conv2d::Rounding;
 use crate::methods::{Method, Walk};
 use crate::rules::{Composite, Rule};
 use crate::weight::Weight;
@@ -22,11 +23,13 @@ pub struct Limits {
     pub binding_bytes: usize,
     /// Whether it has kernels of its own for channels that come in fours.
     pub has_quads: bool,
+    /// Whether it joins steps, so that some values are never kept.
+    pub joins: bool,
 }
 
 impl Limits {
-    /// No limits: the CPU.
-    pub const NONE: Limits = Limits { binding_bytes: usize::MAX, has_quads: false };
+    /// No limits, and nothing special.
+    pub const NONE: Limits = Limits { binding_bytes: usize::MAX, has_quads: false, joins: false };
 
     /// Ranges of rows of a matrix, each within the limit in the words that shaders read.
     pub(super) fn shards(self, matrix: &Weight) -> Vec<Range<usize>> {
@@ -219,8 +222,9 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let mut b = Builder::new();
     let picture = b.input(Element::Float, plan.batch * graph.input_shape().len());
     let given = Readout::inputs(&mut b, plan);
-    let exact = needs_exact_sums(plan)?;
-    let mut forward = Forward::start(&mut b, graph, plan.batch, picture, exact);
+    let rounding =
+        if needs_exact_sums(plan)? { Rounding::Exact } else { Rounding::Shared };
+    let mut forward = Forward::start(&mut b, graph, plan.batch, picture, rounding);
     for id in (1..graph.nodes().len()).map(NodeId) {
         forward.run(&mut b, plan.network, id, plan.batch, plan.limits);
     }
@@ -231,12 +235,16 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let scores = b.output(forward.value(graph.output()));
     let targets = readout.units().map(|units| b.output(units));
     let values = b.output(readout.sums);
+    if plan.limits.joins {
+        b.join();
+    }
     Ok(Lowered { program: b.finish()?, scores, targets, values, maps, layers, ledger })
 }
 
-/// Whether rounding in the forward pass costs the maps far more than itself: where gradients jump,
-/// and where pools share evenly. Those send relevance to outputs that are nearly 0, and below it is
-/// divided by that.
+/// Whether rounding in the forward pass costs the maps far more than itself: where gradients jump;
+/// where pools share evenly, which sends relevance to outputs that are nearly 0, and below it is
+/// divided by that; and where they share in proportion to inputs of either sign, whose sum may be
+/// nearly 0 itself, though no ReLU comes next that would end such relevance (`DenseNet`).
 fn needs_exact_sums(plan: &Plan<'_>) -> Result<bool> {
     if plan.methods.iter().any(|method| method.jumps()) {
         return Ok(true);
@@ -245,7 +253,14 @@ fn needs_exact_sums(plan: &Plan<'_>) -> Result<bool> {
     if !plan.methods.iter().any(walks) {
         return Ok(false);
     }
-    Ok(plan.composite.assign(plan.network.graph())?.contains(&Some(Rule::Even)))
+    let graph = plan.network.graph();
+    let rules = plan.composite.assign(graph)?;
+    let non_negative = graph.non_negative();
+    let shares_signed = |(node, rule): (&Node, &Option<Rule>)| {
+        let is_pool = matches!(node.op, Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_));
+        is_pool && *rule == Some(Rule::Norm) && !non_negative[node.inputs[0].0]
+    };
+    Ok(rules.contains(&Some(Rule::Even)) || graph.nodes().iter().zip(&rules).any(shares_signed))
 }
 
 fn check(plan: &Plan<'_>) -> Result<()> {

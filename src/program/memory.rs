@@ -47,8 +47,8 @@ pub(super) fn plan(program: &mut Program) -> Vec<Buffer> {
     buffers
 }
 
-/// Steps count from 1; inputs live from 0, outputs to the end. Values that no step touches have
-/// no life.
+/// Steps count from 1, joined ones as one; inputs live from 0, outputs to the end. Values that no
+/// step touches have no life.
 fn lives(program: &Program) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; program.values.len()];
     let mut touch = |slot: Slot, at: usize| {
@@ -58,16 +58,18 @@ fn lives(program: &Program) -> Vec<Option<Life>> {
     for slot in &program.inputs {
         touch(*slot, 0);
     }
-    for (i, step) in program.steps.iter().enumerate() {
+    let mut now = 0;
+    for step in &program.steps {
+        now += usize::from(!step.joined);
         for operand in &step.operands {
             match operand {
-                Operand::Value(slot) => touch(*slot, i + 1),
+                Operand::Value(slot) => touch(*slot, now),
                 Operand::Weight(_) => {}
             }
         }
     }
     for slot in &program.outputs {
-        touch(*slot, program.steps.len() + 1);
+        touch(*slot, now + 1);
     }
     lives
 }

@@ -7,6 +7,7 @@ mod builder;
 mod display;
 mod finish;
 mod forward;
+mod joins;
 mod layers;
 mod ledger;
 mod lower;
@@ -128,6 +129,9 @@ pub struct Step {
     pub layer: usize,
     /// What the step is for, as `forward`, or the rule: index into [`Program::notes`].
     pub note: usize,
+    /// Whether it may be done value by value while the step before makes its output, which nobody
+    /// else reads and which need not be kept then.
+    pub joined: bool,
 }
 
 /// A flat list of steps with its memory plan.

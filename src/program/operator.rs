@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
 use crate::graph::{Network, NodeId, Op};
-use crate::kernels::conv2d::Packing;
+use crate::kernels::conv2d::{Packing, Rounding};
 use crate::kernels::{
     Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, conv2d_quads,
     linear, linear_transpose,
@@ -142,11 +142,11 @@ impl Operator {
         }
     }
 
-    /// The same, where a convolution keeps what sums in f32 lose; a linear layer always does, and a
-    /// pool sums too little to lose much.
-    pub(super) fn exact(mut self) -> Self {
+    /// The same, where a convolution sums as precisely; a linear layer always keeps what sums in f32
+    /// lose, and a pool sums too little to lose much.
+    pub(super) fn with_rounding(mut self, rounding: Rounding) -> Self {
         match &mut self {
-            Operator::Conv2d { geometry, .. } => geometry.exact = 1,
+            Operator::Conv2d { geometry, .. } => geometry.rounding = rounding.code(),
             Operator::Linear { .. } | Operator::AvgPool2d(_) => {}
         }
         self
@@ -333,7 +333,7 @@ fn conv_geometry(conv: &crate::graph::Conv2d, input: Shape, output: Shape) -> co
         gamma: 0.0,
         accumulate: 0,
         stored: Encoding::F32.code(),
-        exact: 0,
+        rounding: Rounding::Own.code(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::lower::{Limits, check_batch};
 use super::{Element, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, MaxPool2d, Network, NodeId};
+use crate::kernels::conv2d::Rounding;
 
 /// A program that stops at the last max pool. Its input are the pictures (`batch` times the
 /// network's input, NCHW).
@@ -47,7 +48,7 @@ pub fn lower_switches(network: &Network, batch: usize, limits: Limits) -> Result
     let leads = leads_to_a_max_pool(graph);
     let mut b = Builder::new();
     let pictures = b.input(Element::Float, batch * graph.input_shape().len());
-    let mut forward = Forward::start(&mut b, graph, batch, pictures, false);
+    let mut forward = Forward::start(&mut b, graph, batch, pictures, Rounding::Own);
     for id in (1..graph.nodes().len()).map(NodeId).filter(|id| leads[id.0]) {
         forward.run(&mut b, network, id, batch, limits);
     }

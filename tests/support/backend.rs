@@ -1,5 +1,6 @@
 //! The backends that tests run on.
 
+use clrp::backend::cpu::Cpu;
 use clrp::backend::{Device, DeviceChoice, Input, Output};
 use clrp::program::Program;
 
@@ -7,12 +8,14 @@ use clrp::program::Program;
 pub(crate) struct Backend {
     pub(crate) name: String,
     pub(crate) device: Device,
+    /// Whether it runs without variants of kernels, joined steps and the like; on a GPU with checks.
+    pub(crate) is_plain: bool,
 }
 
 impl Backend {
     fn open(choice: &DeviceChoice) -> Self {
         let device = Device::open(choice).expect("there is always a CPU");
-        Self { name: device.name(), device }
+        Self { name: device.name(), device, is_plain: false }
     }
 
     /// Whether this is the f64 reference.
@@ -43,7 +46,12 @@ pub(crate) fn reference() -> Backend {
 /// # Panics
 /// If there is no GPU, not even a software one, and `CLRP_REQUIRE_GPU` is 1.
 pub(crate) fn backends() -> Vec<Backend> {
-    let mut backends = vec![reference(), Backend::open(&DeviceChoice::Cpu)];
+    let plain = Backend {
+        name: "cpu, plain".to_owned(),
+        device: Device::Cpu(Cpu::new().variants(false)),
+        is_plain: true,
+    };
+    let mut backends = vec![reference(), Backend::open(&DeviceChoice::Cpu), plain];
     backends.extend(gpu::backends());
     backends
 }
@@ -84,6 +92,7 @@ mod gpu {
         let of = |checked: bool| Backend {
             name: format!("{}, {}", gpu.name(), if checked { "checked" } else { "unchecked" }),
             device: Device::Gpu(gpu.clone().checked(checked).variants(!checked)),
+            is_plain: checked,
         };
         vec![of(true), of(false)]
     }

@@ -1,8 +1,8 @@
 //! Cases of the kernels that multiply by weights.
 
-use clrp::kernels::conv2d::{Packing, Params as Conv};
+use clrp::kernels::conv2d::{Packing, Params as Conv, Rounding};
 use clrp::kernels::linear::Params as Matrix;
-use clrp::kernels::{Call, Encoding, Part, conv_transpose2d, linear_transpose};
+use clrp::kernels::{Call, Encoding, Part, conv_transpose2d, linear_transpose, winograd};
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::{Dtype, Weight};
 use half::{bf16, f16};
@@ -94,7 +94,7 @@ fn geometry((batch, [ins, outs, groups], sizes): Shape) -> Conv {
         gamma: 0.0,
         accumulate: 0,
         stored: Encoding::F32.code(),
-        exact: 0,
+        rounding: 0,
     }
 }
 
@@ -134,8 +134,30 @@ fn convolutions(random: &mut Random) -> Vec<Conv> {
     }
     let halves: Vec<_> = (0..).zip(&cases).map(|(i, p)| Conv { stored: half(i), ..*p }).collect();
     cases.extend(halves);
-    let exact: Vec<_> = cases.iter().map(|p| Conv { exact: 1, ..*p }).collect();
+    let exact = Rounding::Exact.code();
+    let exact: Vec<_> = cases.iter().map(|p| Conv { rounding: exact, ..*p }).collect();
     cases.extend(exact);
+    cases.extend(shared(random));
+    cases
+}
+
+/// Shapes whose windows the CPU transforms: with whole and cut windows, few and many of them, whole
+/// and cut panels.
+fn shared(random: &mut Random) -> Vec<Conv> {
+    let drawn = (0..6).map(|i| {
+        let mut of = |from: usize, to: usize| random.of(from..=to) as u32;
+        let (channels, padding) = ([16 * of(1, 3), of(16, 70), 1], [of(0, 3), of(0, 3)]);
+        let input = padding.map(|zeros| of(3 - 2 * zeros.min(1) as usize, 13));
+        let shape = (of(1, 3), channels, [input, [3; 2], [1; 2], padding, [1; 2]]);
+        Conv {
+            bias_part: [Part::All, Part::Nothing][i % 2].code(),
+            accumulate: u32::from(i > 3),
+            rounding: Rounding::Shared.code(),
+            ..geometry(shape)
+        }
+    });
+    let cases: Vec<_> = drawn.collect();
+    assert!(cases.iter().all(winograd::suits));
     cases
 }
 
@@ -196,7 +218,7 @@ fn out_len(p: &Conv) -> usize {
 /// The same shapes where channels come in fours.
 fn quads(random: &mut Random) -> Vec<Conv> {
     let cases = convolutions(random).into_iter();
-    let suited = cases.filter(|p| p.stored == Encoding::F32.code() && p.exact == 0).map(|p| Conv {
+    let suited = cases.filter(|p| p.stored == Encoding::F32.code() && p.rounding == 0).map(|p| Conv {
         in_channels: p.groups * p.in_per_group().next_multiple_of(4),
         out_channels: p.groups * p.out_per_group().next_multiple_of(4),
         ..p

@@ -8,7 +8,8 @@ use half::{bf16, f16};
 use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
 use crate::kernels::panels::Panels;
-use crate::kernels::{Call, conv_transpose2d, parallel};
+use crate::kernels::winograd::{self, Transformed};
+use crate::kernels::{Call, Encoding, conv_transpose2d, parallel};
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
 use crate::weight::Identity;
@@ -30,13 +31,15 @@ pub(super) enum Layout {
     PanelsOfRows(u32),
     /// Filters as panels of input channels.
     TransposedPanels,
+    /// Filters transformed for fewer products.
+    Transformed,
 }
 
 impl Layout {
     /// That of a step's weight. For filters in 32 bit windows are not unrolled, unless sums are
     /// exact or panels would be empty for the most part: those of groups, and of the colours of a
     /// picture.
-    pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse) -> Self {
+    pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse, variants: bool) -> Self {
         match weight.form {
             Form::Filters(_) => {}
             Form::Vector | Form::Rows { .. } => return Layout::Plain,
@@ -44,8 +47,11 @@ impl Layout {
         if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call
             && !F::IS_REFERENCE
             && p.groups == 1
-            && p.exact == 0
+            && !p.is_exact()
         {
+            if variants && winograd::suits(p) && weight.encoding() == Encoding::F32 {
+                return Layout::Transformed;
+            }
             return match p.joins_taps() {
                 true => Layout::PanelsOfRows(p.kernel_width),
                 false => Layout::Panels,
@@ -86,6 +92,8 @@ pub(super) enum Ready<F> {
     BF16(Vec<bf16>),
     /// Filters that are multiplied by without unrolled windows.
     Panels(Panels),
+    /// Filters in 32 bit for fewer products.
+    Transformed(Transformed),
 }
 
 impl<F: Float> Ready<F> {
@@ -95,6 +103,7 @@ impl<F: Float> Ready<F> {
             Ready::F16(w) => size_of_val(w.as_slice()),
             Ready::BF16(w) => size_of_val(w.as_slice()),
             Ready::Panels(panels) => panels.bytes(),
+            Ready::Transformed(filters) => filters.bytes(),
         }
     }
 
@@ -102,7 +111,7 @@ impl<F: Float> Ready<F> {
     pub(super) fn floats(&self) -> &[F] {
         match self {
             Ready::Floats(w) => w,
-            Ready::F16(_) | Ready::BF16(_) | Ready::Panels(_) => {
+            Ready::F16(_) | Ready::BF16(_) | Ready::Panels(_) | Ready::Transformed(_) => {
                 unreachable!("vectors are floats")
             }
         }
@@ -115,6 +124,7 @@ impl<F: Float> Ready<F> {
             Ready::F16(w) => Filters::Stored(Rows::F16(w)),
             Ready::BF16(w) => Filters::Stored(Rows::BF16(w)),
             Ready::Panels(panels) => Filters::Panels(panels),
+            Ready::Transformed(filters) => Filters::Transformed(filters),
         }
     }
 }
@@ -171,6 +181,9 @@ fn ordered<F: Float>(weight: &WeightUse, layout: Layout) -> Ready<F> {
                 let shape = [taps, out_per_group, in_per_group];
                 let place = |tap, o| tap + o * of_output;
                 Some(Panels::new(numbers, shape, place, of_input))
+            }
+            Layout::Transformed => {
+                return Ready::Transformed(Transformed::new(numbers, packing));
             }
         };
         if let Some(panels) = panels {

@@ -81,7 +81,7 @@ fn convolution(p: &conv2d::Params) -> u64 {
     let positions = u64::from(p.batch) * u64::from(p.out_height) * u64::from(p.out_width);
     let window = u64::from(p.kernel_height) * u64::from(p.kernel_width);
     let once = 2 * positions * u64::from(p.out_channels) * window * u64::from(p.in_per_group());
-    if p.exact == 1 { EXACT_COST * once } else { once }
+    if p.is_exact() { EXACT_COST * once } else { once }
 }
 
 fn product(p: &linear::Params) -> u64 {
@@ -125,10 +125,10 @@ mod tests {
             gamma: 0.0,
             accumulate: 0,
             stored: 0,
-            exact: 0,
+            rounding: 0,
         };
         assert_eq!(work(&Call::Conv2d(p)), 3_699_376_128);
-        let exact = conv2d::Params { exact: 1, ..p };
+        let exact = conv2d::Params { rounding: 1, ..p };
         assert_eq!(work(&Call::Conv2d(exact)), 14 * 3_699_376_128);
     }
 }

@@ -1,0 +1,306 @@
+//! Convolutions of 3x3 with stride 1 by 16 products for each 2x2 outputs in place of 36: F(2x2, 3x3)
+//! of Winograd 1980, as Lavin & Gray 2015 (arXiv 1509.09308) use it. Windows of 4x4 inputs and the
+//! filters are transformed, multiplied point by point, and the sums transformed back. An output is
+//! off by a small part of the largest sum around it: see `conv2d::Rounding::Shared`.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::conv2d::{Packing, Params, Rounding};
+use super::finish::{Finish, Target};
+use super::linear::Rows;
+use super::panels::{Tap, WIDTH, sums};
+use super::Part;
+
+/// Points of a window, rows times columns.
+const POINTS: usize = SIDE * SIDE;
+
+/// Rows and columns of a window.
+const SIDE: usize = 4;
+
+/// Rows and columns of the outputs that a window gives.
+const STEP: usize = 2;
+
+/// Bytes of transformed windows that a task goes through with every panel: they stay in the
+/// second-level cache.
+const BLOCK_BYTES: usize = 512 << 10;
+
+/// Windows of a task, at least: the filters come from memory for each task.
+const WINDOWS: usize = 24;
+
+/// Windows that are multiplied at once by the widest vectors.
+const TILES: usize = 8;
+
+/// Tasks for each thread, at least: so that none waits long for the last one.
+const TASKS: usize = 3;
+
+/// Input channels come in as many: whole vectors.
+const CHANNELS: u32 = 16;
+
+/// Output channels for which transforming pays, at least.
+const FEWEST_COLUMNS: u32 = 16;
+
+/// Filters in 32 bit, transformed: `[panel][point][input channel][column of the panel]`.
+#[derive(Clone, Debug)]
+pub struct Transformed {
+    in_channels: usize,
+    out_channels: usize,
+    numbers: Vec<f32>,
+}
+
+/// Whether a convolution can be done and gains.
+pub fn suits(p: &Params) -> bool {
+    let of = |height: u32, width: u32, size: u32| height == size && width == size;
+    of(p.kernel_height, p.kernel_width, 3)
+        && of(p.stride_height, p.stride_width, 1)
+        && of(p.dilation_height, p.dilation_width, 1)
+        && p.groups == 1
+        && p.in_channels.is_multiple_of(CHANNELS)
+        && p.out_channels >= FEWEST_COLUMNS
+        && p.part == Part::All.code()
+        && p.rounding == Rounding::Shared.code()
+}
+
+impl Transformed {
+    /// From numbers in torch's order.
+    pub fn new(numbers: Rows<'_>, packing: &Packing) -> Self {
+        let (in_channels, out_channels) = (packing.in_per_group, packing.out_per_group);
+        let panel = POINTS * in_channels * WIDTH;
+        let mut out = vec![0.0; panel * out_channels.div_ceil(WIDTH)];
+        out.par_chunks_mut(panel.max(1)).enumerate().for_each(|(i, out)| {
+            let columns = i * WIDTH..out_channels.min((i + 1) * WIDTH);
+            for channel in 0..in_channels {
+                for (lane, column) in columns.clone().enumerate() {
+                    let first = (column * in_channels + channel) * 9;
+                    let filter = std::array::from_fn(|i| {
+                        std::array::from_fn(|j| numbers.get::<f64>(first + 3 * i + j))
+                    });
+                    for (point, value) in filter_points(filter).into_iter().enumerate() {
+                        out[(point * in_channels + channel) * WIDTH + lane] = value as f32;
+                    }
+                }
+            }
+        });
+        Self { in_channels, out_channels, numbers: out }
+    }
+
+    /// Bytes that the numbers take.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.numbers.as_slice())
+    }
+
+    /// Convolves.
+    ///
+    /// # Panics
+    /// If inputs or outputs are not as many as the parameters say.
+    pub fn run(&self, p: &Params, a: &[f32], finish: Finish<'_>, out: &mut [f32]) {
+        let len = |planes: super::panels::Planes, channels: usize| {
+            planes.count * planes.size[0] * planes.size[1] * channels
+        };
+        assert_eq!(a.len(), len(p.input(), self.in_channels), "values of the input");
+        assert_eq!(out.len(), len(p.output(), self.out_channels), "values of the output");
+        let nothing = vec![0.0; self.in_channels];
+        let target = finish.into(out, self.out_channels);
+        let (filters, nothing) = (self, nothing.as_slice());
+        let arch = Arch::new();
+        self.tasks(p).into_par_iter().for_each_init(Vec::new, |room, task| {
+            arch.dispatch(Run { p, filters, task, a, nothing, room, target });
+        });
+    }
+
+    /// The same for every number of threads but for where they are cut.
+    fn tasks(&self, p: &Params) -> Vec<Task> {
+        let panels = self.out_channels.div_ceil(WIDTH);
+        let windows = p.output().count * rows_of_windows(p).into_iter().product::<usize>();
+        let bytes = POINTS * self.in_channels * size_of::<f32>();
+        let most = (BLOCK_BYTES / bytes.max(1)).max(WINDOWS);
+        let block = windows.div_ceil(windows.div_ceil(most).max(1)).next_multiple_of(TILES);
+        let blocks = windows.div_ceil(block.max(1));
+        let groups = (TASKS * rayon::current_num_threads()).div_ceil(blocks.max(1));
+        let group = panels.div_ceil(groups.max(1)).max(1);
+        let mut tasks = Vec::new();
+        for first in (0..panels).step_by(group) {
+            let panels = first..(first + group).min(panels);
+            for start in (0..windows).step_by(block.max(1)) {
+                let windows = start..(start + block).min(windows);
+                tasks.push(Task { windows, panels: panels.clone() });
+            }
+        }
+        tasks
+    }
+}
+
+/// How many windows lie above and beside one another.
+fn rows_of_windows(p: &Params) -> [usize; 2] {
+    p.output().size.map(|length| length.div_ceil(STEP))
+}
+
+/// `G g G^T`.
+fn filter_points(g: [[f64; 3]; 3]) -> [f64; POINTS] {
+    let points = |[a, b, c]: [f64; 3]| {
+        let (even, odd) = (0.5 * (a + c), 0.5 * b);
+        [a, even + odd, even - odd, c]
+    };
+    let columns = [0, 1, 2].map(|j| points([g[0][j], g[1][j], g[2][j]]));
+    let rows = [0, 1, 2, 3].map(|i| points([columns[0][i], columns[1][i], columns[2][i]]));
+    std::array::from_fn(|point| rows[point / SIDE][point % SIDE])
+}
+
+/// A piece of work: windows, counted through all pictures, and panels.
+struct Task {
+    windows: Range<usize>,
+    panels: Range<usize>,
+}
+
+struct Run<'a> {
+    p: &'a Params,
+    filters: &'a Transformed,
+    task: Task,
+    a: &'a [f32],
+    /// Zeros in place of a pixel in the padding.
+    nothing: &'a [f32],
+    room: &'a mut Vec<f32>,
+    target: Target<'a>,
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // As `panels.rs` has them.
+        match S::F32_LANES {
+            16 => self.tiles::<S, 8, 1>(simd),
+            8 => self.tiles::<S, 6, 2>(simd),
+            4 => self.tiles::<S, 4, 4>(simd),
+            _ => self.tiles::<S, 2, WIDTH>(simd),
+        }
+    }
+}
+
+impl Run<'_> {
+    #[inline(always)]
+    fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(mut self, simd: S) {
+        // What `sums` reads without asking.
+        assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
+        self.transform(simd);
+        let (channels, count) = (self.filters.in_channels, self.task.windows.len());
+        let matrix = channels * WIDTH;
+        let tap = [Tap { number: 0, shift: [0; 2] }];
+        for panel in self.task.panels.clone() {
+            let points = &self.filters.numbers[panel * POINTS * matrix..][..POINTS * matrix];
+            for first in (0..count).step_by(ROWS) {
+                let products: [[[S::f32s; VECTORS]; ROWS]; POINTS] = std::array::from_fn(|point| {
+                    let rows: [&[f32]; ROWS] = std::array::from_fn(|i| {
+                        let window = (first + i).min(count - 1);
+                        &self.room[(point * count + window) * channels..][..channels]
+                    });
+                    let filters = &points[point * matrix..][..matrix];
+                    sums::<S, ROWS, VECTORS>(simd, &tap, &[Some(rows)], filters, channels)
+                });
+                for i in 0..ROWS.min(count - first) {
+                    let products = std::array::from_fn(|point| products[point][i]);
+                    self.put::<S, VECTORS>(simd, first + i, panel, products);
+                }
+            }
+        }
+    }
+
+    /// Where a window's outputs begin: the plane, row and column.
+    fn place(&self, window: usize) -> (usize, [usize; 2]) {
+        let [height, width] = rows_of_windows(self.p);
+        let (plane, at) = (window / (height * width), window % (height * width));
+        (plane, [STEP * (at / width), STEP * (at % width)])
+    }
+
+    /// Brings the windows into the room, `[point][window][channel]`: `B^T d B`.
+    #[inline(always)]
+    fn transform<S: Simd>(&mut self, simd: S) {
+        let (channels, count) = (self.filters.in_channels, self.task.windows.len());
+        let mut room = std::mem::take(self.room);
+        room.resize(POINTS * count * channels, 0.0);
+        let [height, width] = self.p.input().size;
+        let padding = [self.p.padding_height as usize, self.p.padding_width as usize];
+        for (i, window) in self.task.windows.clone().enumerate() {
+            let (plane, [y, x]) = self.place(window);
+            let pixels: [&[S::f32s]; POINTS] = std::array::from_fn(|point| {
+                // What is in the padding before is past every end.
+                let y = (y + point / SIDE).wrapping_sub(padding[0]);
+                let x = (x + point % SIDE).wrapping_sub(padding[1]);
+                let is_inside = y < height && x < width;
+                let first = (plane * height + y.min(height)) * width + x.min(width);
+                let pixel = match is_inside {
+                    true => &self.a[first * channels..][..channels],
+                    false => self.nothing,
+                };
+                S::as_simd_f32s(pixel).0
+            });
+            let mut points = room.chunks_exact_mut(count * channels).map(|point| {
+                S::as_mut_simd_f32s(&mut point[i * channels..][..channels]).0
+            });
+            let points: [&mut [S::f32s]; POINTS] =
+                std::array::from_fn(|_| points.next().expect("the room has all points"));
+            for c in 0..channels / S::F32_LANES {
+                let d: [[S::f32s; SIDE]; SIDE] =
+                    std::array::from_fn(|i| std::array::from_fn(|j| pixels[SIDE * i + j][c]));
+                let rows = d.map(|row| input_points(simd, row));
+                for j in 0..SIDE {
+                    let column = input_points(simd, [0, 1, 2, 3].map(|i| rows[i][j]));
+                    for i in 0..SIDE {
+                        points[SIDE * i + j][c] = column[i];
+                    }
+                }
+            }
+        }
+        *self.room = room;
+    }
+
+    /// Brings a window's sums back and keeps them: `A^T m A`.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "tasks share the target")]
+    fn put<S: Simd, const VECTORS: usize>(
+        &self,
+        simd: S,
+        window: usize,
+        panel: usize,
+        m: [[S::f32s; VECTORS]; POINTS],
+    ) {
+        let (plane, [y, x]) = self.place(self.task.windows.start + window);
+        let [height, width] = self.p.output().size;
+        let zero = simd.splat_f32s(0.0);
+        let mut out = [[[zero; VECTORS]; STEP]; STEP];
+        for v in 0..VECTORS {
+            let rows: [[S::f32s; STEP]; SIDE] = std::array::from_fn(|i| {
+                outputs(simd, std::array::from_fn(|j| m[SIDE * i + j][v]))
+            });
+            for j in 0..STEP {
+                let column = outputs(simd, std::array::from_fn(|i| rows[i][j]));
+                for i in 0..STEP {
+                    out[i][j][v] = column[i];
+                }
+            }
+        }
+        for (i, row) in out.iter().enumerate().take(height - y) {
+            for (j, sums) in row.iter().enumerate().take(width - x) {
+                let pixel = (plane * height + y + i) * width + x + j;
+                // SAFETY: each window has pixels of its own, each task windows or columns of its own.
+                unsafe { self.target.put(bytemuck::cast_slice(sums), pixel, panel * WIDTH) };
+            }
+        }
+    }
+}
+
+/// A row of `B^T d`.
+#[inline(always)]
+fn input_points<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
+    [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
+}
+
+/// A row of `A^T m`.
+#[inline(always)]
+fn outputs<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; STEP] {
+    let (even, odd) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
+    [simd.add_f32s(a, even), simd.sub_f32s(odd, d)]
+}

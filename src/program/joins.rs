@@ -1,0 +1,58 @@
+//! Which steps a backend may do value by value while it makes the output of the step before.
+
+use super::{Operand, Program, Slot, Step};
+use crate::kernels::{Call, finish};
+
+/// Marks them.
+pub(super) fn mark(program: &mut Program) {
+    let touches = touches(program);
+    let is_between = |slot: Slot| touches[slot.0] == 2;
+    // Whether the step before makes sums, or follows such a one.
+    let mut follows_sums = false;
+    for i in 0..program.steps.len() {
+        let made = i.checked_sub(1).and_then(|before| output(&program.steps[before]));
+        let step = &program.steps[i];
+        let takes = |slot: Slot| {
+            let places = finish::places(&step.call).iter();
+            let len = |slot: Slot| program.values[slot.0].len;
+            is_between(slot)
+                && places.clone().any(|place| step.operands[*place] == Operand::Value(slot))
+                && output(step).is_some_and(|out| len(out) == len(slot))
+        };
+        let joined = follows_sums && made.is_some_and(takes);
+        follows_sums = joined || makes_sums(&step.call);
+        program.steps[i].joined = joined;
+    }
+}
+
+/// How often steps and callers touch each value.
+fn touches(program: &Program) -> Vec<usize> {
+    let mut touches = vec![0; program.values.len()];
+    let of_steps = program.steps.iter().flat_map(|step| &step.operands);
+    let of_steps = of_steps.filter_map(|operand| match operand {
+        Operand::Value(slot) => Some(*slot),
+        Operand::Weight(_) => None,
+    });
+    for slot in of_steps.chain(program.inputs.iter().chain(&program.outputs).copied()) {
+        touches[slot.0] += 1;
+    }
+    touches
+}
+
+/// The last operand, which all kernels that take part write.
+fn output(step: &Step) -> Option<Slot> {
+    match step.operands.last() {
+        Some(Operand::Value(slot)) => Some(*slot),
+        Some(Operand::Weight(_)) | None => None,
+    }
+}
+
+fn makes_sums(call: &Call) -> bool {
+    if let Call::Conv2d(p) = call {
+        return p.accumulate == 0;
+    }
+    if let Call::ConvTranspose2d(p) = call {
+        return p.0.accumulate == 0;
+    }
+    false
+}

@@ -1,0 +1,89 @@
+//! Steps that are done while the sums before them are at hand give what they give alone.
+
+use std::collections::BTreeMap;
+
+use clrp::Method;
+use clrp::graph::{Conv2d, Graph, Network, Op};
+use clrp::program::{Limits, Program};
+use clrp::rules::preset;
+use clrp::tensor::Shape;
+
+use crate::support::{Question, backends, pictures, weights};
+
+const SHAPE: Shape = Shape::new(3, 15, 13);
+
+/// A stem, a residual block whose shortcut is a convolution, and one after a pool.
+fn network() -> Network {
+    let build = || {
+        let mut g = Graph::new("joins", SHAPE);
+        let x = g.conv2d("stem", g.input(), Conv2d::new(16, 3).padding(1))?;
+        let x = g.push("norm", Op::BatchNorm2d { epsilon: 1e-5 }, &[x])?;
+        let x = g.relu("relu", x)?;
+        let long = g.conv2d("block.conv", x, Conv2d::new(20, 3).padding(1))?;
+        let long = g.push("block.norm", Op::BatchNorm2d { epsilon: 1e-5 }, &[long])?;
+        let short = g.conv2d("block.short", x, Conv2d::new(20, 1))?;
+        let x = g.push("block.add", Op::Add, &[long, short])?;
+        let x = g.relu("block.relu", x)?;
+        let x = g.conv2d("last", x, Conv2d::new(16, 3).stride(2))?;
+        let x = g.relu("last.relu", x)?;
+        let x = g.flatten("flatten", x)?;
+        g.linear("fc", x, 5)?;
+        Ok::<_, clrp::Error>(g)
+    };
+    weights(build().expect("the layers fit"), 5)
+}
+
+/// How many steps of each kernel are joined.
+fn joined(program: &Program) -> BTreeMap<&'static str, usize> {
+    let mut count = BTreeMap::new();
+    for step in program.steps.iter().filter(|step| step.joined) {
+        *count.entry(step.call.kernel().name).or_default() += 1;
+    }
+    count
+}
+
+#[test]
+fn joined_steps_give_the_same_bytes() {
+    let network = network();
+    let pictures = pictures(SHAPE, 2, 3);
+    let methods = [Method::Lrp, Method::Clrp1, Method::GuidedBackprop];
+    let backends = backends();
+    let cpu = &backends[1];
+    for name in ["contrastive", "gu2018", "epsilon_alpha2_beta1", "epsilon_gamma_box"] {
+        let rules = preset(name).expect("a preset");
+        for (methods, targets) in [(&methods[..1], vec![1, 4]), (&methods, vec![0, 1, 4, 2])] {
+            let question = Question::new(&network, &rules, methods, &targets, &pictures);
+            let apart = question.ask(cpu);
+            let limits = Limits { joins: true, ..Limits::NONE };
+            let question = Question { limits, ..question };
+            assert!(question.ask(cpu) == apart, "{name}, {} methods", methods.len());
+        }
+    }
+}
+
+#[test]
+fn what_is_read_once_is_joined() {
+    let network = network();
+    let pictures = pictures(SHAPE, 1, 3);
+    let rules = preset("contrastive").expect("a preset");
+    let of = |methods: &[Method], targets: &[u32], joins: bool| {
+        let limits = Limits { joins, ..Limits::NONE };
+        let question = Question::new(&network, &rules, methods, targets, &pictures);
+        joined(&Question { limits, ..question }.lowered().program)
+    };
+    // Of the forward pass: both norms, the ReLUs of stem and last layer, and nothing of the sum, of
+    // which the walk wants the parts. Back: a ratio and a product for each convolution, but the
+    // stem's, which has a second part of its own, and the sum of what comes to the block by two ways.
+    let one = [
+        ("add", 1),
+        ("channel_affine", 2),
+        ("clamp", 2),
+        ("multiply_add", 5),
+        ("stabilized_ratio", 3),
+    ];
+    assert_eq!(of(&[Method::Lrp], &[1], true), BTreeMap::from(one));
+    // Denominators that several rows share have to be kept.
+    let two = [("add", 1), ("channel_affine", 2), ("clamp", 2), ("multiply_add", 5)];
+    assert_eq!(of(&[Method::Lrp], &[1, 2], true), BTreeMap::from(two));
+    assert_eq!(of(&[Method::Lrp], &[1], false), BTreeMap::new());
+}
