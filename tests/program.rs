@@ -22,6 +22,15 @@ const METHODS: [Method; 5] =
 
 /// A branch, a normalisation, every kind of pool and two layers with weights.
 fn toy() -> Network {
+    toy_of(false)
+}
+
+/// The same, whose sum is not negative.
+fn toy_with_relu() -> Network {
+    toy_of(true)
+}
+
+fn toy_of(has_relu: bool) -> Network {
     let mut g = Graph::new("toy", Shape::new(3, 8, 8));
     let build = |g: &mut Graph| {
         let x = g.conv2d("stem", g.input(), Conv2d::new(4, 3).padding(1))?;
@@ -30,6 +39,7 @@ fn toy() -> Network {
         let x = g.max_pool2d("pool", x, MaxPool2d::new(2, 2))?;
         let y = g.conv2d("branch", x, Conv2d::new(4, 1))?;
         let sum = g.push("add", Op::Add, &[x, y])?;
+        let sum = if has_relu { g.relu("sum", sum)? } else { sum };
         let x = g.push("concat", Op::Concat, &[sum, x])?;
         let x = g.adaptive_avg_pool2d("average", x, 2)?;
         let x = g.flatten("flatten", x)?;
@@ -264,7 +274,7 @@ fn convolutions(network: &Network, methods: &[Method]) -> [usize; 4] {
 #[test]
 fn channels_in_fours_have_kernels_of_their_own() {
     // The stem sees three channels; the branch has four in and four out.
-    let network = toy();
+    let network = toy_with_relu();
     // Forward and z, of the stem by both bounds; then the transposes.
     assert_eq!(convolutions(&network, &[Method::Lrp]), [3, 2, 2, 1]);
     // Sums that keep what f32 loses have no such kernel; the transpose needs none.
@@ -272,6 +282,27 @@ fn channels_in_fours_have_kernels_of_their_own() {
     let pictures = vec![0.5; network.graph().input_shape().len()];
     let rules = preset("contrastive").expect("a preset");
     let question = Question::new(&network, &rules, &[Method::Lrp], &[0, 1], &pictures);
+    // A pool that shares in proportion to what has either sign wants exact sums, too.
+    assert_eq!(convolutions(&toy(), &[Method::Lrp]), [4, 1, 2, 1]);
     let on_cpu = question.lowered().program;
     assert!(on_cpu.steps.iter().all(|step| !step.call.kernel().name.ends_with("_quads")));
+}
+
+#[test]
+fn denominators_of_linear_layers_are_made_along_with_them() {
+    let of = |name: &str, network: &Network, methods: &[Method]| {
+        let rules = preset(name).expect("a preset");
+        let pictures = vec![0.0; network.graph().input_shape().len()];
+        let program = Question::new(network, &rules, methods, &[1], &pictures).lowered().program;
+        let count =
+            |name: &str| program.steps.iter().filter(|s| s.call.kernel().name == name).count();
+        ["linear", "linear_pair"].map(count)
+    };
+    let network = toy_with_relu();
+    assert_eq!(of("contrastive", &network, &[Method::Lrp, Method::Clrp1]), [0, 1]);
+    // The epsilon rule's are the outputs.
+    assert_eq!(of("epsilon_plus", &network, &[Method::Lrp]), [1, 0]);
+    // No walk of relevance, and two parts of the input.
+    assert_eq!(of("contrastive", &network, &[Method::Gradient]), [1, 0]);
+    assert_eq!(of("contrastive", &toy(), &[Method::Lrp]), [3, 0]);
 }

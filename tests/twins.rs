@@ -10,6 +10,7 @@ mod window;
 use std::collections::BTreeSet;
 
 use clrp::backend::{Input, Output};
+use clrp::kernels::linear::Params as Matrix;
 use clrp::kernels::{ALL, Call};
 use clrp::program::{Builder, Element, Operand, Program, WeightUse};
 
@@ -78,7 +79,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::TopK(_) => Accuracy::Exact,
         Call::Clamp(_) | Call::MultiplyPlanes(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
         Call::LocalResponseNorm(_) | Call::Softmax(_) => Accuracy::Power,
-        Call::Linear(_) => Accuracy::Kept,
+        Call::Linear(_) | Call::LinearPair(_) => Accuracy::Kept,
         call if call.exact() => Accuracy::Kept,
         Call::Add(_)
         | Call::Attribution(_)
@@ -112,6 +113,7 @@ const PRODUCTS: &[Cases] = &[
     linear::conv_transpose2d,
     linear::conv_transpose2d_quads,
     linear::linear,
+    linear::linear_pair,
     linear::linear_transpose,
 ];
 
@@ -245,7 +247,7 @@ fn every_kernel_has_cases() {
     assert_eq!(seen, ALL.iter().map(|kernel| kernel.name).collect());
 }
 
-/// What plain loops give, for the kernels whose twins are not plain themselves.
+/// What plain loops give, one output after the other, for the kernels whose twins are not plain themselves.
 fn plain(case: &Case) -> Option<Vec<f64>> {
     let given = |i: usize| case.operands[i].floats();
     match &case.call {
@@ -256,6 +258,11 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
             Some(naive::conv_transpose2d(&p.0, &given(0), &given(1), &given(2)))
         }
         Call::Linear(p) => Some(naive::linear(p, &given(0), &given(1), &given(2), &given(3))),
+        Call::LinearPair(p) => {
+            let of = |p, out| naive::linear(&p, &given(0), &given(1), &given(2), &given(out));
+            let part = Matrix { part: p.part, bias_part: p.bias_part, ..p.layer() };
+            Some([of(p.layer(), 3), of(part, 4)].concat())
+        }
         Call::LinearTranspose(p) => {
             Some(naive::linear_transpose(&p.0, &given(0), &given(1), &given(2)))
         }
@@ -298,7 +305,7 @@ fn fast_twins_are_what_plain_loops_give() {
         let mut random = Random::new(5);
         for case in cases(&mut random) {
             let expected = plain(&case).expect("these twins are fast");
-            let actual = run(&reference, &case)[0].to_f64();
+            let actual = run(&reference, &case).iter().flat_map(Output::to_f64).collect::<Vec<_>>();
             let largest = expected.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
             let what = format!("{:?}", case.call);
             assert_each_close(&actual, &expected, SUMMED_F64, |_| largest, what);

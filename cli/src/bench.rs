@@ -171,6 +171,9 @@ pub(crate) fn flop_of(call: &Call) -> f64 {
     if let Call::Linear(p) = call {
         return linear(p);
     }
+    if let Call::LinearPair(p) = call {
+        return 2.0 * linear(&p.layer());
+    }
     if let Call::LinearTranspose(p) = call {
         return linear(&p.0);
     }

@@ -14,7 +14,7 @@ use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
     channel_constant, channel_dot, clamp, conv_transpose2d, conv2d, copy_channels, dot_rows, gate,
-    gather, heatmap, leaks, linear, linear_transpose, local_response_norm,
+    gather, heatmap, leaks, linear, linear_pair, linear_transpose, local_response_norm,
     local_response_norm_backward, max_pool2d, max_pool2d_backward, multiply_add, multiply_planes,
     one_hot, parallel, permute, seed, softmax, stabilized_ratio, sum_rows, tally, top_k,
     upsample2d,
@@ -220,16 +220,17 @@ impl<F: Number> CpuSession<F> {
             false => (&steps[0], &steps[1..1]),
         };
         let last = then.last().unwrap_or(step);
-        let mut out = Vec::new();
+        // A kernel writes one or two values of floats and at most one of indices.
+        let mut outs = [const { Vec::new() }; 2];
         let mut out_index = Vec::new();
-        let (mut place, mut place_index) = (None, None);
+        let (mut places, mut place_index) = (Vec::with_capacity(2), None);
         for (operand, access) in last.operands.iter().zip(last.call.kernel().operands) {
             let Operand::Value(slot) = operand else { continue };
             let buffer = self.program.values[slot.0].buffer;
             match access {
                 Access::Write | Access::Update => {
-                    out = std::mem::take(&mut self.floats[buffer]);
-                    place = Some((buffer, self.program.values[slot.0].len));
+                    outs[places.len()] = std::mem::take(&mut self.floats[buffer]);
+                    places.push((buffer, self.program.values[slot.0].len));
                 }
                 Access::WriteIndex => {
                     out_index = std::mem::take(&mut self.indices[buffer]);
@@ -239,10 +240,12 @@ impl<F: Number> CpuSession<F> {
             }
         }
         self.take_part(step);
-        let len = place.map_or(0, |(_, len)| len);
+        let len = |i: usize| places.get(i).map_or(0, |(_, len)| *len);
         let index_len = place_index.map_or(0, |(_, len)| len);
-        self.call(step, &self.epilogues(step, then), &mut out[..len], &mut out_index[..index_len]);
-        if let Some((buffer, _)) = place {
+        let [out, more] = &mut outs;
+        let floats = [&mut out[..len(0)], &mut more[..len(1)]];
+        self.call(step, &self.epilogues(step, then), floats, &mut out_index[..index_len]);
+        for ((buffer, _), out) in places.into_iter().zip(outs) {
             self.floats[buffer] = out;
         }
         if let Some((buffer, _)) = place_index {
@@ -282,7 +285,7 @@ impl<F: Number> CpuSession<F> {
         &self,
         step: &Step,
         then: &[Epilogue<'_>],
-        out: &mut [F],
+        [out, more]: [&mut [F]; 2],
         out_index: &mut [u32],
     ) {
         let float = |i: usize| match step.operands[i] {
@@ -326,6 +329,7 @@ impl<F: Number> CpuSession<F> {
             Call::Heatmap(p) => heatmap::cpu(p, float(0), out),
             Call::Leaks(p) => leaks::cpu(p, float(0), float(1), float(2), out),
             Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),
+            Call::LinearPair(p) => linear_pair::cpu(p, float(0), rows(1), float(2), out, more),
             Call::LinearTranspose(p) => linear_transpose::cpu(p, float(0), rows(1), out),
             Call::LocalResponseNorm(p) => local_response_norm::cpu(p, float(0), out),
             Call::LocalResponseNormBackward(p) => {

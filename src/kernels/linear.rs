@@ -119,49 +119,68 @@ impl Stored for f64 {
 ///
 /// `out` has all `out_features` of each picture; the shard's are written or added to.
 pub fn cpu<F: Float>(p: &Params, a: &[F], w: Rows<'_>, b: &[F], out: &mut [F]) {
+    let parts = [Part::from_code(p.part), Part::from_code(p.bias_part)];
+    multiply(p, a, w, b, [(parts, out)]);
+}
+
+/// The same for several parts of weights and bias, each with its output, in one reading of the
+/// weights.
+pub(super) fn multiply<F: Float, const N: usize>(
+    p: &Params,
+    a: &[F],
+    w: Rows<'_>,
+    b: &[F],
+    outs: [([Part; 2], &mut [F]); N],
+) {
     match w {
-        Rows::F32(w) => stored(p, a, w, b, out),
-        Rows::F16(w) => stored(p, a, w, b, out),
-        Rows::BF16(w) => stored(p, a, w, b, out),
-        Rows::F64(w) => stored(p, a, w, b, out),
+        Rows::F32(w) => stored(p, a, w, b, outs),
+        Rows::F16(w) => stored(p, a, w, b, outs),
+        Rows::BF16(w) => stored(p, a, w, b, outs),
+        Rows::F64(w) => stored(p, a, w, b, outs),
     }
 }
 
-fn stored<F: Float, S: Stored>(p: &Params, a: &[F], w: &[S], b: &[F], out: &mut [F]) {
+fn stored<F: Float, S: Stored, const N: usize>(
+    p: &Params,
+    a: &[F],
+    w: &[S],
+    b: &[F],
+    outs: [([Part; 2], &mut [F]); N],
+) {
     let columns = p.in_features as usize;
     let batch = p.batch as usize;
     assert_eq!(w.len(), p.rows as usize * columns, "weights of a row for each output");
     assert_eq!(a.len(), batch * columns, "inputs of each picture");
-    let part = Part::from_code(p.part);
-    let mut sums = vec![0.0; p.rows as usize * batch];
+    let parts = std::array::from_fn(|n| outs[n].0[0]);
+    let mut sums = vec![[0.0; N]; p.rows as usize * batch];
     let gamma = f64::from(p.gamma);
     let groups = sums.par_chunks_mut(ROWS * batch.max(1)).zip(w.par_chunks(ROWS * columns.max(1)));
     groups.with_min_len(2).for_each_init(Vec::new, |room, (sums, w)| {
         // The reference sums in 64 bit.
         let rows = (!F::IS_REFERENCE).then(|| S::as_f32(w, room)).flatten();
         for (image, a) in a.chunks_exact(columns).enumerate() {
-            let mut put = |row: usize, sum: f64| sums[row * batch + image] = sum;
-            if let Some(found) = rows.and_then(|rows| four_dots(part, rows, a)) {
+            let mut put = |row: usize, sum: [f64; N]| sums[row * batch + image] = sum;
+            if let Some(found) = rows.and_then(|rows| four_dots(parts, rows, a)) {
                 found.into_iter().enumerate().for_each(|(row, sum)| put(row, sum));
                 continue;
             }
             for (row, w) in w.chunks_exact(columns).enumerate() {
-                put(row, part_dot(part, gamma, w, a));
+                put(row, parts.map(|part| part_dot(part, gamma, w, a)));
             }
         }
     });
-    let bias_part = Part::from_code(p.bias_part);
-    for (row, sums) in sums.chunks_exact(batch.max(1)).enumerate() {
-        let o = p.first as usize + row;
-        let bias = if bias_part == Part::Nothing {
-            0.0
-        } else {
-            bias_part.of(b[o].to_f64(), f64::from(p.gamma))
-        };
-        for (image, sum) in sums.iter().enumerate() {
-            let z = &mut out[image * p.out_features as usize + o];
-            let old = if p.accumulate == 1 { z.to_f64() } else { 0.0 };
-            *z = F::from_f64(old + sum + bias);
+    for (n, ([_, bias_part], out)) in outs.into_iter().enumerate() {
+        for (row, sums) in sums.chunks_exact(batch.max(1)).enumerate() {
+            let o = p.first as usize + row;
+            let bias = match bias_part {
+                Part::Nothing => 0.0,
+                part => part.of(b[o].to_f64(), gamma),
+            };
+            for (image, sum) in sums.iter().enumerate() {
+                let z = &mut out[image * p.out_features as usize + o];
+                let old = if p.accumulate == 1 { z.to_f64() } else { 0.0 };
+                *z = F::from_f64(old + sum[n] + bias);
+            }
         }
     }
 }
@@ -169,20 +188,30 @@ fn stored<F: Float, S: Stored>(p: &Params, a: &[F], w: &[S], b: &[F], out: &mut 
 /// Rows that share a reading of the input.
 const ROWS: usize = 4;
 
-/// The products of four rows with the input, if there are as many and the part is a simple one.
-fn four_dots<F: Float>(part: Part, w: &[f32], a: &[F]) -> Option<[f64; ROWS]> {
+/// The products of four rows with the input, if there are as many and the parts are simple ones.
+fn four_dots<F: Float, const N: usize>(
+    parts: [Part; N],
+    w: &[f32],
+    a: &[F],
+) -> Option<[[f64; N]; ROWS]> {
     let a = F::as_f32(a)?;
     if w.len() != ROWS * a.len() {
         return None;
     }
+    let mut bounds = [[0.0; 2]; N];
+    for (bound, part) in bounds.iter_mut().zip(parts) {
+        *bound = bound_of(part)?;
+    }
     let rows = std::array::from_fn(|row| &w[row * a.len()..][..a.len()]);
-    let arch = pulp::Arch::new();
+    Some(pulp::Arch::new().dispatch(Dots { rows, a, bounds }))
+}
+
+/// Between which bounds the part of a weight lies, if it is the weight or the nearest of them.
+fn bound_of(part: Part) -> Option<[f32; 2]> {
     match part {
-        Part::All => {
-            Some(arch.dispatch(Dots { rows, a, bound: [f32::NEG_INFINITY, f32::INFINITY] }))
-        }
-        Part::Positive => Some(arch.dispatch(Dots { rows, a, bound: [0.0, f32::INFINITY] })),
-        Part::Negative => Some(arch.dispatch(Dots { rows, a, bound: [f32::NEG_INFINITY, 0.0] })),
+        Part::All => Some([f32::NEG_INFINITY, f32::INFINITY]),
+        Part::Positive => Some([0.0, f32::INFINITY]),
+        Part::Negative => Some([f32::NEG_INFINITY, 0.0]),
         Part::RaisedPositive | Part::RaisedNegative | Part::Square | Part::One | Part::Nothing => {
             None
         }
@@ -192,45 +221,49 @@ fn four_dots<F: Float>(part: Part, w: &[f32], a: &[F]) -> Option<[f64; ROWS]> {
 /// Products of a vector's lane that are added up in f32 alone.
 const PIECE: usize = 8;
 
-/// Weights between two bounds times the input, for four rows.
-struct Dots<'a> {
+/// Weights between bounds times the input, for four rows.
+struct Dots<'a, const N: usize> {
     rows: [&'a [f32]; ROWS],
     a: &'a [f32],
-    bound: [f32; 2],
+    bounds: [[f32; 2]; N],
 }
 
-impl WithSimd for Dots<'_> {
-    type Output = [f64; ROWS];
+impl<const N: usize> WithSimd for Dots<'_, N> {
+    type Output = [[f64; N]; ROWS];
 
     /// In pieces of a few products, which are added up with what f32 loses: the rest is far below
     /// the rounding of the result.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> [f64; ROWS] {
-        let [low, high] = self.bound.map(|bound| simd.splat_f32s(bound));
+    fn with_simd<S: Simd>(self, simd: S) -> [[f64; N]; ROWS] {
+        let bounds = self.bounds.map(|bound| bound.map(|bound| simd.splat_f32s(bound)));
         let (a, a_rest) = S::as_simd_f32s(self.a);
         let rows = self.rows.map(|row| S::as_simd_f32s(row));
         let zero = simd.splat_f32s(0.0);
-        let mut total = [(zero, zero); ROWS];
+        let mut total = [[(zero, zero); N]; ROWS];
         for (i, a) in a.chunks(PIECE).enumerate() {
-            let mut piece = [zero; ROWS];
+            let mut piece = [[zero; N]; ROWS];
             let w = rows.map(|(w, _)| &w[i * PIECE..][..a.len()]);
             for (k, &a) in a.iter().enumerate() {
                 for row in 0..ROWS {
-                    let w = simd.min_f32s(simd.max_f32s(w[row][k], low), high);
-                    piece[row] = simd.mul_add_e_f32s(w, a, piece[row]);
+                    for (n, [low, high]) in bounds.into_iter().enumerate() {
+                        let w = simd.min_f32s(simd.max_f32s(w[row][k], low), high);
+                        piece[row][n] = simd.mul_add_e_f32s(w, a, piece[row][n]);
+                    }
                 }
             }
-            for row in 0..ROWS {
-                total[row] = added(simd, total[row], piece[row]);
+            for (total, piece) in total.as_flattened_mut().iter_mut().zip(piece.as_flattened()) {
+                *total = added(simd, *total, *piece);
             }
         }
         std::array::from_fn(|row| {
-            let lanes = [total[row].0, total[row].1];
-            let lanes: &[f32] = bytemuck::cast_slice(&lanes);
-            let rest = rows[row].1.iter().zip(a_rest);
-            let rest = rest
-                .map(|(w, a)| f64::from(w.max(self.bound[0]).min(self.bound[1])) * f64::from(*a));
-            lanes.iter().map(|&sum| f64::from(sum)).sum::<f64>() + rest.sum::<f64>()
+            std::array::from_fn(|n| {
+                let [low, high] = self.bounds[n];
+                let lanes = [total[row][n].0, total[row][n].1];
+                let lanes: &[f32] = bytemuck::cast_slice(&lanes);
+                let rest = rows[row].1.iter().zip(a_rest);
+                let rest = rest.map(|(w, a)| f64::from(w.max(low).min(high)) * f64::from(*a));
+                lanes.iter().map(|&sum| f64::from(sum)).sum::<f64>() + rest.sum::<f64>()
+            })
         })
     }
 }

@@ -30,6 +30,7 @@ pub mod gather;
 pub mod heatmap;
 pub mod leaks;
 pub mod linear;
+pub mod linear_pair;
 pub mod linear_transpose;
 pub mod local_response_norm;
 pub mod local_response_norm_backward;
@@ -234,6 +235,8 @@ calls! {
     Leaks(leaks),
     /// Matrix product with a part of the weights.
     Linear(linear),
+    /// The same with the weights and with a part of them.
+    LinearPair(linear_pair),
     /// Its transpose.
     LinearTranspose(linear_transpose),
     /// Local response normalisation.

@@ -15,30 +15,55 @@ pub(super) struct Forward {
     pub(super) values: Vec<Option<Slot>>,
     /// The winners of each max pool that ran.
     pub(super) winners: Vec<Option<Slot>>,
-    /// That of convolutions; linear layers always keep what sums in f32 lose, pools never.
-    rounding: Rounding,
+    care: Care,
+    /// Denominators that were made along with a fully connected layer: its input, and the parts.
+    denominators: Vec<(NodeId, Slot, Parts, Slot)>,
+}
+
+/// How the forward pass computes.
+#[derive(Clone, Debug)]
+pub(super) struct Care {
+    /// How the sums of convolutions are rounded; linear layers always keep what f32 loses, pools
+    /// never.
+    pub(super) rounding: Rounding,
+    /// For each node, which denominators are wanted along with it, of fully connected layers.
+    pub(super) along: Vec<Option<Parts>>,
+}
+
+impl Care {
+    /// Nothing but the layers.
+    pub(super) fn plain(graph: &Graph) -> Self {
+        Self { rounding: Rounding::Own, along: vec![None; graph.nodes().len()] }
+    }
 }
 
 impl Forward {
     /// Nothing has run but the input's node, which brings pictures (NCHW) into the order of
-    /// activations. The sums of convolutions are as precise.
+    /// activations.
     pub(super) fn start(
         b: &mut Builder,
         graph: &Graph,
         batch: usize,
         pictures: Slot,
-        rounding: Rounding,
+        care: Care,
     ) -> Self {
         let nodes = graph.nodes().len();
         let (mut values, winners) = (vec![None; nodes], vec![None; nodes]);
         b.at("input", "forward");
         values[0] = Some(moves::planes(b, graph.input_shape(), batch, pictures, false));
-        Self { values, winners, rounding }
+        Self { values, winners, care, denominators: Vec::new() }
     }
 
     /// The output of a node that ran.
     pub(super) fn value(&self, id: NodeId) -> Slot {
         self.values[id.0].expect("nodes run in order")
+    }
+
+    /// The denominators of a fully connected layer with this input, if they were made along with it:
+    /// those of all of its weights are its outputs.
+    pub(super) fn denominators(&self, id: NodeId, input: Slot, parts: Parts) -> Option<Slot> {
+        let is_it = |made: &&(NodeId, Slot, Parts, Slot)| (made.0, made.1, made.2) == (id, input, parts);
+        self.denominators.iter().find(is_it).map(|made| made.3)
     }
 
     /// The winners of a max pool that ran.
@@ -64,10 +89,25 @@ impl Forward {
         b.at(&node.name, "forward");
         let value = match &node.op {
             Op::Input => return,
-            Op::Conv2d(_) | Op::Linear(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
+            Op::Linear(_) => {
                 let operator = Operator::of(network, id, limits)
                     .expect("weights are bound, and these layers are operators");
-                let operator = operator.with_rounding(self.rounding);
+                let wanted = self.care.along[id.0];
+                let pair = wanted.and_then(|parts| operator.apply_pair(b, batch, inputs[0], parts));
+                let value = match pair {
+                    Some([value, _]) => value,
+                    None => operator.apply(b, batch, inputs[0], Parts::LAYER, None),
+                };
+                let mut made = vec![(Parts::LAYER, value)];
+                made.extend(wanted.zip(pair.map(|[_, z]| z)));
+                let of_layer = made.into_iter().map(|(parts, slot)| (id, inputs[0], parts, slot));
+                self.denominators.extend(of_layer);
+                value
+            }
+            Op::Conv2d(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
+                let operator = Operator::of(network, id, limits)
+                    .expect("weights are bound, and these layers are operators");
+                let operator = operator.with_rounding(self.care.rounding);
                 operator.apply(b, batch, inputs[0], Parts::LAYER, None)
             }
             Op::Relu => b.emit(Call::Clamp(clamp::Params::relu(word(len))), &operands, len),

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::builder::MOST_NUMBERS;
-use super::forward::Forward;
+use super::forward::{Care, Forward};
+use super::operator::Parts;
 use super::readout::Readout;
 use super::walks::Lowering;
 use super::{Builder, Element, Entry, Program};
@@ -13,7 +14,7 @@ use crate::graph::{Graph, Network, Node, NodeId, Op};
 use crate::kernels::Encoding;
 use crate::kernels::conv2d::Rounding;
 use crate::methods::{Method, Walk};
-use crate::rules::{Composite, Rule};
+use crate::rules::{Composite, Input, Rule};
 use crate::weight::Weight;
 
 /// What a device can take.
@@ -222,9 +223,11 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let mut b = Builder::new();
     let picture = b.input(Element::Float, plan.batch * graph.input_shape().len());
     let given = Readout::inputs(&mut b, plan);
-    let rounding =
-        if needs_exact_sums(plan)? { Rounding::Exact } else { Rounding::Shared };
-    let mut forward = Forward::start(&mut b, graph, plan.batch, picture, rounding);
+    let care = Care {
+        rounding: if needs_exact_sums(plan)? { Rounding::Exact } else { Rounding::Shared },
+        along: wanted_along(plan)?,
+    };
+    let mut forward = Forward::start(&mut b, graph, plan.batch, picture, care);
     for id in (1..graph.nodes().len()).map(NodeId) {
         forward.run(&mut b, plan.network, id, plan.batch, plan.limits);
     }
@@ -239,6 +242,37 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
         b.join();
     }
     Ok(Lowered { program: b.finish()?, scores, targets, values, maps, layers, ledger })
+}
+
+/// The denominators of fully connected layers that walks of relevance will need, where the forward
+/// pass can make them: both wait for the same weights.
+fn wanted_along(plan: &Plan<'_>) -> Result<Vec<Option<Parts>>> {
+    let graph = plan.network.graph();
+    let mut wanted = vec![None; graph.nodes().len()];
+    let walks = |method: &Method| method.recipe().is_some_and(|r| r.walk == Walk::Relevance);
+    if !plan.methods.iter().any(walks) {
+        return Ok(wanted);
+    }
+    let non_negative = graph.non_negative();
+    let rules = plan.composite.assign(graph)?;
+    for (id, node) in graph.nodes().iter().enumerate().take(plan.at.0 + 1) {
+        let (Op::Linear(_), Some(rule)) = (&node.op, rules[id]) else { continue };
+        let fractions = rule.fractions(plan.composite.bias()).unwrap_or_default();
+        let fitted = fractions.iter().map(|fraction| match non_negative[node.inputs[0].0] {
+            true => fraction.for_non_negative_input(),
+            false => fraction.clone(),
+        });
+        let mut fitted = fitted.filter(|fraction| !fraction.terms.is_empty());
+        if let Some(only) = fitted.next()
+            && fitted.next().is_none()
+            && let [(Input::All, weight)] = only.terms[..]
+        {
+            let parts = Parts { weight, bias: only.bias, gamma: only.gamma };
+            // Those of all weights are the layer's outputs.
+            wanted[id] = (parts != Parts::LAYER).then_some(parts);
+        }
+    }
+    Ok(wanted)
 }
 
 /// Whether rounding in the forward pass costs the maps far more than itself: where gradients jump;

@@ -7,7 +7,7 @@ use crate::graph::{Network, NodeId, Op};
 use crate::kernels::conv2d::{Packing, Rounding};
 use crate::kernels::{
     Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, conv2d_quads,
-    linear, linear_transpose,
+    linear, linear_pair, linear_transpose,
 };
 use crate::tensor::Shape;
 use crate::weight::Weight;
@@ -31,7 +31,7 @@ pub(super) enum Operator {
 }
 
 /// Which part of an operator's weights and bias takes part.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Parts {
     pub(super) weight: Part,
     pub(super) bias: Part,
@@ -211,6 +211,39 @@ impl Operator {
             }
         }
         out
+    }
+
+    /// A fully connected layer and its denominators `M(W) a + M(b)`, in one reading of its weights.
+    pub(super) fn apply_pair(
+        &self,
+        b: &mut Builder,
+        batch: usize,
+        a: Slot,
+        parts: Parts,
+    ) -> Option<[Slot; 2]> {
+        let Operator::Linear { shards, weight, bias } = self else { return None };
+        let (bias, own_bias_part, _) = bias_operand(b, bias.as_ref(), Part::All);
+        let has_bias = own_bias_part != Part::Nothing;
+        let outs = [(); 2].map(|()| b.value(super::Element::Float, batch * self.out_len()));
+        for shard in shards {
+            let w = rows(b, weight, shard);
+            let p = linear_geometry(weight, shard, batch, parts);
+            let call = Call::LinearPair(linear_pair::Params {
+                batch: p.batch,
+                in_features: p.in_features,
+                out_features: p.out_features,
+                first: p.first,
+                rows: p.rows,
+                part: p.part,
+                bias_part: if has_bias { parts.bias } else { Part::Nothing }.code(),
+                gamma: p.gamma,
+                own_bias_part: own_bias_part.code(),
+                stored: p.stored,
+                zero: 0,
+            });
+            b.emit_into(call, &[Operand::Value(a), w, bias], &outs);
+        }
+        Some(outs)
     }
 
     /// `M(W)^T s` for `rows` rows of the signal.

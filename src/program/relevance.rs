@@ -128,6 +128,16 @@ impl Layer<'_> {
             true => (self.plan.batch, count),
             false => (1, 0),
         };
+        let made_along = match fraction.terms[..] {
+            [(Input::All, weight)] => {
+                let parts = Parts { weight, bias: fraction.bias, gamma: fraction.gamma };
+                self.forward.denominators(self.id, input, parts)
+            }
+            _ => None,
+        };
+        if let Some(z) = made_along {
+            return Ok((z, stride));
+        }
         let mut z: Option<Slot> = None;
         for (part, weight) in &fraction.terms {
             let (a, _) = self.input_part(b, shared, *part)?;

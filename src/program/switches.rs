@@ -1,12 +1,11 @@
 //! The forward pass as far as the last max pool, for a look at its switches.
 
 use super::builder::Builder;
-use super::forward::Forward;
+use super::forward::{Care, Forward};
 use super::lower::{Limits, check_batch};
 use super::{Element, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, MaxPool2d, Network, NodeId};
-use crate::kernels::conv2d::Rounding;
 
 /// A program that stops at the last max pool. Its input are the pictures (`batch` times the
 /// network's input, NCHW).
@@ -48,7 +47,7 @@ pub fn lower_switches(network: &Network, batch: usize, limits: Limits) -> Result
     let leads = leads_to_a_max_pool(graph);
     let mut b = Builder::new();
     let pictures = b.input(Element::Float, batch * graph.input_shape().len());
-    let mut forward = Forward::start(&mut b, graph, batch, pictures, Rounding::Own);
+    let mut forward = Forward::start(&mut b, graph, batch, pictures, Care::plain(graph));
     for id in (1..graph.nodes().len()).map(NodeId).filter(|id| leads[id.0]) {
         forward.run(&mut b, network, id, batch, limits);
     }

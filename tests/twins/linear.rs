@@ -2,7 +2,9 @@
 
 use clrp::kernels::conv2d::{Packing, Params as Conv, Rounding};
 use clrp::kernels::linear::Params as Matrix;
-use clrp::kernels::{Call, Encoding, Part, conv_transpose2d, linear_transpose, winograd};
+use clrp::kernels::{
+    Call, Encoding, Part, conv_transpose2d, linear_pair, linear_transpose, winograd,
+};
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::{Dtype, Weight};
 use half::{bf16, f16};
@@ -338,6 +340,36 @@ pub(super) fn linear(random: &mut Random) -> Vec<Case> {
         Case { call: Call::Linear(p), operands: vec![a, w, b, before] }
     };
     cases.into_iter().map(case).collect()
+}
+
+/// Both with a bias or both without.
+pub(super) fn linear_pair(random: &mut Random) -> Vec<Case> {
+    let cases = matrices(random).into_iter().filter(|p| p.accumulate == 0);
+    let cases: Vec<_> = cases.collect();
+    let case = |(i, p): (usize, Matrix)| {
+        let own_bias_part = [Part::All, Part::Nothing][i % 2].code();
+        let pair = linear_pair::Params {
+            batch: p.batch,
+            in_features: p.in_features,
+            out_features: p.out_features,
+            first: p.first,
+            rows: p.rows,
+            part: p.part,
+            bias_part: if i % 2 == 0 { p.bias_part } else { Part::Nothing.code() },
+            gamma: p.gamma,
+            own_bias_part,
+            stored: p.stored,
+            zero: 0,
+        };
+        let a = Given::Float(random.floats((p.batch * p.in_features) as usize));
+        let w = Given::Weight(rows(random, &p));
+        let b = Given::Weight(bias(random, own_bias_part, p.out_features));
+        let [y, z] = [(); 2].map(|()| {
+            Given::Float(random.floats((p.batch * p.out_features) as usize))
+        });
+        Case { call: Call::LinearPair(pair), operands: vec![a, w, b, y, z] }
+    };
+    cases.into_iter().enumerate().map(case).collect()
 }
 
 pub(super) fn linear_transpose(random: &mut Random) -> Vec<Case> {

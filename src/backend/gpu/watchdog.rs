@@ -41,6 +41,7 @@ fn work(call: &Call) -> u64 {
         Call::Conv2d(p) | Call::Conv2dQuads(p) => convolution(p),
         Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => convolution(&p.0),
         Call::Linear(p) => product(p),
+        Call::LinearPair(p) => 2 * product(&p.layer()),
         Call::LinearTranspose(p) => product(&p.0),
         Call::Add(_)
         | Call::Attribution(_)

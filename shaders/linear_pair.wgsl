@@ -1,0 +1,133 @@
+// Matrix product with the weights and with a part of them, for a shard of their rows. One workgroup
+// a row; a read of the row serves both and four pictures.
+
+struct Params {
+    batch: u32,
+    in_features: u32,
+    out_features: u32,
+    first: u32, // the first output of the shard
+    rows: u32, // of the shard
+    part: u32,
+    bias_part: u32,
+    gamma: f32,
+    own_bias_part: u32, // that of `y`
+    stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
+    zero: u32, // 0
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<u32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read_write> z: array<f32>;
+
+const NOTHING: u32 = 7u;
+// How weights are stored.
+const F32: u32 = 0u;
+const BF16: u32 = 2u;
+
+var<workgroup> own_sums: array<vec4<f32>, 128>;
+var<workgroup> part_sums: array<vec4<f32>, 128>;
+
+fn part_of(w: f32, part: u32) -> f32 {
+    switch part {
+        case 1u: { return max(w, 0.0); }
+        case 2u: { return min(w, 0.0); }
+        case 3u: { return w + params.gamma * max(w, 0.0); }
+        case 4u: { return w + params.gamma * min(w, 0.0); }
+        case 5u: { return w * w; }
+        case 6u: { return 1.0; }
+        case 7u: { return 0.0; }
+        default: { return w; }
+    }
+}
+
+// Number `at` of weights of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack:
+// below 0x400 an f16 is so many times 2^-24, from there on the exponent counts from 112 less.
+fn number16(at: u32) -> f32 {
+    let bits = w[at / 2u] >> (at % 2u * 16u);
+    if params.stored == BF16 {
+        return bitcast<f32>(bits << 16u);
+    }
+    let magnitude = bits & 0x7fffu;
+    let small = f32(magnitude) * 0x1p-24;
+    let value = select(bitcast<f32>((magnitude << 13u) + 0x38000000u), small, magnitude < 0x400u);
+    return select(value, -value, (bits & 0x8000u) != 0u);
+}
+
+// Number `at` of the weights.
+fn number(at: u32) -> f32 {
+    if params.stored == F32 {
+        return bitcast<f32>(w[at]);
+    }
+    return number16(at);
+}
+
+// The same numbers: the mask is 0 when it runs, which no compiler knows. Without it they would take
+// `(old + more) - old` for `more`, and what a sum loses for 0.
+fn opaque(x: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.zero));
+}
+
+fn bias(output: u32, part: u32) -> f32 {
+    if part == NOTHING {
+        return 0.0;
+    }
+    return part_of(b[output], part);
+}
+
+@compute @workgroup_size(128)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = id.y * groups.x + id.x;
+    if row >= params.rows {
+        return;
+    }
+    for (var first = 0u; first < params.batch; first += 4u) {
+        // Past the last picture, the last again.
+        let images = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.batch - 1u));
+        let start = images * params.in_features;
+        let single = first + 1u == params.batch;
+        var own = vec4(0.0);
+        var sum = vec4(0.0);
+        // What the sums have too much (Kahan's summation): reading the weights takes longer.
+        var own_lost = vec4(0.0);
+        var lost = vec4(0.0);
+        for (var i = lane; i < params.in_features; i += 128u) {
+            let weight = number(row * params.in_features + i);
+            var inputs = vec4(a[start.x + i]);
+            if !single {
+                inputs = vec4(inputs.x, a[start.y + i], a[start.z + i], a[start.w + i]);
+            }
+            let own_old = own;
+            let own_more = weight * inputs - own_lost;
+            own = opaque(own_old + own_more);
+            own_lost = opaque(own - own_old) - own_more;
+            let old = sum;
+            let more = part_of(weight, params.part) * inputs - lost;
+            sum = opaque(old + more);
+            lost = opaque(sum - old) - more;
+        }
+        own_sums[lane] = own;
+        part_sums[lane] = sum;
+        workgroupBarrier();
+        for (var half = 64u; half > 0u; half /= 2u) {
+            if lane < half {
+                own_sums[lane] += own_sums[lane + half];
+                part_sums[lane] += part_sums[lane + half];
+            }
+            workgroupBarrier();
+        }
+        if lane < 4u && first + lane < params.batch {
+            let output = params.first + row;
+            let at = (first + lane) * params.out_features + output;
+            y[at] = own_sums[0][lane] + bias(output, params.own_bias_part);
+            z[at] = part_sums[0][lane] + bias(output, params.bias_part);
+        }
+        workgroupBarrier();
+    }
+}
