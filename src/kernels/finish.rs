@@ -189,7 +189,9 @@ impl Finish<'_> {
         for then in self.then {
             match *then {
                 Epilogue::Clamp { low, high, scale } => {
-                    values.iter_mut().for_each(|v| *v = Float::minimum(Float::maximum(*v, low), high) * scale);
+                    values
+                        .iter_mut()
+                        .for_each(|v| *v = Float::minimum(Float::maximum(*v, low), high) * scale);
                 }
                 Epilogue::ChannelAffine { scale, shift } => {
                     let scale = &scale[channel..][..count];

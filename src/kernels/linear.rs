@@ -200,14 +200,14 @@ fn four_dots<F: Float, const N: usize>(
     }
     let mut bounds = [[0.0; 2]; N];
     for (bound, part) in bounds.iter_mut().zip(parts) {
-        *bound = bound_of(part)?;
+        *bound = bounds_of(part)?;
     }
     let rows = std::array::from_fn(|row| &w[row * a.len()..][..a.len()]);
     Some(pulp::Arch::new().dispatch(Dots { rows, a, bounds }))
 }
 
 /// Between which bounds the part of a weight lies, if it is the weight or the nearest of them.
-fn bound_of(part: Part) -> Option<[f32; 2]> {
+pub(super) fn bounds_of(part: Part) -> Option<[f32; 2]> {
     match part {
         Part::All => Some([f32::NEG_INFINITY, f32::INFINITY]),
         Part::Positive => Some([0.0, f32::INFINITY]),

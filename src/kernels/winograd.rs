@@ -8,11 +8,11 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::Part;
 use super::conv2d::{Packing, Params, Rounding};
 use super::finish::{Finish, Target};
 use super::linear::Rows;
 use super::panels::{Tap, WIDTH, sums};
-use super::Part;
 
 /// Points of a window, rows times columns.
 const POINTS: usize = SIDE * SIDE;
@@ -237,9 +237,9 @@ impl Run<'_> {
                 };
                 S::as_simd_f32s(pixel).0
             });
-            let mut points = room.chunks_exact_mut(count * channels).map(|point| {
-                S::as_mut_simd_f32s(&mut point[i * channels..][..channels]).0
-            });
+            let mut points = room
+                .chunks_exact_mut(count * channels)
+                .map(|point| S::as_mut_simd_f32s(&mut point[i * channels..][..channels]).0);
             let points: [&mut [S::f32s]; POINTS] =
                 std::array::from_fn(|_| points.next().expect("the room has all points"));
             for c in 0..channels / S::F32_LANES {
@@ -272,9 +272,8 @@ impl Run<'_> {
         let zero = simd.splat_f32s(0.0);
         let mut out = [[[zero; VECTORS]; STEP]; STEP];
         for v in 0..VECTORS {
-            let rows: [[S::f32s; STEP]; SIDE] = std::array::from_fn(|i| {
-                outputs(simd, std::array::from_fn(|j| m[SIDE * i + j][v]))
-            });
+            let rows: [[S::f32s; STEP]; SIDE] =
+                std::array::from_fn(|i| outputs(simd, std::array::from_fn(|j| m[SIDE * i + j][v])));
             for j in 0..STEP {
                 let column = outputs(simd, std::array::from_fn(|i| rows[i][j]));
                 for i in 0..STEP {

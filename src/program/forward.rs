@@ -62,7 +62,8 @@ impl Forward {
     /// The denominators of a fully connected layer with this input, if they were made along with it:
     /// those of all of its weights are its outputs.
     pub(super) fn denominators(&self, id: NodeId, input: Slot, parts: Parts) -> Option<Slot> {
-        let is_it = |made: &&(NodeId, Slot, Parts, Slot)| (made.0, made.1, made.2) == (id, input, parts);
+        let is_it =
+            |made: &&(NodeId, Slot, Parts, Slot)| (made.0, made.1, made.2) == (id, input, parts);
         self.denominators.iter().find(is_it).map(|made| made.3)
     }
 

@@ -220,11 +220,12 @@ fn out_len(p: &Conv) -> usize {
 /// The same shapes where channels come in fours.
 fn quads(random: &mut Random) -> Vec<Conv> {
     let cases = convolutions(random).into_iter();
-    let suited = cases.filter(|p| p.stored == Encoding::F32.code() && p.rounding == 0).map(|p| Conv {
-        in_channels: p.groups * p.in_per_group().next_multiple_of(4),
-        out_channels: p.groups * p.out_per_group().next_multiple_of(4),
-        ..p
-    });
+    let suited =
+        cases.filter(|p| p.stored == Encoding::F32.code() && p.rounding == 0).map(|p| Conv {
+            in_channels: p.groups * p.in_per_group().next_multiple_of(4),
+            out_channels: p.groups * p.out_per_group().next_multiple_of(4),
+            ..p
+        });
     suited.collect()
 }
 
@@ -364,9 +365,8 @@ pub(super) fn linear_pair(random: &mut Random) -> Vec<Case> {
         let a = Given::Float(random.floats((p.batch * p.in_features) as usize));
         let w = Given::Weight(rows(random, &p));
         let b = Given::Weight(bias(random, own_bias_part, p.out_features));
-        let [y, z] = [(); 2].map(|()| {
-            Given::Float(random.floats((p.batch * p.out_features) as usize))
-        });
+        let [y, z] =
+            [(); 2].map(|()| Given::Float(random.floats((p.batch * p.out_features) as usize)));
         Case { call: Call::LinearPair(pair), operands: vec![a, w, b, y, z] }
     };
     cases.into_iter().enumerate().map(case).collect()
