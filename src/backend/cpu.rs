@@ -215,10 +215,7 @@ impl<F: Number> CpuSession<F> {
     /// those of the last one that is joined with it; how many steps that are.
     fn step(&mut self, steps: &[Step]) -> usize {
         let joined = steps[1..].iter().take_while(|step| step.joined).count();
-        let (step, then) = match self.takes_epilogues(&steps[0]) {
-            true => (&steps[0], &steps[1..=joined]),
-            false => (&steps[0], &steps[1..1]),
-        };
+        let (step, then) = (&steps[0], &steps[1..=joined]);
         let last = then.last().unwrap_or(step);
         // A kernel writes one or two values of floats and at most one of indices.
         let mut outs = [const { Vec::new() }; 2];
@@ -252,15 +249,6 @@ impl<F: Number> CpuSession<F> {
             self.indices[buffer] = out_index;
         }
         1 + then.len()
-    }
-
-    /// Whether what follows the step can be done while its sums are at hand.
-    fn takes_epilogues(&self, step: &Step) -> bool {
-        let mut weights = step.operands.iter().filter_map(|operand| match operand {
-            Operand::Weight(weight) => Some(*weight),
-            Operand::Value(_) => None,
-        });
-        weights.any(|weight| self.layout(step, weight) != Layout::Plain)
     }
 
     /// What the joined steps do with the sums of the first.

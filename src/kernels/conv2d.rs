@@ -107,6 +107,11 @@ impl Params {
         self.rounding == Rounding::Exact.code()
     }
 
+    /// Whether the CPU makes sums in 32 bit in registers, where something can follow.
+    pub const fn sums_in_registers(&self) -> bool {
+        self.groups == 1 && !self.is_exact()
+    }
+
     /// Input channels of a group.
     pub const fn in_per_group(&self) -> u32 {
         self.in_channels / self.groups

@@ -41,6 +41,17 @@ impl Params {
     }
 }
 
+/// Columns of which panels are faster than rolled-out windows.
+const FEWEST_COLUMNS: u32 = 8;
+
+impl Params {
+    /// Whether the CPU makes sums in 32 bit in registers, where something can follow: unless panels
+    /// would be empty for the most part, those of the colours of a picture.
+    pub const fn sums_in_registers(&self) -> bool {
+        self.0.groups == 1 && self.0.in_channels >= FEWEST_COLUMNS
+    }
+}
+
 /// Values of rolled-out windows a block should have: they stay in the second-level cache.
 const BLOCK_BYTES: usize = 384 << 10;
 

@@ -39,6 +39,10 @@ const PIECE: usize = 128;
 /// second-level cache.
 const PANEL_BYTES: usize = 256 << 10;
 
+/// Bytes of the source that tasks go through with one group of panels after the other: they stay in
+/// the third-level cache.
+const SOURCE_BYTES: usize = 4 << 20;
+
 /// Positions of a task, at least: making its panels ready must not take longer than using them.
 const POSITIONS: usize = 96;
 
@@ -256,13 +260,15 @@ impl Product<'_> {
         for (number, lattice) in self.lattices.iter().enumerate() {
             let positions = self.target.count * lattice.size[0] * lattice.size[1];
             let chunk = positions.div_ceil(wanted.div_ceil(groups)).max(POSITIONS);
+            let near = SOURCE_BYTES / (self.channels * size_of::<f32>()).max(1);
             // Whole tiles, whatever the vector unit.
-            let chunk = chunk.next_multiple_of(TILES);
-            for first in (0..panels).step_by(group) {
-                let panels = first..(first + group).min(panels);
-                for start in (0..positions).step_by(chunk) {
-                    let positions = start..(start + chunk).min(positions);
-                    tasks.push(Task { lattice: number, positions, panels: panels.clone() });
+            let chunk = chunk.min(near).max(POSITIONS).next_multiple_of(TILES);
+            for start in (0..positions).step_by(chunk) {
+                let positions = start..(start + chunk).min(positions);
+                for first in (0..panels).step_by(group) {
+                    let panels = first..(first + group).min(panels);
+                    let positions = positions.clone();
+                    tasks.push(Task { lattice: number, positions, panels });
                 }
             }
         }

@@ -102,7 +102,7 @@ impl Builder {
         Slot(self.program.values.len() - 1)
     }
 
-    /// Marks steps that may be joined with those before.
+    /// Joins steps with those before where that can be done.
     pub(super) fn join(&mut self) {
         super::joins::mark(&mut self.program);
     }

@@ -1,4 +1,4 @@
-//! Which steps a backend may do value by value while it makes the output of the step before.
+//! Which steps are done value by value while the output of the step before is made.
 
 use super::{Operand, Program, Slot, Step};
 use crate::kernels::{Call, finish};
@@ -49,10 +49,10 @@ fn output(step: &Step) -> Option<Slot> {
 
 fn makes_sums(call: &Call) -> bool {
     if let Call::Conv2d(p) = call {
-        return p.accumulate == 0;
+        return p.accumulate == 0 && p.sums_in_registers();
     }
     if let Call::ConvTranspose2d(p) = call {
-        return p.0.accumulate == 0;
+        return p.0.accumulate == 0 && p.sums_in_registers();
     }
     false
 }

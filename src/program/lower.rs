@@ -24,7 +24,7 @@ pub struct Limits {
     pub binding_bytes: usize,
     /// Whether it has kernels of its own for channels that come in fours.
     pub has_quads: bool,
-    /// Whether it joins steps, so that some values are never kept.
+    /// Whether it does steps together, so that some values are never kept.
     pub joins: bool,
 }
 

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Buffer, Operand, Program, Slot};
+use super::{Buffer, Operand, Program, Slot, Step};
 
 /// First and last step that touches a value.
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ pub(super) fn plan(program: &mut Program) -> Vec<Buffer> {
 }
 
 /// Steps count from 1, joined ones as one; inputs live from 0, outputs to the end. Values that no
-/// step touches have no life.
+/// step touches have no life, nor have those between joined steps.
 fn lives(program: &Program) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; program.values.len()];
     let mut touch = |slot: Slot, at: usize| {
@@ -59,12 +59,18 @@ fn lives(program: &Program) -> Vec<Option<Life>> {
         touch(*slot, 0);
     }
     let mut now = 0;
-    for step in &program.steps {
+    for (i, step) in program.steps.iter().enumerate() {
         now += usize::from(!step.joined);
+        // What goes from a step to one that is joined is not kept.
+        let handed = |joined: &Step, i: usize| joined.joined.then(|| program.steps[i].operands.last());
+        let to_next = program.steps.get(i + 1).and_then(|next| handed(next, i)).flatten();
+        let from_last = i.checked_sub(1).and_then(|last| handed(step, last)).flatten();
         for operand in &step.operands {
             match operand {
-                Operand::Value(slot) => touch(*slot, now),
-                Operand::Weight(_) => {}
+                Operand::Value(slot) if ![to_next, from_last].contains(&Some(operand)) => {
+                    touch(*slot, now);
+                }
+                Operand::Value(_) | Operand::Weight(_) => {}
             }
         }
     }

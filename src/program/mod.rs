@@ -68,7 +68,7 @@ pub struct Value {
     pub element: Element,
     /// How many there are.
     pub len: usize,
-    /// Index into [`Program::buffers`].
+    /// Index into [`Program::buffers`]; past their end for a value that is never kept.
     pub buffer: usize,
 }
 
@@ -129,8 +129,8 @@ pub struct Step {
     pub layer: usize,
     /// What the step is for, as `forward`, or the rule: index into [`Program::notes`].
     pub note: usize,
-    /// Whether it may be done value by value while the step before makes its output, which nobody
-    /// else reads and which need not be kept then.
+    /// Whether it is done value by value while the step before makes its output, which nobody else
+    /// reads, and which has no buffer.
     pub joined: bool,
 }
 

@@ -9,16 +9,13 @@ use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
 use crate::kernels::panels::Panels;
 use crate::kernels::winograd::{self, Transformed};
-use crate::kernels::{Call, Encoding, conv_transpose2d, parallel};
+use crate::kernels::{Call, Encoding, parallel};
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
 use crate::weight::Identity;
 
 /// What tells the content of one weight made ready from that of another.
 type Key = (Identity, Form, Layout);
-
-/// Columns of which panels are faster than unrolled windows.
-const FEWEST_COLUMNS: u32 = 8;
 
 /// How a step's twin wants a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,9 +33,8 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// That of a step's weight. For filters in 32 bit windows are not unrolled, unless sums are
-    /// exact or panels would be empty for the most part: those of groups, and of the colours of a
-    /// picture.
+    /// That of a step's weight. For filters in 32 bit windows are not unrolled where sums are made in
+    /// registers.
     pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse, variants: bool) -> Self {
         match weight.form {
             Form::Filters(_) => {}
@@ -46,8 +42,7 @@ impl Layout {
         }
         if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call
             && !F::IS_REFERENCE
-            && p.groups == 1
-            && !p.is_exact()
+            && p.sums_in_registers()
         {
             if variants && winograd::suits(p) && weight.encoding() == Encoding::F32 {
                 return Layout::Transformed;
@@ -57,11 +52,9 @@ impl Layout {
                 false => Layout::Panels,
             };
         }
-        if let Call::ConvTranspose2d(conv_transpose2d::Params(p))
-        | Call::ConvTranspose2dQuads(conv_transpose2d::Params(p)) = call
+        if let Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) = call
             && !F::IS_REFERENCE
-            && p.groups == 1
-            && p.in_channels >= FEWEST_COLUMNS
+            && p.sums_in_registers()
         {
             return Layout::TransposedPanels;
         }
