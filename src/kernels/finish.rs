@@ -3,10 +3,10 @@
 
 use std::marker::PhantomData;
 
+use pulp::Simd;
+
 use super::Call;
 use super::panels::WIDTH;
-use super::stabilized_ratio::ratio;
-use crate::num::Float;
 
 /// What a kernel does with each value, for the sums of another while they are at hand.
 #[derive(Clone, Copy, Debug)]
@@ -151,74 +151,162 @@ unsafe impl Send for Target<'_> {}
 unsafe impl Sync for Target<'_> {}
 
 impl Target<'_> {
-    /// Keeps the sums of a pixel's channels from `channel` on; a panel's, but for those past the
-    /// last channel.
+    /// Keeps the sums of some pixels' channels from `channel` on, for each pixel those of a panel;
+    /// those past the last channel are left out.
     ///
     /// # Safety
-    /// Nobody else reads or writes these channels of the pixel meanwhile.
+    /// Nobody else reads or writes these channels of the pixels meanwhile.
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
-    pub(super) unsafe fn put(&self, sums: &[f32], pixel: usize, channel: usize) {
-        let mut values = [0.0; WIDTH];
-        values.copy_from_slice(&sums[..WIDTH]);
-        let first = pixel * self.channels + channel;
-        let count = WIDTH.min(self.channels - channel);
-        assert!(first + count <= self.len, "a pixel inside the target");
-        // SAFETY: it lies inside, and nobody else is there.
-        let out = unsafe { std::slice::from_raw_parts_mut(self.values.add(first), count) };
+    pub(super) unsafe fn put<S: Simd, const VECTORS: usize>(
+        &self,
+        simd: S,
+        sums: &mut [[S::f32s; VECTORS]],
+        pixels: &[usize],
+        channel: usize,
+    ) {
         // Of a whole panel the length is known beforehand.
+        let count = WIDTH.min(self.channels - channel);
+        // SAFETY: as this function's.
         match count {
-            WIDTH => self.finish.go(&mut values, first, channel, &mut out[..WIDTH]),
-            _ => self.finish.go(&mut values[..count], first, channel, out),
+            WIDTH => unsafe { self.put_some(simd, sums, pixels, channel, WIDTH) },
+            _ => unsafe { self.put_some(simd, sums, pixels, channel, count) },
+        }
+    }
+
+    /// # Safety
+    /// As [`put`](Self::put).
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "tasks share the target")]
+    unsafe fn put_some<S: Simd, const VECTORS: usize>(
+        &self,
+        simd: S,
+        sums: &mut [[S::f32s; VECTORS]],
+        pixels: &[usize],
+        channel: usize,
+        count: usize,
+    ) {
+        let Finish { bias, accumulate, then } = self.finish;
+        if !bias.is_empty() {
+            let bias = load::<S, VECTORS>(simd, &bias[channel..][..count]);
+            for (sums, _) in sums.iter_mut().zip(pixels) {
+                add(simd, sums, bias);
+            }
+        }
+        for (sums, pixel) in sums.iter_mut().zip(pixels) {
+            let first = pixel * self.channels + channel;
+            assert!(first + count <= self.len, "a pixel inside the target");
+            // SAFETY: it lies inside, and nobody else is there.
+            let out = unsafe { std::slice::from_raw_parts_mut(self.values.add(first), count) };
+            if accumulate {
+                add(simd, sums, load(simd, out));
+            }
+            for then in then {
+                then.go(simd, sums, [first, channel], out);
+            }
+            store(simd, *sums, out);
         }
     }
 }
 
-impl Finish<'_> {
-    /// `first` is the place of the first value among all.
+impl Epilogue<'_> {
+    /// What becomes of sums: the first of them is value `first` of all and belongs to `channel`. `out`
+    /// is what the target holds there.
     #[inline(always)]
-    fn go(&self, values: &mut [f32], first: usize, channel: usize, out: &mut [f32]) {
+    fn go<S: Simd, const VECTORS: usize>(
+        &self,
+        simd: S,
+        sums: &mut [S::f32s; VECTORS],
+        [first, channel]: [usize; 2],
+        out: &[f32],
+    ) {
         let count = out.len();
-        if !self.bias.is_empty() {
-            let bias = &self.bias[channel..][..count];
-            values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-        }
-        if self.accumulate {
-            values.iter_mut().zip(&*out).for_each(|(value, old)| *value += old);
-        }
-        for then in self.then {
-            match *then {
-                Epilogue::Clamp { low, high, scale } => {
-                    values
-                        .iter_mut()
-                        .for_each(|v| *v = Float::minimum(Float::maximum(*v, low), high) * scale);
+        match *self {
+            Epilogue::Clamp { low, high, scale } => {
+                let [low, high, scale] = [low, high, scale].map(|bound| simd.splat_f32s(bound));
+                for sum in sums {
+                    let clamped = simd.min_f32s(simd.max_f32s(*sum, low), high);
+                    *sum = simd.mul_f32s(clamped, scale);
                 }
-                Epilogue::ChannelAffine { scale, shift } => {
-                    let scale = &scale[channel..][..count];
-                    values.iter_mut().zip(scale).for_each(|(value, scale)| *value *= scale);
-                    if let Some(shift) = shift {
-                        let shift = &shift[channel..][..count];
-                        values.iter_mut().zip(shift).for_each(|(value, shift)| *value += shift);
-                    }
+            }
+            Epilogue::ChannelAffine { scale, shift } => {
+                let scale = load::<S, VECTORS>(simd, &scale[channel..][..count]);
+                for v in 0..VECTORS {
+                    sums[v] = simd.mul_f32s(sums[v], scale[v]);
                 }
-                Epilogue::Add(other) => {
-                    let other = &other[first..][..count];
-                    values.iter_mut().zip(other).for_each(|(value, other)| *value += other);
+                if let Some(shift) = shift {
+                    add(simd, sums, load(simd, &shift[channel..][..count]));
                 }
-                Epilogue::StabilizedRatio { r, epsilon } => {
-                    let r = &r[first..][..count];
-                    values.iter_mut().zip(r).for_each(|(z, r)| *z = ratio(*r, *z, epsilon));
+            }
+            Epilogue::Add(other) => add(simd, sums, load(simd, &other[first..][..count])),
+            Epilogue::StabilizedRatio { r, epsilon } => {
+                let r = load::<S, VECTORS>(simd, &r[first..][..count]);
+                for v in 0..VECTORS {
+                    sums[v] = ratio(simd, r[v], sums[v], epsilon);
                 }
-                Epilogue::MultiplyAdd { a, count: row, repeat, stride, scale, accumulate } => {
-                    let at = first / row / repeat * stride + first % row;
-                    let a = &a[at..][..count];
-                    values.iter_mut().zip(a).for_each(|(c, a)| *c *= scale * a);
-                    if accumulate {
-                        values.iter_mut().zip(&*out).for_each(|(value, old)| *value += old);
-                    }
+            }
+            Epilogue::MultiplyAdd { a, count: row, repeat, stride, scale, accumulate } => {
+                let at = match repeat {
+                    1 if row == stride => first,
+                    _ => first / row / repeat * stride + first % row,
+                };
+                let a = load::<S, VECTORS>(simd, &a[at..][..count]);
+                let scale = simd.splat_f32s(scale);
+                for v in 0..VECTORS {
+                    sums[v] = simd.mul_f32s(simd.mul_f32s(scale, a[v]), sums[v]);
+                }
+                if accumulate {
+                    add(simd, sums, load(simd, out));
                 }
             }
         }
-        out.copy_from_slice(values);
+    }
+}
+
+/// As `stabilized_ratio.rs` has it.
+#[inline(always)]
+fn ratio<S: Simd>(simd: S, r: S::f32s, z: S::f32s, epsilon: f32) -> S::f32s {
+    let (zero, epsilon) = (simd.splat_f32s(0.0), simd.splat_f32s(epsilon));
+    let is_negative = simd.less_than_f32s(z, zero);
+    let stable =
+        simd.select_f32s(is_negative, simd.sub_f32s(z, epsilon), simd.add_f32s(z, epsilon));
+    let is_nothing = simd.or_m32s(simd.equal_f32s(r, zero), simd.equal_f32s(stable, zero));
+    simd.select_f32s(is_nothing, zero, simd.div_f32s(r, stable))
+}
+
+#[inline(always)]
+fn add<S: Simd, const VECTORS: usize>(
+    simd: S,
+    sums: &mut [S::f32s; VECTORS],
+    others: [S::f32s; VECTORS],
+) {
+    for (sum, other) in sums.iter_mut().zip(others) {
+        *sum = simd.add_f32s(*sum, other);
+    }
+}
+
+/// A panel's values, 0 where there are fewer.
+#[inline(always)]
+fn load<S: Simd, const VECTORS: usize>(simd: S, values: &[f32]) -> [S::f32s; VECTORS] {
+    let (whole, rest) = S::as_simd_f32s(values);
+    let mut loaded = [simd.splat_f32s(0.0); VECTORS];
+    for (to, from) in loaded.iter_mut().zip(whole) {
+        *to = *from;
+    }
+    if !rest.is_empty() {
+        loaded[whole.len()] = simd.partial_load_f32s(rest);
+    }
+    loaded
+}
+
+/// As many of a panel's values as there are places.
+#[inline(always)]
+fn store<S: Simd, const VECTORS: usize>(simd: S, values: [S::f32s; VECTORS], places: &mut [f32]) {
+    let (whole, rest) = S::as_mut_simd_f32s(places);
+    for (to, from) in whole.iter_mut().zip(values) {
+        *to = from;
+    }
+    if !rest.is_empty() {
+        simd.partial_store_f32s(rest, values[whole.len()]);
     }
 }

@@ -174,6 +174,31 @@ pub(super) struct Lattice {
     pub(super) taps: Vec<Tap>,
 }
 
+impl Lattice {
+    /// The plane, row and column of a position, counted through all planes.
+    fn pixel(&self, position: usize) -> [usize; 3] {
+        let [height, width] = self.size;
+        let at = position % (height * width);
+        [position / (height * width), at / width, at % width]
+    }
+
+    /// The next one.
+    #[inline(always)]
+    fn after(&self, [plane, row, column]: [usize; 3]) -> [usize; 3] {
+        let [height, width] = self.size;
+        if column + 1 < width {
+            return [plane, row, column + 1];
+        }
+        if row + 1 < height { [plane, row + 1, 0] } else { [plane + 1, 0, 0] }
+    }
+
+    /// The least and greatest shifts of its taps.
+    fn reach(&self) -> [[isize; 2]; 2] {
+        let of = |i: usize| self.taps.iter().map(move |tap| tap.shift[i]);
+        [[0, 1].map(|i| of(i).min().unwrap_or(0)), [0, 1].map(|i| of(i).max().unwrap_or(0))]
+    }
+}
+
 /// Planes of pixels with so many channels each, NHWC.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planes {
@@ -314,29 +339,40 @@ impl Run<'_> {
         let Product { panels, .. } = *self.product;
         let lattice = &self.product.lattices[self.task.lattice];
         let mut rows: Vec<Option<[&[f32]; ROWS]>> = Vec::with_capacity(lattice.taps.len());
+        let reach = lattice.reach();
+        let mut next = lattice.pixel(self.task.positions.start);
         for first in self.task.positions.clone().step_by(ROWS) {
             let count = ROWS.min(self.task.positions.end - first);
-            let places: [Place; ROWS] =
-                std::array::from_fn(|i| self.place(lattice, first + i.min(count - 1)));
-            rows.clear();
-            rows.extend(lattice.taps.iter().map(|tap| self.rows(tap, &places[..count])));
-            for (i, panel) in self.panels.chunks_exact(panels.panel_len()).enumerate() {
-                let sums = sums::<S, ROWS, VECTORS>(simd, &lattice.taps, &rows, panel, panels.rows);
-                let column = (self.task.panels.start + i) * WIDTH;
-                for (sums, place) in sums[..count].iter().zip(&places) {
-                    let sums = bytemuck::cast_slice(sums);
-                    // SAFETY: each lattice has pixels of its own, each task positions of a lattice
-                    // or columns of its own.
-                    unsafe { self.target.put(sums, place.target, column) };
+            let places: [Place; ROWS] = std::array::from_fn(|i| {
+                let place = self.place(lattice, next);
+                if i + 1 < count {
+                    next = lattice.after(next);
                 }
+                place
+            });
+            next = lattice.after(next);
+            rows.clear();
+            let are_inside = places.iter().all(|place| self.is_inside(place, reach));
+            let row_of = |tap| match are_inside {
+                true => Some(places.map(|place| self.row(tap, &place))),
+                false => self.rows(tap, &places[..count]),
+            };
+            rows.extend(lattice.taps.iter().map(row_of));
+            let targets = places.map(|place| place.target);
+            for (i, panel) in self.panels.chunks_exact(panels.panel_len()).enumerate() {
+                let mut sums =
+                    sums::<S, ROWS, VECTORS>(simd, &lattice.taps, &rows, panel, panels.rows);
+                let column = (self.task.panels.start + i) * WIDTH;
+                // SAFETY: each lattice has pixels of its own, each task positions of a lattice or
+                // columns of its own.
+                unsafe { self.target.put(simd, &mut sums, &targets[..count], column) };
             }
         }
     }
 
-    fn place(&self, lattice: &Lattice, position: usize) -> Place {
-        let [height, width] = lattice.size;
-        let (plane, at) = (position / (height * width), position % (height * width));
-        let pixel = [at / width, at % width];
+    #[inline(always)]
+    fn place(&self, lattice: &Lattice, [plane, row, column]: [usize; 3]) -> Place {
+        let pixel = [row, column];
         let [y, x] = [0, 1].map(|i| lattice.origin[i] + lattice.step[i] * pixel[i]);
         let [rows, columns] = self.product.target.size;
         Place {
@@ -346,19 +382,33 @@ impl Run<'_> {
         }
     }
 
+    /// Whether the source has the rows of all taps.
+    #[inline(always)]
+    fn is_inside(&self, place: &Place, [least, most]: [[isize; 2]; 2]) -> bool {
+        let size = self.product.source.size;
+        (0..2).all(|i| place.at[i] + least[i] >= 0 && place.at[i] + most[i] < size[i] as isize)
+    }
+
+    /// The row of a tap, which the source has.
+    #[inline(always)]
+    fn row(&self, tap: &Tap, place: &Place) -> &[f32] {
+        let [height, width] = self.product.source.size;
+        let [y, x] = [0, 1].map(|i| (place.at[i] + tap.shift[i]) as usize);
+        let first = ((place.plane * height + y) * width + x) * self.product.channels;
+        &self.source[first..][..self.nothing.len()]
+    }
+
     /// The rows of a tap for each place; none if the source has none of them.
     #[inline(always)]
     fn rows<const ROWS: usize>(&self, tap: &Tap, places: &[Place]) -> Option<[&[f32]; ROWS]> {
         let [height, width] = self.product.source.size;
-        let channels = self.product.channels;
         let mut rows = [self.nothing; ROWS];
         let mut is_any = false;
         for (row, place) in rows.iter_mut().zip(places) {
             let [y, x] = [0, 1].map(|i| (place.at[i] + tap.shift[i]) as usize);
             // What is negative is past every end.
             if y < height && x < width {
-                let first = ((place.plane * height + y) * width + x) * channels;
-                *row = &self.source[first..first + self.nothing.len()];
+                *row = self.row(tap, place);
                 is_any = true;
             }
         }

@@ -43,7 +43,7 @@ pub fn cpu<F: Float>(p: &Params, r: &[F], z: &[F], s: &mut [F]) {
 }
 
 #[inline(always)]
-pub(super) fn ratio<F: Float>(r: F, z: F, epsilon: F) -> F {
+fn ratio<F: Float>(r: F, z: F, epsilon: F) -> F {
     let stable = if z < F::ZERO { z - epsilon } else { z + epsilon };
     if r == F::ZERO || stable == F::ZERO { F::ZERO } else { r / stable }
 }

@@ -180,6 +180,15 @@ impl WithSimd for Run<'_> {
     }
 }
 
+/// The outputs that a window gives.
+#[derive(Clone, Copy)]
+struct Outputs {
+    /// The first pixel.
+    pixel: usize,
+    /// Rows and columns.
+    size: [usize; 2],
+}
+
 impl Run<'_> {
     #[inline(always)]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(mut self, simd: S) {
@@ -189,20 +198,25 @@ impl Run<'_> {
         let (channels, count) = (self.filters.in_channels, self.task.windows.len());
         let matrix = channels * WIDTH;
         let tap = [Tap { number: 0, shift: [0; 2] }];
+        let outputs: Vec<_> =
+            self.task.windows.clone().map(|window| self.outputs(window)).collect();
         for panel in self.task.panels.clone() {
             let points = &self.filters.numbers[panel * POINTS * matrix..][..POINTS * matrix];
             for first in (0..count).step_by(ROWS) {
-                let products: [[[S::f32s; VECTORS]; ROWS]; POINTS] = std::array::from_fn(|point| {
+                // Loops and no closures around vectors: what is not inlined would be compiled
+                // for any processor.
+                let mut products = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; POINTS];
+                for (point, products) in products.iter_mut().enumerate() {
                     let rows: [&[f32]; ROWS] = std::array::from_fn(|i| {
                         let window = (first + i).min(count - 1);
                         &self.room[(point * count + window) * channels..][..channels]
                     });
                     let filters = &points[point * matrix..][..matrix];
-                    sums::<S, ROWS, VECTORS>(simd, &tap, &[Some(rows)], filters, channels)
-                });
+                    *products =
+                        sums::<S, ROWS, VECTORS>(simd, &tap, &[Some(rows)], filters, channels);
+                }
                 for i in 0..ROWS.min(count - first) {
-                    let products = std::array::from_fn(|point| products[point][i]);
-                    self.put::<S, VECTORS>(simd, first + i, panel, products);
+                    self.put::<S, ROWS, VECTORS>(simd, outputs[first + i], panel, i, &products);
                 }
             }
         }
@@ -213,6 +227,15 @@ impl Run<'_> {
         let [height, width] = rows_of_windows(self.p);
         let (plane, at) = (window / (height * width), window % (height * width));
         (plane, [STEP * (at / width), STEP * (at % width)])
+    }
+
+    fn outputs(&self, window: usize) -> Outputs {
+        let (plane, at) = self.place(window);
+        let size = self.p.output().size;
+        Outputs {
+            pixel: (plane * size[0] + at[0]) * size[1] + at[1],
+            size: [0, 1].map(|i| STEP.min(size[i] - at[i])),
+        }
     }
 
     /// Brings the windows into the room, `[point][window][channel]`: `B^T d B`.
@@ -243,11 +266,15 @@ impl Run<'_> {
             let points: [&mut [S::f32s]; POINTS] =
                 std::array::from_fn(|_| points.next().expect("the room has all points"));
             for c in 0..channels / S::F32_LANES {
-                let d: [[S::f32s; SIDE]; SIDE] =
-                    std::array::from_fn(|i| std::array::from_fn(|j| pixels[SIDE * i + j][c]));
-                let rows = d.map(|row| input_points(simd, row));
+                let mut rows = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let pixels = &pixels[SIDE * i..][..SIDE];
+                    let window = [pixels[0][c], pixels[1][c], pixels[2][c], pixels[3][c]];
+                    *row = input_points(simd, window);
+                }
                 for j in 0..SIDE {
-                    let column = input_points(simd, [0, 1, 2, 3].map(|i| rows[i][j]));
+                    let column = [rows[0][j], rows[1][j], rows[2][j], rows[3][j]];
+                    let column = input_points(simd, column);
                     for i in 0..SIDE {
                         points[SIDE * i + j][c] = column[i];
                     }
@@ -260,34 +287,41 @@ impl Run<'_> {
     /// Brings a window's sums back and keeps them: `A^T m A`.
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
-    fn put<S: Simd, const VECTORS: usize>(
+    fn put<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &self,
         simd: S,
-        window: usize,
+        Outputs { pixel, size }: Outputs,
         panel: usize,
-        m: [[S::f32s; VECTORS]; POINTS],
+        row: usize,
+        products: &[[[S::f32s; VECTORS]; ROWS]; POINTS],
     ) {
-        let (plane, [y, x]) = self.place(self.task.windows.start + window);
-        let [height, width] = self.p.output().size;
         let zero = simd.splat_f32s(0.0);
         let mut out = [[[zero; VECTORS]; STEP]; STEP];
         for v in 0..VECTORS {
-            let rows: [[S::f32s; STEP]; SIDE] =
-                std::array::from_fn(|i| outputs(simd, std::array::from_fn(|j| m[SIDE * i + j][v])));
+            let mut rows = [[zero; STEP]; SIDE];
+            for (i, to) in rows.iter_mut().enumerate() {
+                let m = &products[SIDE * i..][..SIDE];
+                *to = sums_of(simd, [m[0][row][v], m[1][row][v], m[2][row][v], m[3][row][v]]);
+            }
             for j in 0..STEP {
-                let column = outputs(simd, std::array::from_fn(|i| rows[i][j]));
+                let column = sums_of(simd, [rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
                 for i in 0..STEP {
                     out[i][j][v] = column[i];
                 }
             }
         }
-        for (i, row) in out.iter().enumerate().take(height - y) {
-            for (j, sums) in row.iter().enumerate().take(width - x) {
-                let pixel = (plane * height + y + i) * width + x + j;
-                // SAFETY: each window has pixels of its own, each task windows or columns of its own.
-                unsafe { self.target.put(bytemuck::cast_slice(sums), pixel, panel * WIDTH) };
+        let mut sums = [[zero; VECTORS]; STEP * STEP];
+        let mut pixels = [0; STEP * STEP];
+        let mut count = 0;
+        let width = self.p.out_width as usize;
+        for (i, row) in out.iter().enumerate().take(size[0]) {
+            for (j, of_pixel) in row.iter().enumerate().take(size[1]) {
+                (sums[count], pixels[count]) = (*of_pixel, pixel + i * width + j);
+                count += 1;
             }
         }
+        // SAFETY: each window has pixels of its own, each task windows or columns of its own.
+        unsafe { self.target.put(simd, &mut sums, &pixels[..count], panel * WIDTH) };
     }
 }
 
@@ -299,7 +333,7 @@ fn input_points<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; SI
 
 /// A row of `A^T m`.
 #[inline(always)]
-fn outputs<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; STEP] {
+fn sums_of<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; STEP] {
     let (even, odd) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
     [simd.add_f32s(a, even), simd.sub_f32s(odd, d)]
 }

@@ -62,7 +62,8 @@ fn lives(program: &Program) -> Vec<Option<Life>> {
     for (i, step) in program.steps.iter().enumerate() {
         now += usize::from(!step.joined);
         // What goes from a step to one that is joined is not kept.
-        let handed = |joined: &Step, i: usize| joined.joined.then(|| program.steps[i].operands.last());
+        let handed =
+            |joined: &Step, i: usize| joined.joined.then(|| program.steps[i].operands.last());
         let to_next = program.steps.get(i + 1).and_then(|next| handed(next, i)).flatten();
         let from_last = i.checked_sub(1).and_then(|last| handed(step, last)).flatten();
         for operand in &step.operands {
