@@ -180,14 +180,19 @@ impl Weight {
     }
 
     /// The flat index and the value of the first number that is not finite in 32 bits, if there is
-    /// one.
+    /// one. Memory that holds a copy of a mapped file is let go of on the way.
     pub fn first_not_finite(&self) -> Option<(usize, f32)> {
-        let at = match self.values() {
-            Rows::F32(w) => position(w, |w| !w.is_finite()),
-            Rows::F16(w) => position(w, |w| !w.is_finite()),
-            Rows::BF16(w) => position(w, |w| !w.is_finite()),
-            Rows::F64(w) => position(w, |w| !(*w as f32).is_finite()),
-        };
+        let mut parts = (0..self.len()).step_by(PART).map(|i| i..self.len().min(i + PART));
+        let at = parts.find_map(|part| {
+            let at = match self.values().slice(part.clone()) {
+                Rows::F32(w) => position(w, |w| !w.is_finite()),
+                Rows::F16(w) => position(w, |w| !w.is_finite()),
+                Rows::BF16(w) => position(w, |w| !w.is_finite()),
+                Rows::F64(w) => position(w, |w| !(*w as f32).is_finite()),
+            };
+            self.release_part(part.clone());
+            at.map(|i| part.start + i)
+        });
         at.map(|i| (i, self.values().get::<f32>(i)))
     }
 
@@ -206,8 +211,14 @@ impl Weight {
     /// numbers are read again. For weights that were copied into another order, or are not read for
     /// a while.
     pub fn release(&self) {
+        self.release_part(0..self.len());
+    }
+
+    /// The same of some of the numbers.
+    pub(crate) fn release_part(&self, numbers: Range<usize>) {
         if let Storage::Mapped(map, range) = &self.storage {
-            map.release(range);
+            let size = range.len() / self.len().max(1);
+            map.release(&(range.start + numbers.start * size..range.start + numbers.end * size));
         }
     }
 
@@ -300,6 +311,9 @@ fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Ve
     assert!(rest.is_empty(), "bytes of a weight");
     numbers.iter().map(|bytes| number(*bytes)).collect()
 }
+
+/// Numbers of a mapped file that are looked through at once.
+const PART: usize = 8 << 20;
 
 /// Where the first value lies that `sought` holds of. Whole chunks are tested without a branch, at
 /// the speed of memory: weights are many and nearly always fine.

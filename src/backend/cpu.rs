@@ -81,7 +81,6 @@ impl<F: Number> Cpu<F> {
             weights,
             variants: self.variants,
             part: PartOfFilters { of: None, numbers: Vec::new() },
-            last_reads: last_reads(program),
             program: Arc::new(program.clone()),
         }
     }
@@ -117,8 +116,6 @@ pub struct CpuSession<F> {
     weights: HashMap<(WeightSlot, Layout), Arc<Ready<F>>>,
     variants: bool,
     part: PartOfFilters<F>,
-    /// For each step, the matrices that no later one reads.
-    last_reads: HashMap<usize, Vec<WeightSlot>>,
 }
 
 /// The part of one layer's filters that steps multiply by. One at a time: the steps that take the
@@ -130,23 +127,18 @@ struct PartOfFilters<F> {
     numbers: Vec<F>,
 }
 
-/// The matrices that are read where they lie, by the last step that reads them. Their pages need
-/// not stay beside the values of the steps that follow.
-fn last_reads(program: &Program) -> HashMap<usize, Vec<WeightSlot>> {
-    let mut last: HashMap<WeightSlot, usize> = HashMap::new();
-    for (i, step) in program.steps.iter().enumerate() {
-        for operand in &step.operands {
-            let Operand::Weight(weight) = *operand else { continue };
-            if matches!(program.weights[weight.0].form, Form::Rows { .. }) {
-                last.insert(weight, i);
-            }
+/// Lets go of the rows that the step has read where they lie. Those of the largest layers take more
+/// than all other memory, and come back from the file's copy in the system's memory fast.
+fn release_matrices(program: &Program, step: &Step) {
+    for operand in &step.operands {
+        let Operand::Weight(weight) = *operand else { continue };
+        let weight = &program.weights[weight.0];
+        if let (Form::Rows { rows, columns }, Source::Stored(stored)) =
+            (&weight.form, &weight.source)
+        {
+            stored.release_part(rows.start * columns..rows.end * columns);
         }
     }
-    let mut reads: HashMap<usize, Vec<WeightSlot>> = HashMap::new();
-    for (weight, step) in last {
-        reads.entry(step).or_default().push(weight);
-    }
-    reads
 }
 
 impl<F: Number> Session for CpuSession<F> {
@@ -177,11 +169,7 @@ impl<F: Number> Session for CpuSession<F> {
             if i == done {
                 done += self.step(&program.steps[i..]);
             }
-            for matrix in self.last_reads.get(&i).into_iter().flatten() {
-                if let Source::Stored(stored) = &program.weights[matrix.0].source {
-                    stored.release();
-                }
-            }
+            release_matrices(&program, &program.steps[i]);
         }
         let output = |slot: &Slot| match program.values[slot.0].element {
             Element::Float => F::output(self.read(*slot)),

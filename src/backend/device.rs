@@ -9,6 +9,9 @@ use super::gpu::{Choice, Gpu};
 use crate::error::{Error, Result};
 use crate::program::{Limits, Program};
 
+/// Bytes of a matrix that the CPU goes through at once.
+const MATRIX_BYTES: usize = 64 << 20;
+
 /// An open device. Cheap to clone; clones share weights.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -111,12 +114,15 @@ impl Device {
     /// What the device can take in one step.
     pub fn limits(&self) -> Limits {
         match self {
-            Device::Cpu(cpu) => Limits { joins: cpu.has_variants(), ..Limits::NONE },
+            Device::Cpu(cpu) => {
+                Limits { matrix_bytes: MATRIX_BYTES, joins: cpu.has_variants(), ..Limits::NONE }
+            }
             Device::CpuF64(_) => Limits::NONE,
             #[cfg(feature = "gpu")]
             Device::Gpu(gpu) => Limits {
                 binding_bytes: usize::try_from(gpu.max_binding_bytes()).unwrap_or(usize::MAX),
                 has_quads: gpu.has_variants(),
+                matrix_bytes: usize::MAX,
                 joins: false,
             },
         }

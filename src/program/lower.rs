@@ -22,6 +22,8 @@ use crate::weight::Weight;
 pub struct Limits {
     /// Bytes of a weight that one step may read.
     pub binding_bytes: usize,
+    /// Bytes of a matrix that one step should read: those that it has read need not stay in memory.
+    pub matrix_bytes: usize,
     /// Whether it has kernels of its own for channels that come in fours.
     pub has_quads: bool,
     /// Whether it does steps together, so that some values are never kept.
@@ -30,12 +32,18 @@ pub struct Limits {
 
 impl Limits {
     /// No limits, and nothing special.
-    pub const NONE: Limits = Limits { binding_bytes: usize::MAX, has_quads: false, joins: false };
+    pub const NONE: Limits = Limits {
+        binding_bytes: usize::MAX,
+        matrix_bytes: usize::MAX,
+        has_quads: false,
+        joins: false,
+    };
 
-    /// Ranges of rows of a matrix, each within the limit in the words that shaders read.
+    /// Ranges of rows of a matrix, each within the limits in the words that shaders read.
     pub(super) fn shards(self, matrix: &Weight) -> Vec<Range<usize>> {
         let (rows, columns) = (matrix.shape()[0], matrix.shape()[1]);
-        let numbers = self.binding_bytes / 4 * Encoding::of(matrix.values()).per_word();
+        let bytes = self.binding_bytes.min(self.matrix_bytes);
+        let numbers = bytes / 4 * Encoding::of(matrix.values()).per_word();
         let step = (numbers / columns.max(1)).max(1);
         (0..rows).step_by(step).map(|first| first..(first + step).min(rows)).collect()
     }
