@@ -96,6 +96,19 @@ impl Transformed {
     /// # Panics
     /// If inputs or outputs are not as many as the parameters say.
     pub fn run(&self, p: &Params, a: &[f32], finish: Finish<'_>, out: &mut [f32]) {
+        let arch = Arch::new();
+        self.run_by(p, a, finish, out, |run| arch.dispatch(run));
+    }
+
+    /// The same by a vector unit of the caller's choice.
+    fn run_by(
+        &self,
+        p: &Params,
+        a: &[f32],
+        finish: Finish<'_>,
+        out: &mut [f32],
+        by: impl Fn(Run<'_>) + Sync,
+    ) {
         let len = |planes: super::panels::Planes, channels: usize| {
             planes.count * planes.size[0] * planes.size[1] * channels
         };
@@ -104,9 +117,8 @@ impl Transformed {
         let nothing = vec![0.0; self.in_channels];
         let target = finish.into(out, self.out_channels);
         let (filters, nothing) = (self, nothing.as_slice());
-        let arch = Arch::new();
         self.tasks(p).into_par_iter().for_each_init(Vec::new, |room, task| {
-            arch.dispatch(Run { p, filters, task, a, nothing, room, target });
+            by(Run { p, filters, task, a, nothing, room, target });
         });
     }
 
@@ -336,4 +348,65 @@ fn input_points<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; SI
 fn sums_of<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; STEP] {
     let (even, odd) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
     [simd.add_f32s(a, even), simd.sub_f32s(odd, d)]
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
+
+    use super::*;
+
+    #[test]
+    fn every_vector_unit_gives_the_same() {
+        let packing = Packing { groups: 1, out_per_group: 20, in_per_group: 32, taps: 9 };
+        let p = Params {
+            batch: 2,
+            in_height: 6,
+            in_width: 9,
+            in_channels: 32,
+            out_height: 6,
+            out_width: 7,
+            out_channels: 20,
+            kernel_height: 3,
+            kernel_width: 3,
+            stride_height: 1,
+            stride_width: 1,
+            padding_height: 1,
+            padding_width: 0,
+            dilation_height: 1,
+            dilation_width: 1,
+            groups: 1,
+            part: Part::All.code(),
+            bias_part: Part::All.code(),
+            gamma: 0.0,
+            accumulate: 0,
+            stored: 0,
+            rounding: Rounding::Shared.code(),
+        };
+        assert!(suits(&p));
+        let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
+        let of_length = |length: usize| (0..length).map(number).collect::<Vec<_>>();
+        let weights = of_length(packing.len());
+        let filters = Transformed::new(Rows::F32(&weights), &packing);
+        let (a, bias) = (of_length(2 * 6 * 9 * 32), of_length(20));
+        let finish = Finish { bias: &bias, accumulate: false, then: &[] };
+        let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
+            let mut out = vec![f32::NAN; 2 * 6 * 7 * 20];
+            filters.run_by(&p, &a, finish, &mut out, by);
+            out
+        };
+        let expected = of(&|run| Scalar.vectorize(run));
+        let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let arch = Arch::new();
+        for (name, found) in [
+            ("this processor", of(&|run| arch.dispatch(run))),
+            ("4 lanes", of(&|run| Scalar128b.vectorize(run))),
+            ("8 lanes", of(&|run| Scalar256b.vectorize(run))),
+            ("16 lanes", of(&|run| Scalar512b.vectorize(run))),
+        ] {
+            let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            let is_close = |apart: f32| apart <= 1e-6 * largest;
+            assert!(apart.into_iter().all(is_close), "{name}");
+        }
+    }
 }
