@@ -24,7 +24,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
-    rounding: u32, // 0; 1: run with EXACT
+    rounding: u32, // 1: run with EXACT; 0, 2: without
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

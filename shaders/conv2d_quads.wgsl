@@ -23,8 +23,8 @@ struct Params {
     bias_part: u32,
     gamma: f32,
     accumulate: u32, // 1: add to the output
-    stored: u32, // always 0: f32
-    rounding: u32, // always 0
+    stored: u32, // 0 or 2: not exact: f32
+    rounding: u32, // 0 or 2: not exact
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

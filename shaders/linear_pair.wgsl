@@ -27,8 +27,8 @@ const NOTHING: u32 = 7u;
 const F32: u32 = 0u;
 const BF16: u32 = 2u;
 
-var<workgroup> own_sums: array<vec4<f32>, 128>;
-var<workgroup> part_sums: array<vec4<f32>, 128>;
+var<workgroup> tile_own: array<vec4<f32>, 128>;
+var<workgroup> tile_part: array<vec4<f32>, 128>;
 
 fn part_of(w: f32, part: u32) -> f32 {
     switch part {
@@ -112,21 +112,21 @@ fn main(
             sum = opaque(old + more);
             lost = opaque(sum - old) - more;
         }
-        own_sums[lane] = own;
-        part_sums[lane] = sum;
+        tile_own[lane] = own;
+        tile_part[lane] = sum;
         workgroupBarrier();
         for (var half = 64u; half > 0u; half /= 2u) {
             if lane < half {
-                own_sums[lane] += own_sums[lane + half];
-                part_sums[lane] += part_sums[lane + half];
+                tile_own[lane] += tile_own[lane + half];
+                tile_part[lane] += tile_part[lane + half];
             }
             workgroupBarrier();
         }
         if lane < 4u && first + lane < params.batch {
             let output = params.first + row;
             let at = (first + lane) * params.out_features + output;
-            y[at] = own_sums[0][lane] + bias(output, params.own_bias_part);
-            z[at] = part_sums[0][lane] + bias(output, params.bias_part);
+            y[at] = tile_own[0][lane] + bias(output, params.own_bias_part);
+            z[at] = tile_part[0][lane] + bias(output, params.bias_part);
         }
         workgroupBarrier();
     }

@@ -182,7 +182,9 @@ impl Weight {
     /// The flat index and the value of the first number that is not finite in 32 bits, if there is
     /// one. Memory that holds a copy of a mapped file is let go of on the way.
     pub fn first_not_finite(&self) -> Option<(usize, f32)> {
-        let mut parts = (0..self.len()).step_by(PART).map(|i| i..self.len().min(i + PART));
+        let mut parts = (0..self.len())
+            .step_by(NUMBERS_AT_ONCE)
+            .map(|i| i..self.len().min(i + NUMBERS_AT_ONCE));
         let at = parts.find_map(|part| {
             let at = match self.values().slice(part.clone()) {
                 Rows::F32(w) => position(w, |w| !w.is_finite()),
@@ -313,7 +315,7 @@ fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Ve
 }
 
 /// Numbers of a mapped file that are looked through at once.
-const PART: usize = 8 << 20;
+const NUMBERS_AT_ONCE: usize = 8 << 20;
 
 /// Where the first value lies that `sought` holds of. Whole chunks are tested without a branch, at
 /// the speed of memory: weights are many and nearly always fine.

@@ -210,7 +210,7 @@ fn the_outside_world_is_met_in_few_places() {
     let unsafe_in = [
         "src/backend/gpu/pipelines.rs",
         "src/file/mapped.rs",
-        "src/kernels/finish.rs",
+        "src/kernels/epilogue.rs",
         "src/kernels/matmul.rs",
         "src/kernels/panels.rs",
         "src/kernels/winograd.rs",

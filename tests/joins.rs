@@ -8,7 +8,7 @@ use clrp::program::{Limits, Program};
 use clrp::rules::preset;
 use clrp::tensor::Shape;
 
-use crate::support::{Question, backends, pictures, weights};
+use crate::support::{Question, backends, pictures, reference, weights};
 
 const SHAPE: Shape = Shape::new(3, 15, 13);
 
@@ -86,4 +86,41 @@ fn what_is_read_once_is_joined() {
     let two = [("add", 1), ("channel_affine", 2), ("clamp", 2), ("multiply_add", 3)];
     assert_eq!(of(&[Method::Lrp], &[1, 2], true), BTreeMap::from(two));
     assert_eq!(of(&[Method::Lrp], &[1], false), BTreeMap::new());
+}
+
+#[test]
+fn numbers_that_become_other_channels_are_not_joined() {
+    // A plane of one channel is a vector as it lies; the norm has a factor for each of its numbers.
+    let build = || {
+        let mut g = Graph::new("flat", SHAPE);
+        let x = g.conv2d("conv", g.input(), Conv2d::new(8, 3))?;
+        let x = g.relu("relu", x)?;
+        let x = g.conv2d("one", x, Conv2d::new(1, 3))?;
+        let x = g.flatten("flatten", x)?;
+        let x = g.push("norm", Op::BatchNorm2d { epsilon: 1e-5 }, &[x])?;
+        g.linear("fc", x, 5)?;
+        Ok::<_, clrp::Error>(g)
+    };
+    let network = weights(build().expect("the layers fit"), 5);
+    let pictures = pictures(SHAPE, 1, 3);
+    let rules = preset("contrastive").expect("a preset");
+    let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
+    let backends = backends();
+    let apart = question.ask(&backends[1]);
+    let limits = Limits { joins: true, ..Limits::NONE };
+    let question = Question { limits, ..question };
+    assert!(question.ask(&backends[1]) == apart);
+    assert_eq!(joined(&question.lowered().program).get("channel_affine"), None);
+}
+
+#[test]
+fn a_device_that_does_steps_one_by_one_says_so() {
+    let network = network();
+    let pictures = pictures(SHAPE, 1, 3);
+    let rules = preset("contrastive").expect("a preset");
+    let limits = Limits { joins: true, ..Limits::NONE };
+    let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
+    let program = Question { limits, ..question }.lowered().program;
+    let refused = reference().device.prepare(&program).err().expect("it cannot").to_string();
+    assert!(refused.contains("joined steps"), "{refused}");
 }

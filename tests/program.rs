@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use clrp::Method;
 use clrp::backend::Input;
-use clrp::graph::{Conv2d, Graph, Linear, MaxPool2d, Network, Op, WeightSpec, Weights};
+use clrp::graph::{Conv2d, Graph, Linear, MaxPool2d, Network, NodeId, Op, WeightSpec, Weights};
+use clrp::kernels::conv2d::Rounding;
 use clrp::kernels::{Access, Call};
 use clrp::models::Model;
 use clrp::program::{
@@ -305,4 +306,45 @@ fn denominators_of_linear_layers_are_made_along_with_them() {
     // No walk of relevance, and two parts of the input.
     assert_eq!(of("contrastive", &network, &[Method::Gradient]), [1, 0]);
     assert_eq!(of("contrastive", &toy(), &[Method::Lrp]), [3, 0]);
+}
+
+/// How the convolutions of the forward pass round: codes of `Rounding`, for the first preset.
+fn roundings(build: fn(&mut Graph) -> clrp::Result<NodeId>, methods: &[Method]) -> Vec<u32> {
+    let mut g = Graph::new("rounding", Shape::new(3, 8, 8));
+    build(&mut g).expect("shapes fit");
+    let network = weights(g, 1);
+    let rules = preset("contrastive").expect("a preset");
+    let pictures = vec![0.0; 3 * 64];
+    let program = Question::new(&network, &rules, methods, &[1], &pictures).lowered().program;
+    let of = |step: &Step| {
+        let Call::Conv2d(p) = &step.call else { return None };
+        (program.notes[step.note] == "forward").then_some(p.rounding)
+    };
+    program.steps.iter().filter_map(of).collect()
+}
+
+#[test]
+fn the_forward_pass_is_as_precise_as_what_divides_by_it() {
+    let block = |g: &mut Graph| {
+        let x = g.conv2d("a", g.input(), Conv2d::new(4, 3).padding(1))?;
+        let y = g.conv2d("b", x, Conv2d::new(4, 3).padding(1))?;
+        let x = g.push("add", Op::Add, &[x, y])?;
+        let x = g.conv2d("c", x, Conv2d::new(4, 3))?;
+        let x = g.relu("relu", x)?;
+        let x = g.flatten("flatten", x)?;
+        g.linear("top", x, 3)
+    };
+    let ends_in_relu = |g: &mut Graph| {
+        let x = g.conv2d("a", g.input(), Conv2d::new(4, 3).padding(1))?;
+        let y = g.conv2d("b", x, Conv2d::new(4, 3).padding(1))?;
+        let x = g.push("add", Op::Add, &[x, y])?;
+        let x = g.relu("relu", x)?;
+        let x = g.flatten("flatten", x)?;
+        g.linear("top", x, 3)
+    };
+    let [own, exact, shared] =
+        [Rounding::Own, Rounding::Exact, Rounding::Shared].map(Rounding::code);
+    assert_eq!(roundings(block, &[Method::Lrp]), [own; 3]);
+    assert_eq!(roundings(ends_in_relu, &[Method::Lrp]), [shared; 2]);
+    assert_eq!(roundings(ends_in_relu, &[Method::Lrp, Method::Gradient]), [exact; 2]);
 }

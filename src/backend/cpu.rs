@@ -9,7 +9,7 @@ use self::weights::{Layout, Ready, Weights};
 use super::{Input, Output, Session, Watch};
 use crate::error::Result;
 use crate::kernels::conv2d::Filters;
-use crate::kernels::finish::{self, Epilogue};
+use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
@@ -42,7 +42,7 @@ impl<F: Number> Cpu<F> {
     }
 
     /// The same CPU, which joins steps and multiplies less where it can (or does not): slower without
-    /// that, and the same results but for rounding. On unless asked for; of no account in 64 bit.
+    /// that, and the same results but for rounding. On unless turned off; of no account in 64 bit.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {
         self.variants = variants;
@@ -104,7 +104,7 @@ impl Number for f64 {
     }
 }
 
-/// A program made ready on the CPU. Runs without taking more memory than its outputs.
+/// A program made ready on the CPU. Runs take little more memory than their outputs.
 #[derive(Debug)]
 pub struct CpuSession<F> {
     program: Arc<Program>,
@@ -243,7 +243,7 @@ impl<F: Number> CpuSession<F> {
     fn epilogues(&self, first: &Step, then: &[Step]) -> Vec<Epilogue<'_>> {
         let before = std::iter::once(first).chain(then);
         let steps = before.zip(then).map(|(before, step)| {
-            let mut places = finish::places(&step.call).iter().copied();
+            let mut places = epilogue::places(&step.call).iter().copied();
             let place = places.find(|place| step.operands.get(*place) == before.operands.last());
             let operand = |i: usize| {
                 let floats = match step.operands[i] {

@@ -131,8 +131,16 @@ impl Device {
     /// Makes a program ready.
     ///
     /// # Errors
-    /// [`Error::DeviceMemory`] if it does not fit, [`Error::Device`] if the driver fails.
+    /// [`Error::DeviceMemory`] if it does not fit, [`Error::Device`] if the driver fails,
+    /// [`Error::Unsupported`] if it was lowered for a device that does steps together.
     pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>> {
+        let joins = matches!(self, Device::Cpu(_));
+        if !joins && program.steps.iter().any(|step| step.joined) {
+            return Err(Error::Unsupported {
+                what: format!("a program with joined steps on {}", self.name()),
+                why: "it was lowered for another device".to_owned(),
+            });
+        }
         Ok(match self {
             Device::Cpu(cpu) => Box::new(cpu.prepare(program)),
             Device::CpuF64(cpu) => Box::new(cpu.prepare(program)),

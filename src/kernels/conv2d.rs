@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::finish::{Epilogue, Finish};
+use super::epilogue::{Epilogue, Epilogues};
 use super::linear::Rows;
 use super::matmul::{Factor, Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Panels, Planes, Product, Tap};
@@ -283,6 +283,10 @@ pub fn cpu<F: Float>(
         return in_registers(p, a, w, b, then, out);
     }
     assert!(then.is_empty(), "unrolled windows are multiplied, and nothing else");
+    by_windows(p, a, w, b, out);
+}
+
+fn by_windows<F: Float>(p: &Params, a: &[F], w: Filters<'_, F>, b: &[F], out: &mut [F]) {
     let row = (p.out_width * p.out_channels) as usize;
     let depth = p.taps() * p.in_per_group() as usize;
     let row_bytes = p.out_width as usize * depth * size_of::<F>();
@@ -348,10 +352,10 @@ fn in_registers<F: Float>(
     };
     let numbers = F::as_f32(a).zip(F::as_f32_mut(out));
     let (a, out) = numbers.expect("such filters are for 32 bit");
-    let finish = Finish { bias: &bias, accumulate: p.accumulate == 1, then };
+    let epilogues = Epilogues { bias: &bias, accumulate: p.accumulate == 1, then };
     let panels = match w {
         Filters::Panels(panels) => panels,
-        Filters::Transformed(filters) => return filters.run(p, a, finish, out),
+        Filters::Transformed(filters) => return filters.run(p, a, epilogues, out),
         Filters::Ready(_) | Filters::Stored(_) => unreachable!("their windows are unrolled"),
     };
     let (source, lattice) = match p.joins_taps() {
@@ -365,7 +369,7 @@ fn in_registers<F: Float>(
         lattices: &[lattice],
         panels,
         part: (Part::from_code(p.part), p.gamma),
-        finish,
+        epilogues,
     };
     match p.joins_taps() {
         true => product.run(&p.padded(a), out),

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE, filters, inside};
-use super::finish::{Epilogue, Finish};
+use super::epilogue::{Epilogue, Epilogues};
 use super::matmul::{Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Panels, Product, Tap};
 use super::{Part, kernel};
@@ -106,7 +106,7 @@ fn by_panels<F: Float>(
         lattices: &lattices(p),
         panels,
         part: (Part::from_code(p.part), p.gamma),
-        finish: Finish { bias: &[], accumulate: p.accumulate == 1, then },
+        epilogues: Epilogues { bias: &[], accumulate: p.accumulate == 1, then },
     };
     let numbers = F::as_f32(s).zip(F::as_f32_mut(out));
     let (s, out) = numbers.expect("panels are for 32 bit");

@@ -60,6 +60,8 @@ pub enum Rows<'a> {
 
 /// A stored weight.
 pub trait Stored: Copy + Send + Sync {
+    /// Whether it has 32 bit or less.
+    const IS_NARROW: bool;
     /// Its value, rounded where it is wider.
     fn get<F: Float>(self) -> F;
     /// The same numbers in 32 bit, in `room` if they are not stored so; none of wider ones.
@@ -67,6 +69,8 @@ pub trait Stored: Copy + Send + Sync {
 }
 
 impl Stored for f32 {
+    const IS_NARROW: bool = true;
+
     #[inline(always)]
     fn get<F: Float>(self) -> F {
         F::from_f32(self)
@@ -78,6 +82,8 @@ impl Stored for f32 {
 }
 
 impl Stored for half::f16 {
+    const IS_NARROW: bool = true;
+
     #[inline(always)]
     fn get<F: Float>(self) -> F {
         F::from_f32(self.to_f32())
@@ -91,6 +97,8 @@ impl Stored for half::f16 {
 }
 
 impl Stored for half::bf16 {
+    const IS_NARROW: bool = true;
+
     #[inline(always)]
     fn get<F: Float>(self) -> F {
         F::from_f32(self.to_f32())
@@ -104,6 +112,8 @@ impl Stored for half::bf16 {
 }
 
 impl Stored for f64 {
+    const IS_NARROW: bool = false;
+
     #[inline(always)]
     fn get<F: Float>(self) -> F {
         F::from_f64(self)
@@ -172,10 +182,9 @@ fn stored<F: Float, S: Stored, const N: usize>(
     for (n, ([_, bias_part], out)) in outs.into_iter().enumerate() {
         for (row, sums) in sums.chunks_exact(batch.max(1)).enumerate() {
             let o = p.first as usize + row;
-            let bias = match bias_part {
-                Part::Nothing => 0.0,
-                part => part.of(b[o].to_f64(), gamma),
-            };
+            // Without one there is nothing to read.
+            let bias =
+                if bias_part == Part::Nothing { 0.0 } else { bias_part.of(b[o].to_f64(), gamma) };
             for (image, sum) in sums.iter().enumerate() {
                 let z = &mut out[image * p.out_features as usize + o];
                 let old = if p.accumulate == 1 { z.to_f64() } else { 0.0 };
@@ -231,8 +240,8 @@ struct Dots<'a, const N: usize> {
 impl<const N: usize> WithSimd for Dots<'_, N> {
     type Output = [[f64; N]; ROWS];
 
-    /// In pieces of a few products, which are added up with what f32 loses: the rest is far below
-    /// the rounding of the result.
+    /// In pieces of a few products, which are added up with what f32 loses: what is left are the
+    /// roundings inside of pieces.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> [[f64; N]; ROWS] {
         let bounds = self.bounds.map(|bound| bound.map(|bound| simd.splat_f32s(bound)));

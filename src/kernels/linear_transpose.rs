@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 pub use super::linear::Params as Geometry;
 use super::linear::{Rows, Stored, bounds_of};
-use super::panels::added;
+use super::panels::{WIDTH, added};
 use super::{Part, kernel};
 use crate::num::Float;
 
@@ -33,7 +33,7 @@ impl Params {
 }
 
 /// Columns a task sums at once, at least and at most: the more, the longer the pieces that are read
-/// at a stretch; their sums stay in the second-level cache.
+/// at a stretch; the sums of a row or a few stay in the second-level cache.
 const COLUMNS: [usize; 2] = [1024, 16_384];
 
 /// Tasks for each thread.
@@ -42,8 +42,9 @@ const TASKS: usize = 2;
 /// Outputs whose weights are read at once in 32 bit; their products are added up in f32 alone.
 const PIECE: usize = 8;
 
-/// Sums in f64, or in f32 with what that loses, and passes over outputs that carry no signal: behind
-/// a ReLU that is most of them, and their weights need not come from memory.
+/// Sums in f64, or in f32 with what pieces of a few products lose, and passes over outputs that carry
+/// no signal: behind a ReLU that is most of them, and their weights need not come from memory. Which
+/// rows run together decides the last bits, and each shard's sum is rounded by itself.
 ///
 /// `s` has all `out_features` of each row; the shard's are read.
 pub fn cpu<F: Float>(p: &Params, s: &[F], w: Rows<'_>, out: &mut [F]) {
@@ -62,10 +63,11 @@ fn stored<F: Float, S: Stored>(p: &Geometry, s: &[F], w: &[S], out: &mut [F]) {
         .filter(|row| (0..batch).any(|b| signal(p, s, b, *row) != 0.0))
         .collect();
     let wanted = columns.div_ceil(TASKS * rayon::current_num_threads());
-    let length = wanted.clamp(COLUMNS[0], COLUMNS[1]);
+    // Whole vectors, so that cuts, which the threads decide, do not decide how a column is summed.
+    let length = wanted.clamp(COLUMNS[0], COLUMNS[1]).next_multiple_of(WIDTH);
     let blocks = columns.div_ceil(length);
-    let is_narrow = !F::IS_REFERENCE && S::as_f32(&[], &mut Vec::new()).is_some();
-    let bounds = bounds_of(Part::from_code(p.part)).filter(|_| is_narrow);
+    let in_32_bit = S::IS_NARROW && !F::IS_REFERENCE;
+    let bounds = bounds_of(Part::from_code(p.part)).filter(|_| in_32_bit);
     let sums: Vec<Vec<f64>> = (0..blocks)
         .into_par_iter()
         .map(|block| {

@@ -24,7 +24,7 @@ pub mod conv_transpose2d_quads;
 pub mod copy_channels;
 pub mod dot_rows;
 mod encoding;
-pub mod finish;
+pub mod epilogue;
 pub mod gate;
 pub mod gather;
 pub mod heatmap;

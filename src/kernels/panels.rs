@@ -11,7 +11,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Part;
-use super::finish::{Finish, Target};
+use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
 
 /// Numbers of 32 bit in a vector of this processor. Sums are made in as many streams, so that the
@@ -225,7 +225,7 @@ pub(super) struct Product<'a> {
     /// The part and its factor.
     pub(super) part: (Part, f32),
     /// What becomes of the sums.
-    pub(super) finish: Finish<'a>,
+    pub(super) epilogues: Epilogues<'a>,
 }
 
 /// A piece of work: positions of a lattice, and panels.
@@ -253,12 +253,12 @@ impl Product<'_> {
         assert_eq!(source.len(), len(self.source, self.channels), "values of the source");
         assert_eq!(target.len(), len(self.target, self.panels.columns), "values of the target");
         debug_assert!(self.is_covered_once(), "lattices have all pixels, each once");
-        let target = self.finish.into(target, self.panels.columns);
+        let destination = self.epilogues.into(target, self.panels.columns);
         let nothing = vec![0.0; self.panels.rows];
         self.tasks().par_iter().for_each_init(Vec::new, |room, task| {
             let panels = self.panels.ready(&task.panels, self.part, room);
             let (product, nothing) = (self, nothing.as_slice());
-            by(Run { product, task, panels, source, nothing, target });
+            by(Run { product, task, panels, source, nothing, destination });
         });
     }
 
@@ -317,7 +317,7 @@ struct Run<'a> {
     source: &'a [f32],
     /// Zeros in place of a row that the source does not have.
     nothing: &'a [f32],
-    target: Target<'a>,
+    destination: Destination<'a>,
 }
 
 impl WithSimd for Run<'_> {
@@ -365,12 +365,15 @@ impl Run<'_> {
             rows.extend(lattice.taps.iter().map(row_of));
             let targets = places.map(|place| place.target);
             for (i, panel) in self.panels.chunks_exact(panels.panel_len()).enumerate() {
+                let taps = &lattice.taps;
+                // SAFETY: rows are as long as `nothing`, which has as many values as panels have
+                // rows; the vectors are asked for above.
                 let mut sums =
-                    sums::<S, ROWS, VECTORS>(simd, &lattice.taps, &rows, panel, panels.rows);
+                    unsafe { sums::<S, ROWS, VECTORS>(simd, taps, &rows, panel, panels.rows) };
                 let column = (self.task.panels.start + i) * WIDTH;
                 // SAFETY: each lattice has pixels of its own, each task positions of a lattice or
                 // columns of its own.
-                unsafe { self.target.put(simd, &mut sums, &targets[..count], column) };
+                unsafe { self.destination.put(simd, &mut sums, &targets[..count], column) };
             }
         }
     }
@@ -432,9 +435,12 @@ struct Place {
 }
 
 /// The sums of a tile: for each of its positions those of a panel's columns.
+///
+/// # Safety
+/// Each row has `depth` values, and the vectors of a panel have [`WIDTH`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "the compiler does not see that all rows are equally long")]
-pub(super) fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     taps: &[Tap],
     rows: &[Option<[&[f32]; ROWS]>],
@@ -453,8 +459,7 @@ pub(super) fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
             if let Some(rows) = rows {
                 for k in start..end {
                     for i in 0..ROWS {
-                        // SAFETY: each row has `depth` values, of weights there are `VECTORS` for
-                        // each of them, and `k` is below `depth`.
+                        // SAFETY: `k` is below `depth`, and of weights there are `VECTORS` for each.
                         let a = simd.splat_f32s(unsafe { *rows[i].get_unchecked(k) });
                         for j in 0..VECTORS {
                             let w = unsafe { *weights.get_unchecked(k * VECTORS + j) };
@@ -501,7 +506,7 @@ pub(super) fn added<S: Simd>(
 mod tests {
     use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
-    use super::super::finish::Epilogue;
+    use super::super::epilogue::Epilogue;
     use super::*;
 
     #[test]
@@ -534,7 +539,8 @@ mod tests {
             },
         ];
         for count in 0..=then.len() {
-            let finish = Finish { bias: &of_channels, accumulate: true, then: &then[..count] };
+            let epilogues =
+                Epilogues { bias: &of_channels, accumulate: true, then: &then[..count] };
             let product = Product {
                 source,
                 channels: shape[1],
@@ -542,7 +548,7 @@ mod tests {
                 lattices: std::slice::from_ref(&lattice),
                 panels: &panels,
                 part: (Part::Positive, 0.0),
-                finish,
+                epilogues,
             };
             let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
                 let mut out = others.clone();

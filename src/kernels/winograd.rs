@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Part;
 use super::conv2d::{Packing, Params, Rounding};
-use super::finish::{Finish, Target};
+use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
 use super::panels::{Tap, WIDTH, sums};
 
@@ -27,7 +27,7 @@ const STEP: usize = 2;
 /// second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
 
-/// Windows of a task, at least: the filters come from memory for each task.
+/// As many windows may a task have at least: the filters come from memory for each.
 const WINDOWS: usize = 24;
 
 /// Windows that are multiplied at once by the widest vectors.
@@ -95,9 +95,9 @@ impl Transformed {
     ///
     /// # Panics
     /// If inputs or outputs are not as many as the parameters say.
-    pub fn run(&self, p: &Params, a: &[f32], finish: Finish<'_>, out: &mut [f32]) {
+    pub fn run(&self, p: &Params, a: &[f32], epilogues: Epilogues<'_>, out: &mut [f32]) {
         let arch = Arch::new();
-        self.run_by(p, a, finish, out, |run| arch.dispatch(run));
+        self.run_by(p, a, epilogues, out, |run| arch.dispatch(run));
     }
 
     /// The same by a vector unit of the caller's choice.
@@ -105,7 +105,7 @@ impl Transformed {
         &self,
         p: &Params,
         a: &[f32],
-        finish: Finish<'_>,
+        epilogues: Epilogues<'_>,
         out: &mut [f32],
         by: impl Fn(Run<'_>) + Sync,
     ) {
@@ -115,10 +115,10 @@ impl Transformed {
         assert_eq!(a.len(), len(p.input(), self.in_channels), "values of the input");
         assert_eq!(out.len(), len(p.output(), self.out_channels), "values of the output");
         let nothing = vec![0.0; self.in_channels];
-        let target = finish.into(out, self.out_channels);
+        let destination = epilogues.into(out, self.out_channels);
         let (filters, nothing) = (self, nothing.as_slice());
         self.tasks(p).into_par_iter().for_each_init(Vec::new, |room, task| {
-            by(Run { p, filters, task, a, nothing, room, target });
+            by(Run { p, filters, task, a, nothing, room, destination });
         });
     }
 
@@ -174,7 +174,7 @@ struct Run<'a> {
     /// Zeros in place of a pixel in the padding.
     nothing: &'a [f32],
     room: &'a mut Vec<f32>,
-    target: Target<'a>,
+    destination: Destination<'a>,
 }
 
 impl WithSimd for Run<'_> {
@@ -203,6 +203,7 @@ struct Outputs {
 
 impl Run<'_> {
     #[inline(always)]
+    #[expect(unsafe_code, reason = "`sums` does not look at lengths")]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(mut self, simd: S) {
         // What `sums` reads without asking.
         assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
@@ -224,8 +225,10 @@ impl Run<'_> {
                         &self.room[(point * count + window) * channels..][..channels]
                     });
                     let filters = &points[point * matrix..][..matrix];
+                    let rows = [Some(rows)];
+                    // SAFETY: rows have `channels` values; the vectors are asked for above.
                     *products =
-                        sums::<S, ROWS, VECTORS>(simd, &tap, &[Some(rows)], filters, channels);
+                        unsafe { sums::<S, ROWS, VECTORS>(simd, &tap, &rows, filters, channels) };
                 }
                 for i in 0..ROWS.min(count - first) {
                     self.put::<S, ROWS, VECTORS>(simd, outputs[first + i], panel, i, &products);
@@ -333,7 +336,7 @@ impl Run<'_> {
             }
         }
         // SAFETY: each window has pixels of its own, each task windows or columns of its own.
-        unsafe { self.target.put(simd, &mut sums, &pixels[..count], panel * WIDTH) };
+        unsafe { self.destination.put(simd, &mut sums, &pixels[..count], panel * WIDTH) };
     }
 }
 
@@ -355,6 +358,16 @@ mod tests {
     use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
     use super::*;
+
+    #[test]
+    fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
+        // The middle one: `G e` is (0, 1/2, -1/2, 0) in both directions.
+        let points = filter_points([[0.0; 3], [0.0, 4.0, 0.0], [0.0; 3]]);
+        let row = [0.0, 1.0, -1.0, 0.0];
+        let expected: [f64; POINTS] =
+            std::array::from_fn(|point| row[point / SIDE] * row[point % SIDE]);
+        assert_eq!(points, expected);
+    }
 
     #[test]
     fn every_vector_unit_gives_the_same() {
@@ -389,10 +402,10 @@ mod tests {
         let weights = of_length(packing.len());
         let filters = Transformed::new(Rows::F32(&weights), &packing);
         let (a, bias) = (of_length(2 * 6 * 9 * 32), of_length(20));
-        let finish = Finish { bias: &bias, accumulate: false, then: &[] };
+        let epilogues = Epilogues { bias: &bias, accumulate: false, then: &[] };
         let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
             let mut out = vec![f32::NAN; 2 * 6 * 7 * 20];
-            filters.run_by(&p, &a, finish, &mut out, by);
+            filters.run_by(&p, &a, epilogues, &mut out, by);
             out
         };
         let expected = of(&|run| Scalar.vectorize(run));

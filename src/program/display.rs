@@ -19,7 +19,9 @@ impl fmt::Display for Program {
             };
             let operands = format!("{} -> {}", list(false), list(true));
             let (layer, note) = (&self.layers[step.layer], &self.notes[step.note]);
-            writeln!(f, "{i:>4}  {:<20} {operands:<24} {layer:<24} {note}", kernel.name)?;
+            // Done together with the step before.
+            let mark = if step.joined { '+' } else { ' ' };
+            writeln!(f, "{i:>4}{mark} {:<20} {operands:<24} {layer:<24} {note}", kernel.name)?;
         }
         let floats: usize = self.buffer_bytes(4);
         write!(

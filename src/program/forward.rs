@@ -16,8 +16,16 @@ pub(super) struct Forward {
     /// The winners of each max pool that ran.
     pub(super) winners: Vec<Option<Slot>>,
     care: Care,
-    /// Denominators that were made along with a fully connected layer: its input, and the parts.
-    denominators: Vec<(NodeId, Slot, Parts, Slot)>,
+    denominators: Vec<MadeAlong>,
+}
+
+/// Denominators that were made along with a fully connected layer.
+#[derive(Clone, Copy, Debug)]
+struct MadeAlong {
+    layer: NodeId,
+    input: Slot,
+    parts: Parts,
+    z: Slot,
 }
 
 /// How the forward pass computes.
@@ -62,9 +70,8 @@ impl Forward {
     /// The denominators of a fully connected layer with this input, if they were made along with it:
     /// those of all of its weights are its outputs.
     pub(super) fn denominators(&self, id: NodeId, input: Slot, parts: Parts) -> Option<Slot> {
-        let is_it =
-            |made: &&(NodeId, Slot, Parts, Slot)| (made.0, made.1, made.2) == (id, input, parts);
-        self.denominators.iter().find(is_it).map(|made| made.3)
+        let is_it = |made: &&MadeAlong| (made.layer, made.input, made.parts) == (id, input, parts);
+        self.denominators.iter().find(is_it).map(|made| made.z)
     }
 
     /// The winners of a max pool that ran.
@@ -101,8 +108,12 @@ impl Forward {
                 };
                 let mut made = vec![(Parts::LAYER, value)];
                 made.extend(wanted.zip(pair.map(|[_, z]| z)));
-                let of_layer = made.into_iter().map(|(parts, slot)| (id, inputs[0], parts, slot));
-                self.denominators.extend(of_layer);
+                self.denominators.extend(made.into_iter().map(|(parts, z)| MadeAlong {
+                    layer: id,
+                    input: inputs[0],
+                    parts,
+                    z,
+                }));
                 value
             }
             Op::Conv2d(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {

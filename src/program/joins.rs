@@ -1,26 +1,32 @@
 //! Which steps are done value by value while the output of the step before is made.
 
 use super::{Operand, Program, Slot, Step};
-use crate::kernels::{Call, finish};
+use crate::kernels::{Call, epilogue};
 
 /// Marks them.
 pub(super) fn mark(program: &mut Program) {
     let touches = touches(program);
     let is_between = |slot: Slot| touches[slot.0] == 2;
-    // Whether the step before makes sums, or follows such a one.
-    let mut follows_sums = false;
+    // The channels of the sums that the step before makes or passes on.
+    let mut sums_before = None;
     for i in 0..program.steps.len() {
         let made = i.checked_sub(1).and_then(|before| output(&program.steps[before]));
         let step = &program.steps[i];
         let takes = |slot: Slot| {
-            let places = finish::places(&step.call).iter();
+            let places = epilogue::places(&step.call).iter();
             let len = |slot: Slot| program.values[slot.0].len;
             is_between(slot)
                 && places.clone().any(|place| step.operands[*place] == Operand::Value(slot))
                 && output(step).is_some_and(|out| len(out) == len(slot))
         };
-        let joined = follows_sums && made.is_some_and(takes);
-        follows_sums = joined || makes_sums(&step.call);
+        // The same numbers may be read as pixels of other channels.
+        let suits = |channels: u32| {
+            let of_step =
+                if let Call::ChannelAffine(p) = &step.call { p.channels } else { channels };
+            of_step == channels
+        };
+        let joined = sums_before.is_some_and(suits) && made.is_some_and(takes);
+        sums_before = if joined { sums_before } else { sums(&step.call) };
         program.steps[i].joined = joined;
     }
 }
@@ -47,12 +53,13 @@ fn output(step: &Step) -> Option<Slot> {
     }
 }
 
-fn makes_sums(call: &Call) -> bool {
+/// The channels of the sums that a kernel makes, where something can follow.
+fn sums(call: &Call) -> Option<u32> {
     if let Call::Conv2d(p) = call {
-        return p.accumulate == 0 && p.sums_in_registers();
+        return (p.accumulate == 0 && p.sums_in_registers()).then_some(p.out_channels);
     }
     if let Call::ConvTranspose2d(p) = call {
-        return p.0.accumulate == 0 && p.sums_in_registers();
+        return (p.0.accumulate == 0 && p.sums_in_registers()).then_some(p.0.in_channels);
     }
-    false
+    None
 }

@@ -10,7 +10,7 @@ use super::readout::Readout;
 use super::walks::Lowering;
 use super::{Builder, Element, Entry, Program};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Network, Node, NodeId, Op};
+use crate::graph::{Graph, Network, NodeId, Op};
 use crate::kernels::Encoding;
 use crate::kernels::conv2d::Rounding;
 use crate::methods::{Method, Walk};
@@ -231,10 +231,7 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let mut b = Builder::new();
     let picture = b.input(Element::Float, plan.batch * graph.input_shape().len());
     let given = Readout::inputs(&mut b, plan);
-    let care = Care {
-        rounding: if needs_exact_sums(plan)? { Rounding::Exact } else { Rounding::Shared },
-        along: wanted_along(plan)?,
-    };
+    let care = Care { rounding: rounding(plan)?, along: wanted_along(plan)? };
     let mut forward = Forward::start(&mut b, graph, plan.batch, picture, care);
     for id in (1..graph.nodes().len()).map(NodeId) {
         forward.run(&mut b, plan.network, id, plan.batch, plan.limits);
@@ -257,8 +254,7 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
 fn wanted_along(plan: &Plan<'_>) -> Result<Vec<Option<Parts>>> {
     let graph = plan.network.graph();
     let mut wanted = vec![None; graph.nodes().len()];
-    let walks = |method: &Method| method.recipe().is_some_and(|r| r.walk == Walk::Relevance);
-    if !plan.methods.iter().any(walks) {
+    if !walks_relevance(plan) {
         return Ok(wanted);
     }
     let non_negative = graph.non_negative();
@@ -266,10 +262,8 @@ fn wanted_along(plan: &Plan<'_>) -> Result<Vec<Option<Parts>>> {
     for (id, node) in graph.nodes().iter().enumerate().take(plan.at.0 + 1) {
         let (Op::Linear(_), Some(rule)) = (&node.op, rules[id]) else { continue };
         let fractions = rule.fractions(plan.composite.bias()).unwrap_or_default();
-        let fitted = fractions.iter().map(|fraction| match non_negative[node.inputs[0].0] {
-            true => fraction.for_non_negative_input(),
-            false => fraction.clone(),
-        });
+        let fitted =
+            fractions.iter().map(|fraction| fraction.fitted(non_negative[node.inputs[0].0]));
         let mut fitted = fitted.filter(|fraction| !fraction.terms.is_empty());
         if let Some(only) = fitted.next()
             && fitted.next().is_none()
@@ -283,26 +277,44 @@ fn wanted_along(plan: &Plan<'_>) -> Result<Vec<Option<Parts>>> {
     Ok(wanted)
 }
 
-/// Whether rounding in the forward pass costs the maps far more than itself: where gradients jump;
-/// where pools share evenly, which sends relevance to outputs that are nearly 0, and below it is
-/// divided by that; and where they share in proportion to inputs of either sign, whose sum may be
-/// nearly 0 itself, though no ReLU comes next that would end such relevance (`DenseNet`).
-fn needs_exact_sums(plan: &Plan<'_>) -> Result<bool> {
-    if plan.methods.iter().any(|method| method.jumps()) {
-        return Ok(true);
-    }
+fn walks_relevance(plan: &Plan<'_>) -> bool {
     let walks = |method: &Method| method.recipe().is_some_and(|r| r.walk == Walk::Relevance);
-    if !plan.methods.iter().any(walks) {
-        return Ok(false);
+    plan.methods.iter().any(walks)
+}
+
+/// How convolutions of the forward pass round. Exactly where that costs the maps far more than itself:
+/// where gradients jump; where pools share evenly, which sends relevance to outputs that are nearly
+/// 0, and below it is divided by that; and where they share in proportion to inputs of either sign,
+/// whose sum may be nearly 0 itself, though no ReLU comes next that would end such relevance
+/// (`DenseNet`). Each for itself where additions do the latter.
+fn rounding(plan: &Plan<'_>) -> Result<Rounding> {
+    if plan.methods.iter().any(|method| method.jumps()) {
+        return Ok(Rounding::Exact);
+    }
+    if !walks_relevance(plan) {
+        return Ok(Rounding::Shared);
     }
     let graph = plan.network.graph();
     let rules = plan.composite.assign(graph)?;
     let non_negative = graph.non_negative();
-    let shares_signed = |(node, rule): (&Node, &Option<Rule>)| {
-        let is_pool = matches!(node.op, Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_));
-        is_pool && *rule == Some(Rule::Norm) && !non_negative[node.inputs[0].0]
-    };
-    Ok(rules.contains(&Some(Rule::Even)) || graph.nodes().iter().zip(&rules).any(shares_signed))
+    let is_signed = |id: &NodeId| !non_negative[id.0];
+    let (mut pools_do, mut additions_do) = (rules.contains(&Some(Rule::Even)), false);
+    for (id, node) in graph.nodes().iter().enumerate() {
+        if rules[id] != Some(Rule::Norm) || !node.inputs.iter().any(is_signed) {
+            continue;
+        }
+        if node.op == Op::Add {
+            let mut readers = graph.nodes().iter().filter(|of| of.inputs.contains(&NodeId(id)));
+            additions_do |= !readers.all(|reader| reader.op == Op::Relu);
+        } else {
+            pools_do = true;
+        }
+    }
+    Ok(match (pools_do, additions_do) {
+        (true, _) => Rounding::Exact,
+        (false, true) => Rounding::Own,
+        (false, false) => Rounding::Shared,
+    })
 }
 
 fn check(plan: &Plan<'_>) -> Result<()> {

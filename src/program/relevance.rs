@@ -106,7 +106,7 @@ impl Layer<'_> {
     /// The fraction for this layer as it stands: negated or not, its input's sign known or not.
     fn fitted(&self, fraction: &Fraction) -> Fraction {
         let fraction = if self.mirrored { fraction.mirrored() } else { fraction.clone() };
-        if self.non_negative { fraction.for_non_negative_input() } else { fraction }
+        fraction.fitted(self.non_negative)
     }
 
     /// The denominators, and how far apart those of two pictures lie (0: all have the same).

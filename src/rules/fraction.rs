@@ -85,6 +85,11 @@ impl Fraction {
         Self { terms, outputs, bias: self.bias.mirrored(), ..*self }
     }
 
+    /// The fraction as it stands where inputs are known to be 0 or more, or are not.
+    pub fn fitted(&self, non_negative: bool) -> Self {
+        if non_negative { self.for_non_negative_input() } else { self.clone() }
+    }
+
     /// The fraction for inputs that are all 0 or more: their positive part is all of them.
     pub fn for_non_negative_input(&self) -> Self {
         let terms = self.terms.iter().filter(|(input, _)| *input != Input::Negative);

@@ -112,7 +112,7 @@ impl Gpu {
     }
 
     /// The same GPU, which runs kernels that are made for some shapes (or does not): slower without
-    /// them, and the same results unless one is wrong. On unless asked for.
+    /// them, and the same results unless one is wrong. On unless turned off.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {
         self.variants = variants;

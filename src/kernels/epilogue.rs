@@ -106,7 +106,7 @@ impl<'a> Epilogue<'a> {
 
 /// The bias and what follows.
 #[derive(Clone, Copy, Debug)]
-pub struct Finish<'a> {
+pub struct Epilogues<'a> {
     /// What is added to each channel; nothing if it is empty.
     pub bias: &'a [f32],
     /// Whether sums are added to what is there.
@@ -115,12 +115,12 @@ pub struct Finish<'a> {
     pub then: &'a [Epilogue<'a>],
 }
 
-impl<'a> Finish<'a> {
+impl<'a> Epilogues<'a> {
     /// For pixels of so many channels.
     ///
     /// # Panics
     /// If biases or factors are not as many.
-    pub(super) fn into(self, values: &'a mut [f32], channels: usize) -> Target<'a> {
+    pub(super) fn into(self, values: &'a mut [f32], channels: usize) -> Destination<'a> {
         let suits = |of: &[f32]| of.is_empty() || of.len() == channels;
         assert!(suits(self.bias), "a bias for each channel");
         for then in self.then {
@@ -129,28 +129,28 @@ impl<'a> Finish<'a> {
             }
         }
         let (len, values) = (values.len(), values.as_mut_ptr());
-        Target { finish: self, channels, values, len, lives: PhantomData }
+        Destination { epilogues: self, channels, values, len, lives: PhantomData }
     }
 }
 
 /// Where sums are kept, which tasks write at places of their own.
 #[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    finish: Finish<'a>,
+pub(super) struct Destination<'a> {
+    epilogues: Epilogues<'a>,
     channels: usize,
     values: *mut f32,
     len: usize,
     lives: PhantomData<&'a mut [f32]>,
 }
 
-#[expect(unsafe_code, reason = "no two tasks write the same place: see `Target::put`")]
+#[expect(unsafe_code, reason = "no two tasks write the same place: see `Destination::put`")]
 // SAFETY: it is a pointer to floats that outlive the tasks.
-unsafe impl Send for Target<'_> {}
-#[expect(unsafe_code, reason = "no two tasks write the same place: see `Target::put`")]
+unsafe impl Send for Destination<'_> {}
+#[expect(unsafe_code, reason = "no two tasks write the same place: see `Destination::put`")]
 // SAFETY: as above.
-unsafe impl Sync for Target<'_> {}
+unsafe impl Sync for Destination<'_> {}
 
-impl Target<'_> {
+impl Destination<'_> {
     /// Keeps the sums of some pixels' channels from `channel` on, for each pixel those of a panel;
     /// those past the last channel are left out.
     ///
@@ -186,7 +186,7 @@ impl Target<'_> {
         channel: usize,
         count: usize,
     ) {
-        let Finish { bias, accumulate, then } = self.finish;
+        let Epilogues { bias, accumulate, then } = self.epilogues;
         if !bias.is_empty() {
             let bias = load::<S, VECTORS>(simd, &bias[channel..][..count]);
             for (sums, _) in sums.iter_mut().zip(pixels) {
