@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use clrp::Method;
-use clrp::backend::Input;
+use clrp::backend::{Device, Input};
 use clrp::graph::{Conv2d, Graph, Linear, MaxPool2d, Network, NodeId, Op, WeightSpec, Weights};
 use clrp::kernels::conv2d::Rounding;
 use clrp::kernels::{Access, Call};
@@ -16,7 +16,7 @@ use clrp::rules::preset;
 use clrp::tensor::Shape;
 use clrp::weight::Weight;
 
-use crate::support::{Question, backends, weights};
+use crate::support::{Question, backends, say, weights};
 
 const METHODS: [Method; 5] =
     [Method::Lrp, Method::Clrp1, Method::Clrp2, Method::Clrp1Logits, Method::GuidedBackprop];
@@ -347,4 +347,23 @@ fn the_forward_pass_is_as_precise_as_what_divides_by_it() {
     assert_eq!(roundings(block, &[Method::Lrp]), [own; 3]);
     assert_eq!(roundings(ends_in_relu, &[Method::Lrp]), [shared; 2]);
     assert_eq!(roundings(ends_in_relu, &[Method::Lrp, Method::Gradient]), [exact; 2]);
+}
+
+#[test]
+fn devices_tell_what_steps_take() {
+    let program = lowered(&toy(), &METHODS, 2);
+    let pictures = vec![0.5; 2 * 3 * 64];
+    for backend in backends() {
+        let mut session = backend.device.prepare(&program).expect("it fits");
+        let inputs = [Input::Float(&pictures), Input::Index(&[0, 1, 2, 3])];
+        let Some(times) = session.step_times(&inputs).expect("it runs") else {
+            let is_cpu = matches!(backend.device, Device::Cpu(_) | Device::CpuF64(_));
+            assert!(!is_cpu, "{} has a clock", backend.name);
+            say(&format!("{} has no clock for its steps", backend.name));
+            continue;
+        };
+        assert_eq!(times.len(), program.steps.len(), "{}", backend.name);
+        assert!(times.iter().all(|time| (0.0..60.0).contains(time)), "{}", backend.name);
+        assert!(times.iter().sum::<f64>() > 0.0, "{}", backend.name);
+    }
 }

@@ -9,7 +9,7 @@ use clrp::kernels::{Call, Part, copy_channels};
 use clrp::program::{Builder, Element, Form, Operand, Program, Source, WeightUse};
 use serde::Serialize;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// Rows, columns and depth of the product that is the ceiling of arithmetic.
 const SIDE: u32 = 1024;
@@ -180,25 +180,20 @@ pub(crate) fn flop_of(call: &Call) -> f64 {
     0.0
 }
 
-/// What the steps of a program take, in seconds: for each the least of some runs. Where the device
-/// is told of several steps at once they count as one, at the first of them.
+/// What the steps of a program take, in seconds: for each the least of some runs.
 pub(crate) fn step_times(
     session: &mut dyn Session,
     inputs: &[Input<'_>],
-    steps: usize,
     runs: usize,
 ) -> Result<Vec<f64>> {
-    let mut least = vec![f64::MAX; steps];
+    let mut least: Vec<f64> = Vec::new();
     for _ in 0..runs {
-        let mut times = Vec::with_capacity(steps + 1);
-        session.run_watched(inputs, &mut |_, _| {
-            times.push(Instant::now());
-            Ok(())
-        })?;
-        times.push(Instant::now());
-        for (least, pair) in least.iter_mut().zip(times.windows(2)) {
-            *least = least.min((pair[1] - pair[0]).as_secs_f64());
-        }
+        let Some(times) = session.step_times(inputs)? else {
+            let message = "--layers: the device has no clock that tells what steps take";
+            return Err(Failure::Said(message.to_owned()));
+        };
+        least.resize(times.len(), f64::MAX);
+        least.iter_mut().zip(times).for_each(|(least, time)| *least = least.min(time));
     }
     Ok(least)
 }
@@ -240,7 +235,7 @@ mod tests {
         let outputs = session.run(&[Input::Float(&input)]).expect("it runs");
         let values = outputs[0].to_f32();
         assert!(values.iter().all(|value| (value - 0.5).abs() < 1e-6), "{}", values[0]);
-        let times = step_times(&mut *session, &[Input::Float(&input)], 2, 2).expect("it runs");
+        let times = step_times(&mut *session, &[Input::Float(&input)], 2).expect("it runs");
         assert!(times.len() == 2 && times.iter().all(|time| *time > 0.0 && *time < 60.0));
     }
 

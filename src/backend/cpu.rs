@@ -4,6 +4,7 @@ mod weights;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use self::weights::{Layout, Ready, Weights};
 use super::{Input, Output, Session, Watch};
@@ -176,6 +177,17 @@ impl<F: Number> Session for CpuSession<F> {
             Element::Index => Output::Index(self.read_index(*slot).to_vec()),
         };
         Ok(program.outputs.iter().map(output).collect())
+    }
+
+    fn step_times(&mut self, inputs: &[Input<'_>]) -> Result<Option<Vec<f64>>> {
+        let mut times = Vec::with_capacity(self.program.steps.len() + 1);
+        self.run_watched(inputs, &mut |_, _| {
+            times.push(Instant::now());
+            Ok(())
+        })?;
+        times.push(Instant::now());
+        let span = |pair: &[Instant]| (pair[1] - pair[0]).as_secs_f64();
+        Ok(Some(times.windows(2).map(span).collect()))
     }
 }
 

@@ -100,6 +100,17 @@ pub trait Session: Send {
     /// As [`run`](Self::run).
     fn run_watched(&mut self, inputs: &[Input<'_>], watch: &mut Watch<'_>) -> Result<Vec<Output>>;
 
+    /// Runs the program once; what each step takes, in seconds: by the clock on the CPU, by the
+    /// device's own on a GPU. None where that has none. Steps that are done together with one before
+    /// take nothing.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    fn step_times(&mut self, inputs: &[Input<'_>]) -> Result<Option<Vec<f64>>>;
+
     /// The session, if it is one of a GPU, which can keep results.
     #[cfg(feature = "gpu")]
     fn as_gpu(&mut self) -> Option<&mut gpu::GpuSession> {

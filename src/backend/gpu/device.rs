@@ -5,7 +5,7 @@
 //! end here as [`Error`]s.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 use super::adapter::{self, AdapterInfo, Choice};
 use crate::error::{Error, Result};
@@ -44,7 +44,8 @@ impl Device {
     async fn request(adapter: &wgpu::Adapter, info: &AdapterInfo) -> Result<Self> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("clrp"),
-            required_features: wgpu::Features::empty(),
+            // To tell what steps take.
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             // Weights and activations need far more than WebGPU's defaults.
             required_limits: adapter.limits(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
@@ -150,6 +151,37 @@ impl Device {
         // The callback has set the reason already if the device is ours.
         let _ = self.faults.lost.set(format!("device lost: {lost}"));
         self.alive()
+    }
+
+    /// Waits until the submission has run, and reads a buffer.
+    pub(super) fn read<T>(
+        &self,
+        buffer: &wgpu::Buffer,
+        submission: wgpu::SubmissionIndex,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let (mapped, mapping) = mpsc::sync_channel(1);
+        let mapping_begins = self.attempt(|| {
+            buffer.map_async(wgpu::MapMode::Read, .., move |done| {
+                // Nobody listens after a failure.
+                let _ = mapped.send(done);
+            });
+        });
+        let found = mapping_begins.and_then(|()| {
+            self.wait(submission)?;
+            match mapping.recv() {
+                Ok(Ok(())) => {
+                    let view = buffer.get_mapped_range(..);
+                    Ok(read(&view.map_err(|error| self.error(&error.to_string()))?))
+                }
+                Ok(Err(_)) | Err(_) => Err(self.error("a buffer could not be read")),
+            }
+        });
+        // After a failure there may be nothing to unmap, which is no news.
+        let unmapped = self.watch(|| buffer.unmap());
+        let found = found?;
+        unmapped.map_err(|error| self.failure(&error))?;
+        Ok(found)
     }
 
     /// Whether the device is still there and nothing went wrong behind our back.

@@ -15,6 +15,7 @@ mod device;
 mod kept;
 mod pipelines;
 mod session;
+mod timing;
 mod watchdog;
 mod weights;
 

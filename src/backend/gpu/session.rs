@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use super::binding::{Params, Resources, buffers};
 use super::pipelines::{Pipeline, Variant};
@@ -16,9 +16,9 @@ use crate::program::{Element, Program, Slot, Value};
 
 /// A program made ready on a GPU: its memory taken, weights in place, pipelines built.
 pub struct GpuSession {
-    gpu: Gpu,
-    dispatches: Vec<Dispatch>,
-    submissions: Vec<Range<usize>>,
+    pub(super) gpu: Gpu,
+    pub(super) dispatches: Vec<Dispatch>,
+    pub(super) submissions: Vec<Range<usize>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     readback: wgpu::Buffer,
@@ -28,10 +28,19 @@ pub struct GpuSession {
 }
 
 /// A step with all that it needs.
-struct Dispatch {
+pub(super) struct Dispatch {
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
     workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// A value that comes from the caller or goes to it.
@@ -112,6 +121,19 @@ impl GpuSession {
         })
     }
 
+    pub(super) fn write_inputs(&self, inputs: &[Input<'_>]) -> Result<()> {
+        assert_eq!(inputs.len(), self.inputs.len(), "inputs of the program");
+        let device = &self.gpu.shared.device;
+        device.attempt(|| {
+            for (port, input) in self.inputs.iter().zip(inputs) {
+                let bytes = port.bytes_of(input);
+                if !bytes.is_empty() {
+                    device.queue.write_buffer(&port.buffer, 0, &bytes);
+                }
+            }
+        })
+    }
+
     /// Sends the inputs and the steps; the outputs are copied after the last one. Two pieces are in
     /// flight at most, so that `watch` tells of what is done, and can end the run.
     fn submit(
@@ -121,14 +143,7 @@ impl GpuSession {
         copy_outputs: &dyn Fn(&mut wgpu::CommandEncoder),
     ) -> Result<Option<wgpu::SubmissionIndex>> {
         let device = &self.gpu.shared.device;
-        device.attempt(|| {
-            for (port, input) in self.inputs.iter().zip(inputs) {
-                let bytes = port.bytes_of(input);
-                if !bytes.is_empty() {
-                    device.queue.write_buffer(&port.buffer, 0, &bytes);
-                }
-            }
-        })?;
+        self.write_inputs(inputs)?;
         let (mut before, mut last) = (None, None);
         for i in 0..self.submissions.len() {
             if let Some(before) = before.take() {
@@ -151,10 +166,7 @@ impl GpuSession {
         let mut encoder = device.handle.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for dispatch in &self.dispatches[steps.clone()] {
-            let [x, y, z] = dispatch.workgroups;
-            pass.set_pipeline(&dispatch.pipeline.pipeline);
-            pass.set_bind_group(0, &dispatch.bindings, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            dispatch.record(&mut pass);
         }
         drop(pass);
         if i + 1 == self.submissions.len() {
@@ -174,22 +186,19 @@ impl GpuSession {
         }
     }
 
-    /// The outputs; empty ones in place of those that stay.
-    fn read_outputs(&self, stays: &dyn Fn(usize) -> bool) -> Result<Vec<Output>> {
-        let device = &self.gpu.shared.device;
-        let view = self.readback.get_mapped_range(..);
-        let view = view.map_err(|error| device.error(&error.to_string()))?;
+    /// The outputs as they were copied; empty ones in place of those that stay.
+    fn outputs_of(&self, bytes: &[u8], stays: &dyn Fn(usize) -> bool) -> Vec<Output> {
         let mut offset = 0;
         let outputs = self.outputs.iter().enumerate().map(|(i, port)| {
             let len = if stays(i) { 0 } else { port.len * 4 };
-            let bytes = &view[offset..offset + len];
+            let bytes = &bytes[offset..offset + len];
             offset += len;
             match port.element {
                 Element::Float => Output::F32(bytemuck::pod_collect_to_vec(bytes)),
                 Element::Index => Output::Index(bytemuck::pod_collect_to_vec(bytes)),
             }
         });
-        Ok(outputs.collect())
+        outputs.collect()
     }
 }
 
@@ -202,7 +211,6 @@ impl GpuSession {
         watch: &mut Watch<'_>,
         keep: &[Keep],
     ) -> Result<(Vec<Output>, Vec<Kept>)> {
-        assert_eq!(inputs.len(), self.inputs.len(), "inputs of the program");
         let device = &self.gpu.shared.device;
         device.alive()?;
         let room = kept::room(device, keep)?;
@@ -213,25 +221,9 @@ impl GpuSession {
                 kept::copy(encoder, &self.outputs[keep.output].buffer, keep, room);
             }
         };
-        let (mapped, mapping) = mpsc::sync_channel(1);
         let last = self.submit(inputs, watch, &copy_outputs)?;
-        let mapping_begins = device.attempt(|| {
-            self.readback.map_async(wgpu::MapMode::Read, .., move |done| {
-                // Nobody listens after a failure.
-                let _ = mapped.send(done);
-            });
-        });
-        let outputs = mapping_begins.and_then(|()| {
-            device.wait(last.expect("there is a submission even for no steps"))?;
-            match mapping.recv() {
-                Ok(Ok(())) => self.read_outputs(&stays),
-                Ok(Err(_)) | Err(_) => Err(device.error("the outputs could not be read")),
-            }
-        });
-        // After a failure there may be nothing to unmap, which is no news.
-        let unmapped = device.watch(|| self.readback.unmap());
-        let outputs = outputs?;
-        unmapped.map_err(|error| device.failure(&error))?;
+        let last = last.expect("there is a submission even for no steps");
+        let outputs = device.read(&self.readback, last, |bytes| self.outputs_of(bytes, &stays))?;
         Ok((outputs, room))
     }
 }
@@ -239,6 +231,10 @@ impl GpuSession {
 impl Session for GpuSession {
     fn run_watched(&mut self, inputs: &[Input<'_>], watch: &mut Watch<'_>) -> Result<Vec<Output>> {
         Ok(self.run_keeping(inputs, watch, &[])?.0)
+    }
+
+    fn step_times(&mut self, inputs: &[Input<'_>]) -> Result<Option<Vec<f64>>> {
+        self.timed(inputs)
     }
 
     fn as_gpu(&mut self) -> Option<&mut GpuSession> {
