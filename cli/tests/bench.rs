@@ -1,5 +1,7 @@
 //! `clrp bench`: what it tells, not how fast anything is.
 
+use std::io::Write;
+
 use serde_json::Value;
 
 use crate::support::{Place, words};
@@ -32,6 +34,28 @@ fn every_method_is_timed_and_its_work_counted() {
 
     let table = place.good(words("bench --model digits --device cpu --rounds 1 --method lrp")).out;
     assert!(table.starts_with("ceilings: ") && table.contains("x forward"), "{table}");
+}
+
+#[test]
+fn a_gpu_tells_what_its_steps_take() {
+    let place = Place::new();
+    let devices = place.json(["devices", "--json"]);
+    let adapters = devices["devices"].as_array().expect("a list");
+    let vulkan = adapters.iter().find(|device| device["backend"] == "Vulkan");
+    let Some(adapter) = vulkan.and_then(|device| device["name"].as_str()) else {
+        let required = std::env::var("CLRP_REQUIRE_GPU").is_ok_and(|value| value == "1");
+        assert!(!required, "CLRP_REQUIRE_GPU is 1: there is no Vulkan driver");
+        writeln!(std::io::stderr(), "times of a GPU are left out: no Vulkan").expect("it is open");
+        return;
+    };
+    let line = "bench --model digits --rounds 1 --method lrp --layers --json --device";
+    let mut line = words(line);
+    line.push(adapter);
+    let json = place.json(line);
+    let layers = json["layers"].as_array().expect("a list");
+    let seconds = layers.iter().map(|layer| layer["seconds"].as_f64().expect("a number"));
+    assert!(layers.len() > 20 && seconds.sum::<f64>() > 0.0, "{}", layers.len());
+    assert!(layers.iter().all(|layer| layer["gflop_s"].is_number()));
 }
 
 #[test]

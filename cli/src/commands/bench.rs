@@ -241,7 +241,8 @@ impl Bench {
             kernel: step.call.kernel().name,
             note: program.notes[step.note].clone(),
             seconds,
-            gflop_s: flop_of(&step.call) / seconds / 1e9,
+            // What is too short for the clock has no rate.
+            gflop_s: if seconds > 0.0 { flop_of(&step.call) / seconds / 1e9 } else { 0.0 },
         };
         Ok(program.steps.iter().zip(times).map(row).collect())
     }
