@@ -42,7 +42,7 @@ const CHANNELS: u32 = 16;
 /// Output channels for which transforming pays, at least.
 const FEWEST_COLUMNS: u32 = 16;
 
-/// Filters in 32 bit, transformed: `[panel][point][input channel][column of the panel]`.
+/// Filters, transformed, in 32 bit however they are stored: `[panel][point][input channel][column of the panel]`.
 #[derive(Clone, Debug)]
 pub struct Transformed {
     in_channels: usize,

@@ -9,7 +9,7 @@ use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
 use crate::kernels::panels::Panels;
 use crate::kernels::winograd::{self, Transformed};
-use crate::kernels::{Call, Encoding, parallel};
+use crate::kernels::{Call, parallel};
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
 use crate::weight::Identity;
@@ -44,7 +44,8 @@ impl Layout {
             && !F::IS_REFERENCE
             && p.sums_in_registers()
         {
-            if variants && winograd::suits(p) && weight.encoding() == Encoding::F32 {
+            // Whatever the encoding: numbers of 16 bit give what the same give in 32.
+            if variants && winograd::suits(p) {
                 return Layout::Transformed;
             }
             return match p.joins_taps() {
