@@ -103,7 +103,8 @@ fn a_run_that_is_killed_goes_on_to_the_same_results() {
                 .spawn()
                 .expect("the binary starts");
             if kills % 2 == 0 {
-                std::thread::sleep(moment(kills).max(Duration::from_millis(5)));
+                // By the round too: a run that ends before is not killed, and the next may as well.
+                std::thread::sleep(moment(kills + rounds).max(Duration::from_millis(5)));
             } else {
                 // As soon as a part is written: most of a run is its start.
                 let before = lines(&folder);
