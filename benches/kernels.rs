@@ -135,19 +135,8 @@ fn all(has_quads: bool) -> Vec<(String, Program, f64)> {
         let name = |kind: &str| format!("{kind}/{ins} to {outs}");
         let call = Call::Linear(p);
         all.push((name("linear"), program(call, vec![rows(), nothing()], ins, &[outs]), flop));
-        let call = Call::LinearPair(linear_pair::Params {
-            batch: 1,
-            in_features: p.in_features,
-            out_features: p.out_features,
-            first: 0,
-            rows: p.rows,
-            part: p.part,
-            bias_part: p.bias_part,
-            gamma: 0.0,
-            own_bias_part: Part::Nothing.code(),
-            stored: 0,
-            zero: 0,
-        });
+        let pair = linear_pair::Params { z: p, own_bias_part: Part::Nothing.code() };
+        let call = Call::LinearPair(pair);
         let weights = vec![rows(), nothing()];
         all.push((name("linear_pair"), program(call, weights, ins, &[outs; 2]), 2.0 * flop));
         let call = Call::LinearTranspose(linear_transpose::Params(p));

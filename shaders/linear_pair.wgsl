@@ -10,9 +10,9 @@ struct Params {
     part: u32,
     bias_part: u32,
     gamma: f32,
-    own_bias_part: u32, // that of `y`
+    accumulate: u32, // always 0
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
-    zero: u32, // 0
+    own_bias_part: u32, // that of `y`
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -67,7 +67,7 @@ fn number(at: u32) -> f32 {
 // The same numbers: the mask is 0 when it runs, which no compiler knows. Without it they would take
 // `(old + more) - old` for `more`, and what a sum loses for 0.
 fn opaque(x: vec4<f32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.zero));
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.accumulate >> 1u));
 }
 
 fn bias(output: u32, part: u32) -> f32 {

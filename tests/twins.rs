@@ -10,7 +10,6 @@ mod window;
 use std::collections::BTreeSet;
 
 use clrp::backend::{Input, Output};
-use clrp::kernels::linear::Params as Matrix;
 use clrp::kernels::{ALL, Call};
 use clrp::program::{Builder, Element, Operand, Program, WeightUse};
 
@@ -260,8 +259,7 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         Call::Linear(p) => Some(naive::linear(p, &given(0), &given(1), &given(2), &given(3))),
         Call::LinearPair(p) => {
             let of = |p, out| naive::linear(&p, &given(0), &given(1), &given(2), &given(out));
-            let part = Matrix { part: p.part, bias_part: p.bias_part, ..p.layer() };
-            Some([of(p.layer(), 3), of(part, 4)].concat())
+            Some([of(p.layer(), 3), of(p.z, 4)].concat())
         }
         Call::LinearTranspose(p) => {
             Some(naive::linear_transpose(&p.0, &given(0), &given(1), &given(2)))

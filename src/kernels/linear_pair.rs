@@ -2,61 +2,45 @@
 //! w[o, i] a[i], + b[o]` and `z[o] = sum over i of M(w[o, i]) a[i], + M(b[o])`, for a shard of the rows
 //! of `w`. Twin of `shaders/linear_pair.wgsl`.
 
+pub use super::linear::Params as Geometry;
 use super::linear::{Rows, multiply};
-use super::{Part, kernel, params};
+use super::{Part, and_field, kernel};
 use crate::num::Float;
 
-params! {
-    /// A shard of a linear layer and of its denominators.
-    pub struct Params {
-        /// Pictures.
-        pub batch: u32,
-        /// Inputs, the columns of `w`.
-        pub in_features: u32,
-        /// Outputs of the whole layer.
-        pub out_features: u32,
-        /// The first output of the shard; the weight operand starts with its row.
-        pub first: u32,
-        /// Outputs of the shard.
-        pub rows: u32,
-        /// Which [`Part`] of the weights enters `z`.
-        pub part: u32,
-        /// Which [`Part`] of the bias enters `z`.
-        pub bias_part: u32,
-        /// The factor of the raised parts.
-        pub gamma: f32,
-        /// Which [`Part`] of the bias enters `y`: all of it, or nothing where there is none.
-        pub own_bias_part: u32,
-        /// Which [`Encoding`](super::Encoding) the weights have on the GPU.
-        pub stored: u32,
-        /// 0, which no compiler knows: it keeps sums of sums from being taken apart.
-        pub zero: u32,
-    }
+/// A shard of a linear layer and of its denominators.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct Params {
+    /// The denominators; `accumulate` is 0.
+    pub z: Geometry,
+    /// Which [`Part`] of the bias enters `y`: all of it, or nothing where there is none.
+    pub own_bias_part: u32,
 }
 
 kernel!("linear_pair", [Read, ReadWeight, Read, Update, Update]);
 
 impl Params {
+    /// The fields of the uniform buffer.
+    pub const FIELDS: &'static [(&'static str, usize)] = &and_field::<{ Geometry::FIELDS.len() + 1 }>(
+        Geometry::FIELDS,
+        ("own_bias_part", std::mem::offset_of!(Params, own_bias_part)),
+    );
+
+    /// The content of the uniform buffer.
+    pub fn words(&self) -> Vec<u32> {
+        let mut words = self.z.words();
+        words.push(self.own_bias_part);
+        words
+    }
+
     /// One workgroup for each row of the shard, looping over the pictures.
     pub fn workgroups(&self) -> [u32; 3] {
-        let x = self.rows.clamp(1, 65_535);
-        [x, self.rows.div_ceil(x), 1]
+        self.z.workgroups()
     }
 
     /// The layer alone.
-    pub fn layer(&self) -> super::linear::Params {
-        super::linear::Params {
-            batch: self.batch,
-            in_features: self.in_features,
-            out_features: self.out_features,
-            first: self.first,
-            rows: self.rows,
-            part: Part::All.code(),
-            bias_part: self.own_bias_part,
-            gamma: self.gamma,
-            accumulate: 0,
-            stored: self.stored,
-        }
+    pub fn layer(&self) -> Geometry {
+        Geometry { part: Part::All.code(), bias_part: self.own_bias_part, ..self.z }
     }
 }
 
@@ -64,6 +48,6 @@ impl Params {
 /// written.
 pub fn cpu<F: Float>(p: &Params, a: &[F], w: Rows<'_>, b: &[F], y: &mut [F], z: &mut [F]) {
     let own = [Part::All, Part::from_code(p.own_bias_part)];
-    let part = [Part::from_code(p.part), Part::from_code(p.bias_part)];
-    multiply(&p.layer(), a, w, b, [(own, y), (part, z)]);
+    let part = [Part::from_code(p.z.part), Part::from_code(p.z.bias_part)];
+    multiply(&p.z, a, w, b, [(own, y), (part, z)]);
 }

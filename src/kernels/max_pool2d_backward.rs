@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 pub use super::max_pool2d::Params as Geometry;
-use super::{kernel, lanes};
+use super::{and_field, kernel, lanes};
 use crate::num::Float;
 
 /// The pooling, and how many rows of signal each picture has.
@@ -21,7 +21,10 @@ kernel!("max_pool2d_backward", [ReadIndex, Read, Write]);
 
 impl Params {
     /// The fields of the uniform buffer.
-    pub const FIELDS: &'static [(&'static str, usize)] = &fields();
+    pub const FIELDS: &'static [(&'static str, usize)] = &and_field::<{ Geometry::FIELDS.len() + 1 }>(
+        Geometry::FIELDS,
+        ("repeat", std::mem::offset_of!(Params, repeat)),
+    );
 
     /// The content of the uniform buffer.
     pub fn words(&self) -> Vec<u32> {
@@ -35,16 +38,6 @@ impl Params {
         let p = &self.pool;
         lanes(p.batch * p.in_height * p.in_width * p.channels)
     }
-}
-
-const fn fields() -> [(&'static str, usize); Geometry::FIELDS.len() + 1] {
-    let mut fields = [("repeat", std::mem::offset_of!(Params, repeat)); Geometry::FIELDS.len() + 1];
-    let mut i = 0;
-    while i < Geometry::FIELDS.len() {
-        fields[i] = Geometry::FIELDS[i];
-        i += 1;
-    }
-    fields
 }
 
 /// Rows of a plane that a task fills; the windows that reach into several are gone through for each.

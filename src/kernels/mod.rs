@@ -133,6 +133,20 @@ macro_rules! params {
 }
 pub(crate) use params;
 
+/// The fields of parameters that hold those of another kernel, `N - 1` of them, and one more.
+pub(crate) const fn and_field<const N: usize>(
+    held: &[(&'static str, usize)],
+    more: (&'static str, usize),
+) -> [(&'static str, usize); N] {
+    let mut fields = [more; N];
+    let mut i = 0;
+    while i < held.len() {
+        fields[i] = held[i];
+        i += 1;
+    }
+    fields
+}
+
 /// Declares what the host knows of a kernel, with the shader of the given name.
 macro_rules! kernel {
     ($name:literal, [$($access:ident),+]) => {

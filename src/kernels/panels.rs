@@ -242,7 +242,7 @@ impl Product<'_> {
     /// If source and target are not as long as their planes say.
     pub(super) fn run(&self, source: &[f32], target: &mut [f32]) {
         let arch = Arch::new();
-        self.run_by(source, target, |run| arch.dispatch(run));
+        self.run_by(source, target, |run| arch.dispatch(InTiles(run)));
     }
 
     /// The same by a vector unit of the caller's choice.
@@ -320,25 +320,33 @@ struct Run<'a> {
     destination: Destination<'a>,
 }
 
-impl WithSimd for Run<'_> {
+/// Work that goes tile by tile: so many rows, and vectors of a panel.
+pub(super) trait Tiled {
+    /// All of it. Implementations are inlined: what is not would be compiled for any processor.
+    fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S);
+}
+
+/// Tiles whose sums fit the registers.
+pub(super) struct InTiles<T>(pub(super) T);
+
+impl<T: Tiled> WithSimd for InTiles<T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Tiles whose sums fit the registers: positions, and vectors of a panel.
         match S::F32_LANES {
-            16 => self.tiles::<S, 8, 1>(simd),
-            8 => self.tiles::<S, 6, 2>(simd),
-            4 => self.tiles::<S, 4, 4>(simd),
-            _ => self.tiles::<S, 2, WIDTH>(simd),
+            16 => self.0.tiles::<S, 8, 1>(simd),
+            8 => self.0.tiles::<S, 6, 2>(simd),
+            4 => self.0.tiles::<S, 4, 4>(simd),
+            _ => self.0.tiles::<S, 2, WIDTH>(simd),
         }
     }
 }
 
-impl Run<'_> {
+impl Tiled for Run<'_> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
-    fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(&self, simd: S) {
+    fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
         // What `sums` reads without asking.
         assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
         let Product { panels, .. } = *self.product;
@@ -377,7 +385,9 @@ impl Run<'_> {
             }
         }
     }
+}
 
+impl Run<'_> {
     #[inline(always)]
     fn place(&self, lattice: &Lattice, [plane, row, column]: [usize; 3]) -> Place {
         let pixel = [row, column];
@@ -555,14 +565,14 @@ mod tests {
                 product.run_by(&values, &mut out, by);
                 out
             };
-            let expected = of(&|run| Scalar.vectorize(run));
+            let expected = of(&|run| Scalar.vectorize(InTiles(run)));
             let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
             let arch = Arch::new();
             for (name, found) in [
-                ("this processor", of(&|run| arch.dispatch(run))),
-                ("4 lanes", of(&|run| Scalar128b.vectorize(run))),
-                ("8 lanes", of(&|run| Scalar256b.vectorize(run))),
-                ("16 lanes", of(&|run| Scalar512b.vectorize(run))),
+                ("this processor", of(&|run| arch.dispatch(InTiles(run)))),
+                ("4 lanes", of(&|run| Scalar128b.vectorize(InTiles(run)))),
+                ("8 lanes", of(&|run| Scalar256b.vectorize(InTiles(run)))),
+                ("16 lanes", of(&|run| Scalar512b.vectorize(InTiles(run)))),
             ] {
                 let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
                 let worst = worst.fold(0.0, f32::max);

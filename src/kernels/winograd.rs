@@ -5,14 +5,14 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
 use super::Part;
 use super::conv2d::{Packing, Params, Rounding};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::panels::{Tap, WIDTH, sums};
+use super::panels::{InTiles, Tap, Tiled, WIDTH, sums};
 
 /// Points of a window, rows times columns.
 const POINTS: usize = SIDE * SIDE;
@@ -42,7 +42,8 @@ const CHANNELS: u32 = 16;
 /// Output channels for which transforming pays, at least.
 const FEWEST_COLUMNS: u32 = 16;
 
-/// Filters, transformed, in 32 bit however they are stored: `[panel][point][input channel][column of the panel]`.
+/// Filters, transformed, in 32 bit however they are stored:
+/// `[panel][point][input channel][column of the panel]`.
 #[derive(Clone, Debug)]
 pub struct Transformed {
     in_channels: usize,
@@ -97,7 +98,7 @@ impl Transformed {
     /// If inputs or outputs are not as many as the parameters say.
     pub fn run(&self, p: &Params, a: &[f32], epilogues: Epilogues<'_>, out: &mut [f32]) {
         let arch = Arch::new();
-        self.run_by(p, a, epilogues, out, |run| arch.dispatch(run));
+        self.run_by(p, a, epilogues, out, |run| arch.dispatch(InTiles(run)));
     }
 
     /// The same by a vector unit of the caller's choice.
@@ -177,21 +178,6 @@ struct Run<'a> {
     destination: Destination<'a>,
 }
 
-impl WithSimd for Run<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // As `panels.rs` has them.
-        match S::F32_LANES {
-            16 => self.tiles::<S, 8, 1>(simd),
-            8 => self.tiles::<S, 6, 2>(simd),
-            4 => self.tiles::<S, 4, 4>(simd),
-            _ => self.tiles::<S, 2, WIDTH>(simd),
-        }
-    }
-}
-
 /// The outputs that a window gives.
 #[derive(Clone, Copy)]
 struct Outputs {
@@ -201,7 +187,7 @@ struct Outputs {
     size: [usize; 2],
 }
 
-impl Run<'_> {
+impl Tiled for Run<'_> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "`sums` does not look at lengths")]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(mut self, simd: S) {
@@ -236,7 +222,9 @@ impl Run<'_> {
             }
         }
     }
+}
 
+impl Run<'_> {
     /// Where a window's outputs begin: the plane, row and column.
     fn place(&self, window: usize) -> (usize, [usize; 2]) {
         let [height, width] = rows_of_windows(self.p);
@@ -408,14 +396,14 @@ mod tests {
             filters.run_by(&p, &a, epilogues, &mut out, by);
             out
         };
-        let expected = of(&|run| Scalar.vectorize(run));
+        let expected = of(&|run| Scalar.vectorize(InTiles(run)));
         let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let arch = Arch::new();
         for (name, found) in [
-            ("this processor", of(&|run| arch.dispatch(run))),
-            ("4 lanes", of(&|run| Scalar128b.vectorize(run))),
-            ("8 lanes", of(&|run| Scalar256b.vectorize(run))),
-            ("16 lanes", of(&|run| Scalar512b.vectorize(run))),
+            ("this processor", of(&|run| arch.dispatch(InTiles(run)))),
+            ("4 lanes", of(&|run| Scalar128b.vectorize(InTiles(run)))),
+            ("8 lanes", of(&|run| Scalar256b.vectorize(InTiles(run)))),
+            ("16 lanes", of(&|run| Scalar512b.vectorize(InTiles(run)))),
         ] {
             let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
             let is_close = |apart: f32| apart <= 1e-6 * largest;

@@ -15,7 +15,7 @@ pub(super) struct Forward {
     pub(super) values: Vec<Option<Slot>>,
     /// The winners of each max pool that ran.
     pub(super) winners: Vec<Option<Slot>>,
-    care: Care,
+    needs: Needs,
     denominators: Vec<MadeAlong>,
 }
 
@@ -28,20 +28,20 @@ struct MadeAlong {
     z: Slot,
 }
 
-/// How the forward pass computes.
+/// What is wanted of the forward pass besides its layers' outputs.
 #[derive(Clone, Debug)]
-pub(super) struct Care {
+pub(super) struct Needs {
     /// How the sums of convolutions are rounded; linear layers always keep what f32 loses, pools
     /// never.
     pub(super) rounding: Rounding,
     /// For each node, which denominators are wanted along with it, of fully connected layers.
-    pub(super) along: Vec<Option<Parts>>,
+    pub(super) denominators: Vec<Option<Parts>>,
 }
 
-impl Care {
+impl Needs {
     /// Nothing but the layers.
     pub(super) fn plain(graph: &Graph) -> Self {
-        Self { rounding: Rounding::Own, along: vec![None; graph.nodes().len()] }
+        Self { rounding: Rounding::Own, denominators: vec![None; graph.nodes().len()] }
     }
 }
 
@@ -53,13 +53,13 @@ impl Forward {
         graph: &Graph,
         batch: usize,
         pictures: Slot,
-        care: Care,
+        needs: Needs,
     ) -> Self {
         let nodes = graph.nodes().len();
         let (mut values, winners) = (vec![None; nodes], vec![None; nodes]);
         b.at("input", "forward");
         values[0] = Some(moves::planes(b, graph.input_shape(), batch, pictures, false));
-        Self { values, winners, care, denominators: Vec::new() }
+        Self { values, winners, needs, denominators: Vec::new() }
     }
 
     /// The output of a node that ran.
@@ -100,7 +100,7 @@ impl Forward {
             Op::Linear(_) => {
                 let operator = Operator::of(network, id, limits)
                     .expect("weights are bound, and these layers are operators");
-                let wanted = self.care.along[id.0];
+                let wanted = self.needs.denominators[id.0];
                 let pair = wanted.and_then(|parts| operator.apply_pair(b, batch, inputs[0], parts));
                 let value = match pair {
                     Some([value, _]) => value,
@@ -119,7 +119,7 @@ impl Forward {
             Op::Conv2d(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
                 let operator = Operator::of(network, id, limits)
                     .expect("weights are bound, and these layers are operators");
-                let operator = operator.with_rounding(self.care.rounding);
+                let operator = operator.with_rounding(self.needs.rounding);
                 operator.apply(b, batch, inputs[0], Parts::LAYER, None)
             }
             Op::Relu => b.emit(Call::Clamp(clamp::Params::relu(word(len))), &operands, len),

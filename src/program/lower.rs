@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::builder::MOST_NUMBERS;
-use super::forward::{Care, Forward};
+use super::forward::{Forward, Needs};
 use super::operator::Parts;
 use super::readout::Readout;
 use super::walks::Lowering;
@@ -231,8 +231,13 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let mut b = Builder::new();
     let picture = b.input(Element::Float, plan.batch * graph.input_shape().len());
     let given = Readout::inputs(&mut b, plan);
-    let care = Care { rounding: rounding(plan)?, along: wanted_along(plan)? };
-    let mut forward = Forward::start(&mut b, graph, plan.batch, picture, care);
+    let rules = plan.composite.assign(graph)?;
+    let non_negative = graph.non_negative();
+    let needs = Needs {
+        rounding: rounding(plan, &rules, &non_negative),
+        denominators: denominators(plan, &rules, &non_negative),
+    };
+    let mut forward = Forward::start(&mut b, graph, plan.batch, picture, needs);
     for id in (1..graph.nodes().len()).map(NodeId) {
         forward.run(&mut b, plan.network, id, plan.batch, plan.limits);
     }
@@ -251,14 +256,16 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
 
 /// The denominators of fully connected layers that walks of relevance will need, where the forward
 /// pass can make them: both wait for the same weights.
-fn wanted_along(plan: &Plan<'_>) -> Result<Vec<Option<Parts>>> {
+fn denominators(
+    plan: &Plan<'_>,
+    rules: &[Option<Rule>],
+    non_negative: &[bool],
+) -> Vec<Option<Parts>> {
     let graph = plan.network.graph();
     let mut wanted = vec![None; graph.nodes().len()];
     if !walks_relevance(plan) {
-        return Ok(wanted);
+        return wanted;
     }
-    let non_negative = graph.non_negative();
-    let rules = plan.composite.assign(graph)?;
     for (id, node) in graph.nodes().iter().enumerate().take(plan.at.0 + 1) {
         let (Op::Linear(_), Some(rule)) = (&node.op, rules[id]) else { continue };
         let fractions = rule.fractions(plan.composite.bias()).unwrap_or_default();
@@ -274,7 +281,7 @@ fn wanted_along(plan: &Plan<'_>) -> Result<Vec<Option<Parts>>> {
             wanted[id] = (parts != Parts::LAYER).then_some(parts);
         }
     }
-    Ok(wanted)
+    wanted
 }
 
 fn walks_relevance(plan: &Plan<'_>) -> bool {
@@ -287,16 +294,14 @@ fn walks_relevance(plan: &Plan<'_>) -> bool {
 /// 0, and below it is divided by that; and where they share in proportion to inputs of either sign,
 /// whose sum may be nearly 0 itself, though no ReLU comes next that would end such relevance
 /// (`DenseNet`). Each for itself where additions do the latter.
-fn rounding(plan: &Plan<'_>) -> Result<Rounding> {
+fn rounding(plan: &Plan<'_>, rules: &[Option<Rule>], non_negative: &[bool]) -> Rounding {
     if plan.methods.iter().any(|method| method.jumps()) {
-        return Ok(Rounding::Exact);
+        return Rounding::Exact;
     }
     if !walks_relevance(plan) {
-        return Ok(Rounding::Shared);
+        return Rounding::Shared;
     }
     let graph = plan.network.graph();
-    let rules = plan.composite.assign(graph)?;
-    let non_negative = graph.non_negative();
     let is_signed = |id: &NodeId| !non_negative[id.0];
     let (mut pools_do, mut additions_do) = (rules.contains(&Some(Rule::Even)), false);
     for (id, node) in graph.nodes().iter().enumerate() {
@@ -310,11 +315,11 @@ fn rounding(plan: &Plan<'_>) -> Result<Rounding> {
             pools_do = true;
         }
     }
-    Ok(match (pools_do, additions_do) {
+    match (pools_do, additions_do) {
         (true, _) => Rounding::Exact,
         (false, true) => Rounding::Own,
         (false, false) => Rounding::Shared,
-    })
+    }
 }
 
 fn check(plan: &Plan<'_>) -> Result<()> {

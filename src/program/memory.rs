@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Buffer, Operand, Program, Slot, Step};
+use super::{Buffer, Operand, Program, Slot};
 
 /// First and last step that touches a value.
 #[derive(Clone, Copy)]
@@ -59,24 +59,22 @@ fn lives(program: &Program) -> Vec<Option<Life>> {
         touch(*slot, 0);
     }
     let mut now = 0;
-    for (i, step) in program.steps.iter().enumerate() {
+    for step in &program.steps {
         now += usize::from(!step.joined);
-        // What goes from a step to one that is joined is not kept.
-        let handed =
-            |joined: &Step, i: usize| joined.joined.then(|| program.steps[i].operands.last());
-        let to_next = program.steps.get(i + 1).and_then(|next| handed(next, i)).flatten();
-        let from_last = i.checked_sub(1).and_then(|last| handed(step, last)).flatten();
         for operand in &step.operands {
             match operand {
-                Operand::Value(slot) if ![to_next, from_last].contains(&Some(operand)) => {
-                    touch(*slot, now);
-                }
-                Operand::Value(_) | Operand::Weight(_) => {}
+                Operand::Value(slot) => touch(*slot, now),
+                Operand::Weight(_) => {}
             }
         }
     }
     for slot in &program.outputs {
         touch(*slot, now + 1);
+    }
+    for pair in program.steps.windows(2).filter(|pair| pair[1].joined) {
+        if let Some(Operand::Value(handed)) = pair[0].operands.last() {
+            lives[handed.0] = None;
+        }
     }
     lives
 }

@@ -227,19 +227,12 @@ impl Operator {
         let outs = [(); 2].map(|()| b.value(super::Element::Float, batch * self.out_len()));
         for shard in shards {
             let w = rows(b, weight, shard);
-            let p = linear_geometry(weight, shard, batch, parts);
             let call = Call::LinearPair(linear_pair::Params {
-                batch: p.batch,
-                in_features: p.in_features,
-                out_features: p.out_features,
-                first: p.first,
-                rows: p.rows,
-                part: p.part,
-                bias_part: if has_bias { parts.bias } else { Part::Nothing }.code(),
-                gamma: p.gamma,
+                z: linear::Params {
+                    bias_part: if has_bias { parts.bias } else { Part::Nothing }.code(),
+                    ..linear_geometry(weight, shard, batch, parts)
+                },
                 own_bias_part: own_bias_part.code(),
-                stored: p.stored,
-                zero: 0,
             });
             b.emit_into(call, &[Operand::Value(a), w, bias], &outs);
         }

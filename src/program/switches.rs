@@ -1,7 +1,7 @@
 //! The forward pass as far as the last max pool, for a look at its switches.
 
 use super::builder::Builder;
-use super::forward::{Care, Forward};
+use super::forward::{Forward, Needs};
 use super::lower::{Limits, check_batch};
 use super::{Element, Program};
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ pub fn lower_switches(network: &Network, batch: usize, limits: Limits) -> Result
     let leads = leads_to_a_max_pool(graph);
     let mut b = Builder::new();
     let pictures = b.input(Element::Float, batch * graph.input_shape().len());
-    let mut forward = Forward::start(&mut b, graph, batch, pictures, Care::plain(graph));
+    let mut forward = Forward::start(&mut b, graph, batch, pictures, Needs::plain(graph));
     for id in (1..graph.nodes().len()).map(NodeId).filter(|id| leads[id.0]) {
         forward.run(&mut b, network, id, batch, limits);
     }

@@ -350,19 +350,8 @@ pub(super) fn linear_pair(random: &mut Random) -> Vec<Case> {
     let cases: Vec<_> = cases.collect();
     let case = |(i, p): (usize, Matrix)| {
         let own_bias_part = [Part::All, Part::Nothing][i % 2].code();
-        let pair = linear_pair::Params {
-            batch: p.batch,
-            in_features: p.in_features,
-            out_features: p.out_features,
-            first: p.first,
-            rows: p.rows,
-            part: p.part,
-            bias_part: if i % 2 == 0 { p.bias_part } else { Part::Nothing.code() },
-            gamma: p.gamma,
-            own_bias_part,
-            stored: p.stored,
-            zero: 0,
-        };
+        let bias_part = if i % 2 == 0 { p.bias_part } else { Part::Nothing.code() };
+        let pair = linear_pair::Params { z: Matrix { bias_part, ..p }, own_bias_part };
         let a = Given::Float(random.floats((p.batch * p.in_features) as usize));
         let w = Given::Weight(rows(random, &p));
         let b = Given::Weight(bias(random, own_bias_part, p.out_features));
