@@ -87,7 +87,7 @@ fn program(call: Call, weights: Vec<WeightUse>, read: usize, made: &[usize]) -> 
 }
 
 /// Name, program and multiplications with additions of each.
-fn all(has_quads: bool) -> Vec<(String, Program, f64)> {
+fn all(has_variants: bool) -> Vec<(String, Program, f64)> {
     let mut all = Vec::new();
     let nothing = || WeightUse {
         source: Source::Made(vec![0.0]),
@@ -115,13 +115,14 @@ fn all(has_quads: bool) -> Vec<(String, Program, f64)> {
         let [side, .., stride] = shape;
         let name =
             |kind: &str| format!("{kind}/{side}x{side} {ins} to {outs}, {taps} taps by {stride}");
-        let conv = if has_quads { Call::Conv2dQuads } else { Call::Conv2d };
+        let conv = if has_variants { Call::Conv2dQuads } else { Call::Conv2d };
         let shared = Convolution { rounding: Rounding::Shared.code(), ..own };
         for (kind, p) in [("conv2d", own), ("conv2d, rounding shared", shared)] {
             let weights = vec![filters(Part::All), nothing()];
             all.push((name(kind), program(conv(p), weights, read, &[made]), flop));
         }
-        let transpose = if has_quads { Call::ConvTranspose2dQuads } else { Call::ConvTranspose2d };
+        let transpose =
+            if has_variants { Call::ConvTranspose2dQuads } else { Call::ConvTranspose2d };
         let call =
             transpose(conv_transpose2d::Params(Convolution { part: Part::Positive.code(), ..own }));
         let weights = vec![filters(Part::Positive)];
@@ -150,7 +151,7 @@ fn kernels(criterion: &mut Criterion) {
         let Ok(device) = Device::open(&choice) else { continue };
         let mut group = criterion.benchmark_group(label);
         group.sample_size(10);
-        for (name, program, flop) in all(device.limits().has_quads) {
+        for (name, program, flop) in all(device.limits().has_variants) {
             let read = program.values[program.inputs[0].0].len;
             let values: Vec<f32> = (0..read).map(|i| (i % 127) as f32 / 127.0).collect();
             let mut session = device.prepare(&program).expect("it fits");

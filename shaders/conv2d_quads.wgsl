@@ -124,29 +124,36 @@ fn put_rows(slot: u32, k: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4
     tile_a[(k + 3u) * PITCH + slot] = vec4(a.w, b.w, c.w, d.w);
 }
 
+// How sums are stored.
+struct Kind {
+    anew: bool, // or added to those of the depths before
+    is_whole: bool, // or those of a share of the depth
+    first: u32, // the vector of `out` where their share begins
+}
+
 // Stores the sums of one row in columns `column` and `column + 32` and the three after each, with
 // their bias, or adds them to what is there.
 fn store_both(
-    position: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, anew: bool,
+    position: u32, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, kind: Kind,
 ) {
     if position >= params.batch * params.out_height * params.out_width {
         return;
     }
-    store(position, column, end, lower, anew);
-    store(position, column + 32u, end, upper, anew);
+    store(position, column, end, lower, kind);
+    store(position, column + 32u, end, upper, kind);
 }
 
-fn store(position: u32, channel: u32, end: u32, sums: vec4<f32>, anew: bool) {
+fn store(position: u32, channel: u32, end: u32, sums: vec4<f32>, kind: Kind) {
     if channel >= end {
         return;
     }
-    let i = (position * params.out_channels + channel) / 4u;
+    let i = kind.first + (position * params.out_channels + channel) / 4u;
     var z = sums;
-    if anew && params.bias_part != NOTHING {
+    if kind.anew && kind.is_whole && params.bias_part != NOTHING {
         let bias = vec4(b[channel], b[channel + 1u], b[channel + 2u], b[channel + 3u]);
         z += parts_of(bias, params.bias_part);
     }
-    if !anew || params.accumulate == 1u {
+    if !kind.anew || (kind.is_whole && params.accumulate == 1u) {
         z += out[i];
     }
     out[i] = z;
@@ -161,13 +168,21 @@ fn main(
     let in_count = params.in_channels / params.groups;
     let out_count = params.out_channels / params.groups;
     let column_tiles = (out_count + TILE - 1u) / TILE;
-    let group = id.z / column_tiles;
+    // Where tiles are few, more workgroups share their depth: each of those stores its sums in a
+    // place of its own, and `add_shares` adds them up.
+    let tiles = column_tiles * params.groups;
+    let shares = groups.z / tiles;
+    let share = id.z / tiles;
+    let group = id.z % tiles / column_tiles;
     let first_column = id.z % column_tiles * TILE;
     let first_row = (id.y * groups.x + id.x) * TILE;
     if first_row >= params.batch * params.out_height * params.out_width {
         return;
     }
     let depth = params.kernel_height * params.kernel_width * in_count;
+    let most = (depth + shares * DEPTH - 1u) / (shares * DEPTH) * DEPTH;
+    let begin = min(share * most, depth);
+    let end_of_share = min(begin + most, depth);
 
     // While loading, an invocation has four depths in 16 of the four rows of a slot, and a slot of
     // columns at every fourth depth.
@@ -183,14 +198,17 @@ fn main(
     let column = first_column + 4u * low;
     let step = out_count / 4u;
     let start_w = (group * depth * out_count + column) / 4u;
-    var channel = four;
-    var ky = 0u;
-    var kx = 0u;
+    let first_tap = (begin + four) / in_count;
+    let own_total = params.batch * params.out_height * params.out_width * params.out_channels / 4u;
+    var channel = (begin + four) % in_count;
+    var ky = first_tap / params.kernel_width;
+    var kx = first_tap % params.kernel_width;
     let end = (group + 1u) * out_count;
     let own_column = group * out_count + first_column + 4u * (lane % 8u);
     let own_row = first_row + lane / 8u;
-    for (var piece = 0u; piece < depth; piece += PIECE) {
-        let piece_end = min(piece + PIECE, depth);
+    // At least once: where there is nothing to add, there are zeros to store.
+    for (var piece = begin; piece == begin || piece < end_of_share; piece += PIECE) {
+        let piece_end = min(piece + PIECE, end_of_share);
         var sums = array<vec4<f32>, 16>();
         var a0 = vec4(0.0);
         var a1 = vec4(0.0);
@@ -244,14 +262,14 @@ fn main(
             }
         }
         // No loop: arrays whose indices are constants stay in registers.
-        let anew = piece == 0u;
-        store_both(own_row, own_column, end, sums[0], sums[1], anew);
-        store_both(own_row + 8u, own_column, end, sums[2], sums[3], anew);
-        store_both(own_row + 16u, own_column, end, sums[4], sums[5], anew);
-        store_both(own_row + 24u, own_column, end, sums[6], sums[7], anew);
-        store_both(own_row + 32u, own_column, end, sums[8], sums[9], anew);
-        store_both(own_row + 40u, own_column, end, sums[10], sums[11], anew);
-        store_both(own_row + 48u, own_column, end, sums[12], sums[13], anew);
-        store_both(own_row + 56u, own_column, end, sums[14], sums[15], anew);
+        let kind = Kind(piece == begin, shares == 1u, share * own_total);
+        store_both(own_row, own_column, end, sums[0], sums[1], kind);
+        store_both(own_row + 8u, own_column, end, sums[2], sums[3], kind);
+        store_both(own_row + 16u, own_column, end, sums[4], sums[5], kind);
+        store_both(own_row + 24u, own_column, end, sums[6], sums[7], kind);
+        store_both(own_row + 32u, own_column, end, sums[8], sums[9], kind);
+        store_both(own_row + 40u, own_column, end, sums[10], sums[11], kind);
+        store_both(own_row + 48u, own_column, end, sums[12], sums[13], kind);
+        store_both(own_row + 56u, own_column, end, sums[14], sums[15], kind);
     }
 }

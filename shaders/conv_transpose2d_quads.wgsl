@@ -164,26 +164,33 @@ fn put_columns(slot: u32, k: u32, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: v
     tile_w[(k + 3u) * PITCH + slot] = vec4(e.w, f.w, g.w, h.w);
 }
 
+// How sums are stored.
+struct Kind {
+    anew: bool, // or added to those of the depths before
+    is_whole: bool, // or those of a share of the depth
+    first: u32, // the vector of `out` where their share begins
+}
+
 // Stores the sums of one row in columns `column` and `column + 32` and the three after each, or adds
 // them to what is there.
 fn store_both(
-    at: vec3<u32>, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, anew: bool,
+    at: vec3<u32>, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, kind: Kind,
 ) {
     if at.x >= params.batch {
         return;
     }
     let cell = (at.x * params.in_height + at.y) * params.in_width + at.z;
-    store(cell, column, end, lower, anew);
-    store(cell, column + 32u, end, upper, anew);
+    store(cell, column, end, lower, kind);
+    store(cell, column + 32u, end, upper, kind);
 }
 
-fn store(cell: u32, channel: u32, end: u32, sums: vec4<f32>, anew: bool) {
+fn store(cell: u32, channel: u32, end: u32, sums: vec4<f32>, kind: Kind) {
     if channel >= end {
         return;
     }
-    let i = (cell * params.in_channels + channel) / 4u;
+    let i = kind.first + (cell * params.in_channels + channel) / 4u;
     var c = sums;
-    if !anew || params.accumulate == 1u {
+    if !kind.anew || (kind.is_whole && params.accumulate == 1u) {
         c += out[i];
     }
     out[i] = c;
@@ -198,7 +205,12 @@ fn main(
     let in_count = params.in_channels / params.groups;
     let out_count = params.out_channels / params.groups;
     let column_tiles = (in_count + TILE - 1u) / TILE;
-    let group = id.z / column_tiles;
+    // Where tiles are few, more workgroups share their depth: each of those stores its sums in a
+    // place of its own, and `add_shares` adds them up.
+    let tiles = column_tiles * params.groups;
+    let shares = groups.z / tiles;
+    let share = id.z / tiles;
+    let group = id.z % tiles / column_tiles;
     let first_column = id.z % column_tiles * TILE;
 
     // Rows at the same place between two strides, and the tiles they fill.
@@ -225,6 +237,9 @@ fn main(
     // While loading, an invocation has four depths in 16 of the four rows and of the four columns of
     // a slot.
     let depth = down.count * across.count * out_count;
+    let most = (depth + shares * DEPTH - 1u) / (shares * DEPTH) * DEPTH;
+    let begin = min(share * most, depth);
+    let end_of_share = min(begin + most, depth);
     let four = lane % 4u * 4u;
     let slot = lane / 4u;
     let cell = first_cell + first_of(slot);
@@ -234,15 +249,17 @@ fn main(
     let start3 = window(position(cell + 24u, place_y, place_x, height, width), group, down, across);
     let column = first_column + 4u * slot;
     let step = out_count / 4u;
-    var channel = four;
-    var ky = 0u;
-    var kx = 0u;
+    let first_tap = (begin + four) / out_count;
+    let own_total = params.batch * params.in_height * params.in_width * params.in_channels / 4u;
+    var channel = (begin + four) % out_count;
+    var ky = first_tap / max(across.count, 1u);
+    var kx = first_tap % max(across.count, 1u);
     let end = (group + 1u) * in_count;
     let own_column = group * in_count + first_column + 4u * (lane % 8u);
     let own_cell = first_cell + lane / 8u;
-    // At least once: without a tap there is nothing to add, but zeros to store.
-    for (var piece = 0u; piece == 0u || piece < depth; piece += PIECE) {
-        let piece_end = min(piece + PIECE, depth);
+    // At least once: where there is nothing to add, there are zeros to store.
+    for (var piece = begin; piece == begin || piece < end_of_share; piece += PIECE) {
+        let piece_end = min(piece + PIECE, end_of_share);
         var sums = array<vec4<f32>, 16>();
         var s0 = vec4(0.0);
         var s1 = vec4(0.0);
@@ -297,23 +314,23 @@ fn main(
                 workgroupBarrier();
             }
         }
-        let anew = piece == 0u;
+        let kind = Kind(piece == begin, shares == 1u, share * own_total);
         // No loop: arrays whose indices are constants stay in registers.
         var at = position(own_cell, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[0], sums[1], anew);
+        store_both(at, own_column, end, sums[0], sums[1], kind);
         at = position(own_cell + 8u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[2], sums[3], anew);
+        store_both(at, own_column, end, sums[2], sums[3], kind);
         at = position(own_cell + 16u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[4], sums[5], anew);
+        store_both(at, own_column, end, sums[4], sums[5], kind);
         at = position(own_cell + 24u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[6], sums[7], anew);
+        store_both(at, own_column, end, sums[6], sums[7], kind);
         at = position(own_cell + 32u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[8], sums[9], anew);
+        store_both(at, own_column, end, sums[8], sums[9], kind);
         at = position(own_cell + 40u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[10], sums[11], anew);
+        store_both(at, own_column, end, sums[10], sums[11], kind);
         at = position(own_cell + 48u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[12], sums[13], anew);
+        store_both(at, own_column, end, sums[12], sums[13], kind);
         at = position(own_cell + 56u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[14], sums[15], anew);
+        store_both(at, own_column, end, sums[14], sums[15], kind);
     }
 }

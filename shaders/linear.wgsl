@@ -67,6 +67,26 @@ fn opaque(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.accumulate >> 1u));
 }
 
+// Inputs `i` of four pictures, or of one: 0 past the last.
+fn inputs(start: vec4<u32>, single: bool, i: u32) -> vec4<f32> {
+    if i >= params.in_features {
+        return vec4(0.0);
+    }
+    let first = a[start.x + i];
+    if single {
+        return vec4(first);
+    }
+    return vec4(first, a[start.y + i], a[start.z + i], a[start.w + i]);
+}
+
+// Adds and keeps what the sum has too much (Kahan's summation): reading the weights takes longer.
+fn add_keeping(sum: ptr<function, vec4<f32>>, lost: ptr<function, vec4<f32>>, more: vec4<f32>) {
+    let old = *sum;
+    let rest = more - *lost;
+    *sum = opaque(old + rest);
+    *lost = opaque(*sum - old) - rest;
+}
+
 fn store(image: u32, output: u32, sum: f32) {
     let i = image * params.out_features + output;
     var z = sum;
@@ -95,18 +115,19 @@ fn main(
         let start = images * params.in_features;
         let single = first + 1u == params.batch;
         var sum = vec4(0.0);
-        // What the sum has too much (Kahan's summation): reading the weights takes longer.
         var lost = vec4(0.0);
-        for (var i = lane; i < params.in_features; i += 128u) {
-            let weight = part_of(number(row * params.in_features + i), params.part);
-            var inputs = vec4(a[start.x + i]);
-            if !single {
-                inputs = vec4(inputs.x, a[start.y + i], a[start.z + i], a[start.w + i]);
-            }
-            let old = sum;
-            let more = weight * inputs - lost;
-            sum = opaque(old + more);
-            lost = opaque(sum - old) - more;
+        // Four at a time: their weights are under way together. Past the last, the last meets 0.
+        for (var i = lane; i < params.in_features; i += 512u) {
+            let own = vec4(i) + vec4(0u, 128u, 256u, 384u);
+            let at = row * params.in_features + min(own, vec4(params.in_features - 1u));
+            let w0 = part_of(number(at.x), params.part);
+            let w1 = part_of(number(at.y), params.part);
+            let w2 = part_of(number(at.z), params.part);
+            let w3 = part_of(number(at.w), params.part);
+            add_keeping(&sum, &lost, w0 * inputs(start, single, own.x));
+            add_keeping(&sum, &lost, w1 * inputs(start, single, own.y));
+            add_keeping(&sum, &lost, w2 * inputs(start, single, own.z));
+            add_keeping(&sum, &lost, w3 * inputs(start, single, own.w));
         }
         tile_sums[lane] = sum;
         workgroupBarrier();

@@ -77,6 +77,36 @@ fn bias(output: u32, part: u32) -> f32 {
     return part_of(b[output], part);
 }
 
+// Inputs `i` of four pictures, or of one: 0 past the last.
+fn inputs(start: vec4<u32>, single: bool, i: u32) -> vec4<f32> {
+    if i >= params.in_features {
+        return vec4(0.0);
+    }
+    let first = a[start.x + i];
+    if single {
+        return vec4(first);
+    }
+    return vec4(first, a[start.y + i], a[start.z + i], a[start.w + i]);
+}
+
+// Adds and keeps what the sum has too much (Kahan's summation): reading the weights takes longer.
+fn add_keeping(sum: ptr<function, vec4<f32>>, lost: ptr<function, vec4<f32>>, more: vec4<f32>) {
+    let old = *sum;
+    let rest = more - *lost;
+    *sum = opaque(old + rest);
+    *lost = opaque(*sum - old) - rest;
+}
+
+// Adds a product to both sums.
+fn add_both(
+    own: ptr<function, vec4<f32>>, own_lost: ptr<function, vec4<f32>>,
+    sum: ptr<function, vec4<f32>>, lost: ptr<function, vec4<f32>>,
+    weight: f32, inputs: vec4<f32>,
+) {
+    add_keeping(own, own_lost, weight * inputs);
+    add_keeping(sum, lost, part_of(weight, params.part) * inputs);
+}
+
 @compute @workgroup_size(128)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
@@ -94,23 +124,20 @@ fn main(
         let single = first + 1u == params.batch;
         var own = vec4(0.0);
         var sum = vec4(0.0);
-        // What the sums have too much (Kahan's summation): reading the weights takes longer.
         var own_lost = vec4(0.0);
         var lost = vec4(0.0);
-        for (var i = lane; i < params.in_features; i += 128u) {
-            let weight = number(row * params.in_features + i);
-            var inputs = vec4(a[start.x + i]);
-            if !single {
-                inputs = vec4(inputs.x, a[start.y + i], a[start.z + i], a[start.w + i]);
-            }
-            let own_old = own;
-            let own_more = weight * inputs - own_lost;
-            own = opaque(own_old + own_more);
-            own_lost = opaque(own - own_old) - own_more;
-            let old = sum;
-            let more = part_of(weight, params.part) * inputs - lost;
-            sum = opaque(old + more);
-            lost = opaque(sum - old) - more;
+        // Four at a time: their weights are under way together. Past the last, the last meets 0.
+        for (var i = lane; i < params.in_features; i += 512u) {
+            let places = vec4(i) + vec4(0u, 128u, 256u, 384u);
+            let at = row * params.in_features + min(places, vec4(params.in_features - 1u));
+            let w0 = number(at.x);
+            let w1 = number(at.y);
+            let w2 = number(at.z);
+            let w3 = number(at.w);
+            add_both(&own, &own_lost, &sum, &lost, w0, inputs(start, single, places.x));
+            add_both(&own, &own_lost, &sum, &lost, w1, inputs(start, single, places.y));
+            add_both(&own, &own_lost, &sum, &lost, w2, inputs(start, single, places.z));
+            add_both(&own, &own_lost, &sum, &lost, w3, inputs(start, single, places.w));
         }
         tile_own[lane] = own;
         tile_part[lane] = sum;

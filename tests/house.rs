@@ -24,7 +24,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("switches", &["graph", "num", "tensor"]),
     ("methods", &["error", "kernels"]),
     ("program", &["error", "graph", "kernels", "methods", "rules", "tensor", "weight"]),
-    ("backend", &["error", "kernels", "num", "program", "tensor", "weight"]),
+    ("backend", &["error", "file", "kernels", "num", "program", "tensor", "weight"]),
     ("evaluation", &["error", "image", "scene", "tensor"]),
     (
         "explainer",
@@ -208,7 +208,9 @@ fn the_outside_world_is_met_in_few_places() {
     only_in("wgpu", &["src/backend/gpu/", "src/explainer/builder.rs", "src/lib.rs"]);
     only_in("std::fs", &["src/file.rs", "src/file/mapped.rs"]);
     let unsafe_in = [
+        "src/backend/gpu/cooperative.rs",
         "src/backend/gpu/pipelines.rs",
+        "src/backend/gpu/pipelines_on_disk.rs",
         "src/file/mapped.rs",
         "src/kernels/epilogue.rs",
         "src/kernels/matmul.rs",

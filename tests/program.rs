@@ -254,8 +254,8 @@ fn the_reference_keeps_what_32_bit_do_not_hold() {
     }
 }
 
-/// How many steps of each kernel a program has whose device has kernels for channels in fours.
-fn convolutions(network: &Network, methods: &[Method]) -> [usize; 4] {
+/// How many steps of each kernel a program has whose device has kernels for some shapes.
+fn convolutions(network: &Network, methods: &[Method]) -> [usize; 5] {
     let plan = Plan {
         network,
         composite: &preset("contrastive").expect("a preset"),
@@ -264,29 +264,31 @@ fn convolutions(network: &Network, methods: &[Method]) -> [usize; 4] {
         targets: Targets::Given(1),
         batch: 1,
         bounds: &Bounds { low: vec![-1.0; 3], high: vec![1.0; 3] },
-        limits: Limits { has_quads: true, ..Limits::NONE },
+        limits: Limits { has_variants: true, ..Limits::NONE },
         extras: Extras::default(),
     };
     let program = lower(&plan).expect("it can be lowered").program;
     let count = |name: &str| program.steps.iter().filter(|s| s.call.kernel().name == name).count();
-    ["conv2d", "conv2d_quads", "conv_transpose2d", "conv_transpose2d_quads"].map(count)
+    let transposes = ["conv_transpose2d", "conv_transpose2d_colors", "conv_transpose2d_quads"];
+    let [plain, colors, quads] = transposes.map(count);
+    [count("conv2d"), count("conv2d_quads"), plain, colors, quads]
 }
 
 #[test]
-fn channels_in_fours_have_kernels_of_their_own() {
+fn channels_in_fours_and_colors_have_kernels_of_their_own() {
     // The stem sees three channels; the branch has four in and four out.
     let network = toy_with_relu();
     // Forward and z, of the stem by both bounds; then the transposes.
-    assert_eq!(convolutions(&network, &[Method::Lrp]), [3, 2, 2, 1]);
+    assert_eq!(convolutions(&network, &[Method::Lrp]), [3, 2, 0, 2, 1]);
     // Sums that keep what f32 loses have no such kernel; the transpose needs none.
-    assert_eq!(convolutions(&network, &[Method::Gradient]), [2, 0, 1, 1]);
+    assert_eq!(convolutions(&network, &[Method::Gradient]), [2, 0, 0, 1, 1]);
     let pictures = vec![0.5; network.graph().input_shape().len()];
     let rules = preset("contrastive").expect("a preset");
     let question = Question::new(&network, &rules, &[Method::Lrp], &[0, 1], &pictures);
     // A pool that shares in proportion to what has either sign wants exact sums, too.
-    assert_eq!(convolutions(&toy(), &[Method::Lrp]), [4, 1, 2, 1]);
+    assert_eq!(convolutions(&toy(), &[Method::Lrp]), [4, 1, 0, 2, 1]);
     let on_cpu = question.lowered().program;
-    assert!(on_cpu.steps.iter().all(|step| !step.call.kernel().name.ends_with("_quads")));
+    assert!(on_cpu.steps.iter().all(|step| !step.call.kernel().name.contains("_quads")));
 }
 
 #[test]

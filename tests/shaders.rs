@@ -1,6 +1,7 @@
 //! Every shader is what its kernel's Rust half says, and is valid wherever wgpu may take it. Needs
 //! no GPU.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -35,6 +36,12 @@ const SHARED: &[&str] = &[
     "row_span",
     "column_span",
     "divisor",
+    "raise",
+    "inverse",
+    "position",
+    "add_keeping",
+    "signals",
+    "weights_at",
 ];
 
 fn parsed(kernel: &Kernel) -> Module {
@@ -42,10 +49,24 @@ fn parsed(kernel: &Kernel) -> Module {
         .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(kernel.source, kernel.name)))
 }
 
+/// Whether it is for cooperative matrices, which Vulkan alone has in this size.
+fn cooperates(kernel: &Kernel) -> bool {
+    kernel.source.contains("enable wgpu_cooperative_matrix;")
+}
+
 fn validated(kernel: &Kernel) -> (Module, ModuleInfo) {
     let module = parsed(kernel);
     // No capabilities: what every device and browser has.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let capabilities = match cooperates(kernel) {
+        true => {
+            Capabilities::COOPERATIVE_MATRIX
+                | Capabilities::SHADER_FLOAT16
+                | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+                | Capabilities::SUBGROUP
+        }
+        false => Capabilities::empty(),
+    };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|e| {
             panic!("{}", e.emit_to_string_with_path(kernel.source, kernel.name));
@@ -61,25 +82,37 @@ fn shaders() -> &'static Path {
 fn every_shader_can_be_written_for_every_platform() {
     for kernel in ALL {
         let (module, info) = validated(kernel);
-        for exact in [false, true] {
-            // Kernels without the choice have one variant.
-            if !exact || !module.overrides.is_empty() {
-                can_be_written(kernel.name, &module, &info, exact);
+        if cooperates(kernel) {
+            for lanes in [32.0, 128.0, 256.0] {
+                written_as_spirv(kernel.name, &module, &info, &[("LANES", lanes)]);
             }
+            continue;
+        }
+        can_be_written(kernel.name, &module, &info, &[]);
+        // Kernels without the choice have one variant.
+        if !module.overrides.is_empty() {
+            can_be_written(kernel.name, &module, &info, &[("EXACT", 1.0)]);
         }
     }
 }
 
-fn can_be_written(name: &str, module: &Module, info: &ModuleInfo, exact: bool) {
-    let mut constants = naga::back::PipelineConstants::default();
-    if exact {
-        constants.insert("EXACT".to_owned(), 1.0);
-    }
+/// The module and its info with the constants put in.
+fn written_as_spirv<'a>(
+    name: &str,
+    module: &'a Module,
+    info: &'a ModuleInfo,
+    constants: &[(&str, f64)],
+) -> (Cow<'a, Module>, Cow<'a, ModuleInfo>) {
+    let constants = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     let (module, info) = process_overrides(module, info, None, &constants)
         .unwrap_or_else(|error| panic!("{name}: {error}"));
     let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
     assert!(spirv.is_ok(), "{name}: {spirv:?}");
+    (module, info)
+}
 
+fn can_be_written(name: &str, module: &Module, info: &ModuleInfo, constants: &[(&str, f64)]) {
+    let (module, info) = written_as_spirv(name, module, info, constants);
     let msl = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
     let msl = naga::back::msl::write_string(&module, &info, &msl, &Default::default());
     assert!(msl.is_ok(), "{name}: {msl:?}");
@@ -199,7 +232,7 @@ fn browsers_take_every_shader() {
         println!("skipped: `tint` is not on the PATH");
         return;
     }
-    for kernel in ALL {
+    for kernel in ALL.iter().filter(|kernel| !cooperates(kernel)) {
         let file = shaders().join(kernel.name).with_extension("wgsl");
         let output = Command::new("tint").args(["--format", "wgsl"]).arg(file).output();
         let output = output.expect("tint was there a moment ago");

@@ -4,6 +4,7 @@ mod architectures;
 mod conservation;
 mod digits;
 mod examples;
+mod fast;
 mod folding;
 mod halves;
 mod house;

@@ -14,8 +14,8 @@ use clrp::kernels::{ALL, Call};
 use clrp::program::{Builder, Element, Operand, Program, WeightUse};
 
 use crate::support::{
-    Backend, EXACT, KEPT_F32, POWER_F32, ROUNDED_F32, Random, SUMMED_F32, SUMMED_F64,
-    assert_each_close, backends, reference,
+    Backend, EXACT, KEPT_F32, POWER_F32, ROUNDED_F32, Random, SUMMED_F16, SUMMED_F32, SUMMED_F64,
+    assert_each_close, backends, fast, reference,
 };
 
 /// One launch of a kernel.
@@ -63,6 +63,8 @@ enum Accuracy {
     Summed,
     /// The same, and keeps the digits that f32 would lose.
     Kept,
+    /// It sums products of numbers that it rounds to 16 bit.
+    Half,
 }
 
 /// A new kernel says here how accurate it is, and gets a case below.
@@ -72,6 +74,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::CopyChannels(_)
         | Call::Gate(_)
         | Call::Gather(_)
+        | Call::Largest(_)
         | Call::MaxPool2d(_)
         | Call::OneHot(_)
         | Call::Permute(_)
@@ -79,8 +82,10 @@ fn accuracy(call: &Call) -> Accuracy {
         Call::Clamp(_) | Call::MultiplyPlanes(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
         Call::LocalResponseNorm(_) | Call::Softmax(_) => Accuracy::Power,
         Call::Linear(_) | Call::LinearPair(_) => Accuracy::Kept,
+        Call::Conv2dCooperative(_) | Call::ConvTranspose2dCooperative(_) => Accuracy::Half,
         call if call.exact() => Accuracy::Kept,
         Call::Add(_)
+        | Call::AddShares(_)
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
@@ -89,6 +94,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::Conv2d(_)
         | Call::Conv2dQuads(_)
         | Call::ConvTranspose2d(_)
+        | Call::ConvTranspose2dColors(_)
         | Call::ConvTranspose2dQuads(_)
         | Call::DotRows(_)
         | Call::Heatmap(_)
@@ -108,8 +114,11 @@ type Cases = fn(&mut Random) -> Vec<Case>;
 
 const PRODUCTS: &[Cases] = &[
     linear::conv2d,
+    linear::conv2d_cooperative,
     linear::conv2d_quads,
     linear::conv_transpose2d,
+    linear::conv_transpose2d_colors,
+    linear::conv_transpose2d_cooperative,
     linear::conv_transpose2d_quads,
     linear::linear,
     linear::linear_pair,
@@ -130,6 +139,7 @@ const OTHERS: &[Cases] = &[
     map::multiply_planes,
     map::upsample2d,
     value::add,
+    value::add_shares,
     value::channel_affine,
     value::channel_constant,
     value::clamp,
@@ -137,6 +147,7 @@ const OTHERS: &[Cases] = &[
     value::dot_rows,
     value::gate,
     value::gather,
+    value::largest,
     value::leaks,
     value::local_response_norm,
     value::local_response_norm_backward,
@@ -201,6 +212,7 @@ fn hold(case: &Case, actual: &[Output], expected: &[Output], name: &str) {
             Accuracy::Power => (POWER_F32, true),
             Accuracy::Summed => (SUMMED_F32, false),
             Accuracy::Kept => (KEPT_F32, false),
+            Accuracy::Half => (SUMMED_F16, false),
         };
         let scale = |v: f64| if of_each { v.abs() } else { largest };
         assert_each_close(&actual, &expected, tolerance, scale, &what);
@@ -214,7 +226,7 @@ fn hold_all(cases: &[Cases], seed: u64) {
         let mut random = Random::new(seed);
         for case in cases(&mut random) {
             let expected = run(reference, &case);
-            for backend in others {
+            for backend in others.iter().filter(|backend| backend.takes(&case.call)) {
                 hold(&case, &run(backend, &case), &expected, &backend.name);
             }
         }
@@ -224,6 +236,17 @@ fn hold_all(cases: &[Cases], seed: u64) {
 #[test]
 fn products_are_their_twins_on_every_backend() {
     hold_all(PRODUCTS, 1);
+}
+
+#[test]
+fn products_by_cooperative_matrices_are_their_twins() {
+    let Some(fast) = fast() else { return };
+    let reference = reference();
+    for cases in [linear::conv2d_cooperative, linear::conv_transpose2d_cooperative] {
+        for case in cases(&mut Random::new(6)) {
+            hold(&case, &run(&fast, &case), &run(&reference, &case), &fast.name);
+        }
+    }
 }
 
 #[test]
@@ -253,8 +276,16 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         Call::Conv2d(p) | Call::Conv2dQuads(p) => {
             Some(naive::conv2d(p, &given(0), &given(1), &given(2), &given(3)))
         }
-        Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => {
+        Call::Conv2dCooperative(p) => {
+            Some(naive::conv2d(&p.conv, &given(0), &given(1), &given(2), &given(4)))
+        }
+        Call::ConvTranspose2d(p)
+        | Call::ConvTranspose2dColors(p)
+        | Call::ConvTranspose2dQuads(p) => {
             Some(naive::conv_transpose2d(&p.0, &given(0), &given(1), &given(2)))
+        }
+        Call::ConvTranspose2dCooperative(p) => {
+            Some(naive::conv_transpose2d(&p.0.conv, &given(0), &given(1), &given(3)))
         }
         Call::Linear(p) => Some(naive::linear(p, &given(0), &given(1), &given(2), &given(3))),
         Call::LinearPair(p) => {
@@ -265,6 +296,7 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
             Some(naive::linear_transpose(&p.0, &given(0), &given(1), &given(2)))
         }
         Call::Add(_)
+        | Call::AddShares(_)
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
@@ -277,6 +309,7 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::Gate(_)
         | Call::Gather(_)
         | Call::Heatmap(_)
+        | Call::Largest(_)
         | Call::Leaks(_)
         | Call::LocalResponseNorm(_)
         | Call::LocalResponseNormBackward(_)

@@ -19,20 +19,17 @@ import platform
 import statistics
 import subprocess
 import tempfile
-import time
 from importlib import metadata
 
 import captum
 import onnxruntime
 import torch
-import torchvision
 from captum.attr import Saliency
 from zennit.attribution import Gradient
 from zennit.composites import EpsilonPlus
-from zennit.torchvision import ResNetCanonizer, VGGCanonizer
-from zennit.canonizers import SequentialMergeBatchNorm
 
-NETWORKS = ["alexnet", "vgg16", "googlenet", "inception_v3", "resnet50"]
+from networks import NETWORKS, canonizers, network, seconds
+
 # What clrp is meant to reach: forward / PyTorch's, CLRP1 / two passes of zennit's, CLRP1 / its forward.
 AIMS = {
     "alexnet": (0.8, 1 / 9),
@@ -42,32 +39,6 @@ AIMS = {
     "resnet50": (0.7, 1 / 5),
 }
 OWN_AIM = 3.2
-ALONE = {"init_weights": False}
-
-
-def network(name):
-    options = ALONE if name in ("googlenet", "inception_v3") else {}
-    torch.manual_seed(0)
-    model = getattr(torchvision.models, name)(weights=None, **options).eval()
-    size = 299 if name == "inception_v3" else 224
-    return model, torch.randn(1, 3, size, size)
-
-
-def canonizers(name):
-    if name.startswith("vgg"):
-        return [VGGCanonizer()]
-    if name.startswith("resnet"):
-        return [ResNetCanonizer()]
-    return [SequentialMergeBatchNorm()]
-
-
-def seconds(run, repeats):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def onnx_session(model, picture, folder, threads):

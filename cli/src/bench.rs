@@ -4,15 +4,19 @@ use std::time::Instant;
 
 use clrp::backend::{Device, Input, Session};
 use clrp::kernels::conv2d::{Packing, Params as Convolution};
-use clrp::kernels::linear::Params as Linear;
-use clrp::kernels::{Call, Part, copy_channels};
-use clrp::program::{Builder, Element, Form, Operand, Program, Source, WeightUse};
+use clrp::kernels::linear::{Params as Linear, Rows};
+use clrp::kernels::{Call, Part, conv2d_cooperative, copy_channels};
+use clrp::program::{Builder, Element, Form, Limits, Operand, Program, Source, WeightUse};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
 
-/// Rows, columns and depth of the product that is the ceiling of arithmetic.
-const SIDE: u32 = 1024;
+/// Rows, columns and depth of the product that is the ceiling of arithmetic; the larger one for devices
+/// that the smaller does not fill.
+const SIDES: [u32; 2] = [1024, 4096];
+
+/// Seconds that the smaller product takes where it does not.
+const NO_TIME: f64 = 1e-3;
 
 /// Numbers that the copy copies: more than caches hold.
 const COPIED: u32 = 16 << 20;
@@ -30,7 +34,8 @@ const RUNS: usize = 3;
 /// What the device reaches where nothing holds it up.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Ceilings {
-    /// A product of two matrices of 1024 x 1024, by the library's convolution, in GFLOP/s.
+    /// A product of two matrices by the library's convolution, in GFLOP/s: of 1024 x 1024, or of 4096 x
+    /// 4096 where those are done in no time.
     pub(crate) gemm_gflop_s: f64,
     /// A copy of 64 MiB, in bytes read and written, in GB/s.
     pub(crate) copy_gb_s: f64,
@@ -38,14 +43,17 @@ pub(crate) struct Ceilings {
 
 impl Ceilings {
     pub(crate) fn of(device: &Device) -> Result<Self> {
-        let product = [SIDE; 3].map(f64::from).iter().product::<f64>();
+        let mut gemm_gflop_s = 0.0;
+        for side in SIDES {
+            let product = 2.0 * [side; 3].map(f64::from).iter().product::<f64>();
+            let taken = seconds(device, |steps| gemm(steps, side, device.limits()))?;
+            gemm_gflop_s = product / taken / 1e9;
+            if taken > NO_TIME {
+                break;
+            }
+        }
         let moved = 2.0 * f64::from(COPIED) * size_of::<f32>() as f64;
-        Ok(Self {
-            gemm_gflop_s: 2.0 * product
-                / seconds(device, |steps| gemm(steps, device.limits().has_quads))?
-                / 1e9,
-            copy_gb_s: moved / seconds(device, copy)? / 1e9,
-        })
+        Ok(Self { gemm_gflop_s, copy_gb_s: moved / seconds(device, copy)? / 1e9 })
     }
 }
 
@@ -78,19 +86,16 @@ fn best(device: &Device, (program, inputs): (Program, usize)) -> Result<f64> {
     Ok(best)
 }
 
-/// Products one after the other: convolutions of 1x1, by the kernel for channels that come in fours
-/// if the device has it.
-fn gemm(steps: usize, has_quads: bool) -> clrp::Result<(Program, usize)> {
-    let side = SIDE as usize;
-    let call = if has_quads { Call::Conv2dQuads } else { Call::Conv2d };
-    let call = call(Convolution {
+/// Products one after the other: convolutions of 1x1, by the fastest kernel that the device has.
+fn gemm(steps: usize, side: u32, limits: Limits) -> clrp::Result<(Program, usize)> {
+    let conv = Convolution {
         batch: 1,
         in_height: 1,
-        in_width: SIDE,
-        in_channels: SIDE,
+        in_width: side,
+        in_channels: side,
         out_height: 1,
-        out_width: SIDE,
-        out_channels: SIDE,
+        out_width: side,
+        out_channels: side,
         kernel_height: 1,
         kernel_width: 1,
         stride_height: 1,
@@ -106,7 +111,18 @@ fn gemm(steps: usize, has_quads: bool) -> clrp::Result<(Program, usize)> {
         accumulate: 0,
         stored: 0,
         rounding: 0,
-    });
+    };
+    // A product keeps the size of its numbers.
+    let share = 1.0 / f64::from(side);
+    let call = if limits.cooperative {
+        let scale = conv2d_cooperative::scale(Rows::F64(&[share]), Part::All, 0.0);
+        Call::Conv2dCooperative(conv2d_cooperative::Params { conv, scale })
+    } else if limits.has_variants {
+        Call::Conv2dQuads(conv)
+    } else {
+        Call::Conv2d(conv)
+    };
+    let side = side as usize;
     let packing = Packing { groups: 1, out_per_group: side, in_per_group: side, taps: 1 };
     let made = |values: Vec<f64>, form| WeightUse {
         source: Source::Made(values),
@@ -115,13 +131,14 @@ fn gemm(steps: usize, has_quads: bool) -> clrp::Result<(Program, usize)> {
     };
     let mut program = Builder::new();
     program.at("gemm", "ceiling");
-    // A product keeps the size of its numbers.
-    let share = 1.0 / f64::from(SIDE);
     let weights = program.weight(made(vec![share; side * side], Form::Filters(packing)));
     let bias = program.weight(made(vec![0.0; side], Form::Vector));
+    let largest = program.weight(made(vec![1.0], Form::Vector));
     let mut x = program.input(Element::Float, side * side);
     for _ in 0..steps {
-        x = program.emit(call, &[Operand::Value(x), weights, bias], side * side);
+        let mut operands = vec![Operand::Value(x), weights, bias];
+        operands.extend(limits.cooperative.then_some(largest));
+        x = program.emit(call, &operands, side * side);
     }
     program.output(x);
     Ok((program.finish()?, side * side))
@@ -129,7 +146,7 @@ fn gemm(steps: usize, has_quads: bool) -> clrp::Result<(Program, usize)> {
 
 /// Copies one after the other.
 fn copy(steps: usize) -> clrp::Result<(Program, usize)> {
-    let channels = SIDE;
+    let channels = 1024;
     let call = Call::CopyChannels(copy_channels::Params {
         positions: COPIED / channels,
         from_channels: channels,
@@ -162,11 +179,8 @@ pub(crate) fn flop_of(call: &Call) -> f64 {
     };
     let linear =
         |p: &Linear| 2.0 * [p.batch, p.in_features, p.rows].map(f64::from).iter().product::<f64>();
-    if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call {
+    if let Some(p) = call.convolution() {
         return convolution(p);
-    }
-    if let Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) = call {
-        return convolution(&p.0);
     }
     if let Call::Linear(p) = call {
         return linear(p);
@@ -207,8 +221,17 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 
 /// The most memory that this process had, in bytes, where Linux tells it.
 pub(crate) fn peak_memory() -> Option<u64> {
+    memory("VmHWM:")
+}
+
+/// The memory that it has now.
+pub(crate) fn present_memory() -> Option<u64> {
+    memory("VmRSS:")
+}
+
+fn memory(kind: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(kind))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
@@ -220,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_work_of_a_product_is_that_of_its_formula() {
-        let (program, inputs) = gemm(3, false).expect("it is small");
+        let (program, inputs) = gemm(3, 1024, Limits::NONE).expect("it is small");
         assert_eq!((flop(&program), inputs), (3.0 * 2.0 * 1024_f64.powi(3), 1 << 20));
         let (program, _) = copy(2).expect("it is small");
         assert_eq!(flop(&program), 0.0);
@@ -229,7 +252,7 @@ mod tests {
     #[test]
     fn products_keep_their_numbers() {
         let device = Device::open(&DeviceChoice::Cpu).expect("there is a CPU");
-        let (program, inputs) = gemm(2, false).expect("it is small");
+        let (program, inputs) = gemm(2, 1024, Limits::NONE).expect("it is small");
         let mut session = device.prepare(&program).expect("it fits");
         let input = vec![0.5; inputs];
         let outputs = session.run(&[Input::Float(&input)]).expect("it runs");

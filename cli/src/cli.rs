@@ -135,7 +135,7 @@ mod tests {
         };
         assert_eq!(
             message("clrp explain a.png --precision f16"),
-            "invalid value 'f16' for '--precision <WIDTH>' [possible values: f32, f64]; see --help"
+            "invalid value 'f16' for '--precision <PRECISION>' [possible values: f32, f64, fast]; see --help"
         );
         assert_eq!(
             message("clrp explain --offline"),

@@ -20,6 +20,8 @@ mod runner;
 mod switch_sheet;
 mod table;
 mod targets;
+#[cfg(feature = "gpu")]
+mod tuning;
 
 use std::process::ExitCode;
 

@@ -449,6 +449,7 @@ impl DeviceOptions {
         let choice = self.device.parse().unwrap_or(DeviceChoice::Auto);
         let choice = match (precision, choice) {
             (Precision::F32, choice) => choice,
+            (Precision::Fast, choice) => return tuned(Device::open_fast(&choice)?),
             (Precision::F64, DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::CpuF64) => {
                 DeviceChoice::CpuF64
             }
@@ -459,11 +460,25 @@ impl DeviceOptions {
                 )));
             }
         };
-        Ok(Device::open(&choice)?)
+        tuned(Device::open(&choice)?)
     }
 }
 
-/// Width of numbers on the CPU.
+/// A GPU as it was measured, which keeps what it compiles.
+#[cfg(feature = "gpu")]
+fn tuned(device: Device) -> Result<Device> {
+    if let Device::Gpu(gpu) = &device {
+        return Ok(Device::Gpu(crate::tuning::tuned(gpu.clone())?));
+    }
+    Ok(device)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn tuned(device: Device) -> Result<Device> {
+    Ok(device)
+}
+
+/// How precisely is computed.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum Precision {
     /// 32 bit
@@ -471,6 +486,8 @@ pub(crate) enum Precision {
     F32,
     /// 64 bit: the reference, on the CPU only
     F64,
+    /// 16 bit where that costs little, summed in 32, by a GPU's cooperative matrices
+    Fast,
 }
 
 impl Precision {
@@ -479,6 +496,7 @@ impl Precision {
         match self {
             Precision::F32 => "f32",
             Precision::F64 => "f64",
+            Precision::Fast => "fast",
         }
     }
 }

@@ -40,7 +40,7 @@ fn unknown_names_get_the_nearest() {
         ),
         ("--model digits --method foo", "unknown method `foo`; expected `lrp`, `clrp1`, "),
         ("--model digits --cmap rainbow", "unknown palette `rainbow`; expected `hot`, "),
-        ("--model digits --precision f16", "[possible values: f32, f64]"),
+        ("--model digits --precision f16", "[possible values: f32, f64, fast]"),
         ("--model digits --batch 0", "invalid value '0' for '--batch <N>'"),
         ("--model digits --bogus", "unexpected argument '--bogus' found"),
     ] {

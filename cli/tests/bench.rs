@@ -36,21 +36,68 @@ fn every_method_is_timed_and_its_work_counted() {
     assert!(table.starts_with("ceilings: ") && table.contains("x forward"), "{table}");
 }
 
+/// Bytes at the end that hundreds of runs more may take: what allocators keep varies.
+const NO_GROWTH: f64 = 4e6;
+
 #[test]
-fn a_gpu_tells_what_its_steps_take() {
+fn memory_does_not_grow_with_the_number_of_runs() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let many =
+        if std::env::var("CLRP_LONG").is_ok_and(|value| value == "1") { 10_000 } else { 500 };
     let place = Place::new();
+    let [few, many] = [50, many].map(|rounds| {
+        let line =
+            format!("bench --model digits --device cpu --method clrp1 --rounds {rounds} --json");
+        let json = place.json(words(&line));
+        json["machine"]["end_memory_bytes"].as_f64().expect("Linux tells it")
+    });
+    assert!(many - few < NO_GROWTH, "{few} bytes after few runs, {many} after many");
+}
+
+/// The name of a GPU that Vulkan drives, a software one too.
+fn vulkan(place: &Place) -> Option<String> {
     let devices = place.json(["devices", "--json"]);
     let adapters = devices["devices"].as_array().expect("a list");
-    let vulkan = adapters.iter().find(|device| device["backend"] == "Vulkan");
-    let Some(adapter) = vulkan.and_then(|device| device["name"].as_str()) else {
+    let found = adapters.iter().find(|device| device["backend"] == "Vulkan");
+    let name = found.and_then(|device| device["name"].as_str());
+    if name.is_none() {
         let required = std::env::var("CLRP_REQUIRE_GPU").is_ok_and(|value| value == "1");
         assert!(!required, "CLRP_REQUIRE_GPU is 1: there is no Vulkan driver");
         writeln!(std::io::stderr(), "times of a GPU are left out: no Vulkan").expect("it is open");
-        return;
-    };
+    }
+    name.map(str::to_owned)
+}
+
+#[test]
+fn what_is_measured_of_a_gpu_is_kept() {
+    let place = Place::new();
+    let Some(adapter) = vulkan(&place) else { return };
+    std::fs::create_dir(place.path("cache")).expect("the folder is new");
+    std::fs::write(place.path("cache/devices.json"), "no JSON").expect("the folder is there");
+    let told = place.good(["devices", "--calibrate", &adapter]).err;
+    assert!(told.contains("workgroups keep `"), "{told}");
+    let kept = std::fs::read(place.path("cache/devices.json")).expect("it is kept");
+    let kept: Value = serde_json::from_slice(&kept).expect("it is JSON");
+    assert_eq!(kept["devices"][0]["name"].as_str(), Some(&*adapter));
+    assert!(kept["devices"][0]["busy"].as_u64() > Some(0), "{kept}");
+
+    let mut line = words("bench --model digits --rounds 1 --method lrp --json --device");
+    line.push(&adapter);
+    place.json(line);
+    assert!(place.path("cache/kernels").is_dir(), "kernels are kept beside it");
+    let no_gpu = place.bad(words("devices --calibrate nosuchgpu"));
+    assert!(no_gpu.contains("no GPU named `nosuchgpu` was found"), "{no_gpu}");
+}
+
+#[test]
+fn a_gpu_tells_what_its_steps_take() {
+    let place = Place::new();
+    let Some(adapter) = vulkan(&place) else { return };
     let line = "bench --model digits --rounds 1 --method lrp --layers --json --device";
     let mut line = words(line);
-    line.push(adapter);
+    line.push(&adapter);
     let json = place.json(line);
     let layers = json["layers"].as_array().expect("a list");
     let seconds = layers.iter().map(|layer| layer["seconds"].as_f64().expect("a number"));

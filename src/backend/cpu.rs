@@ -13,12 +13,12 @@ use crate::kernels::conv2d::Filters;
 use crate::kernels::epilogue::{self, Epilogue};
 use crate::kernels::linear::Rows;
 use crate::kernels::{
-    Access, Call, Part, add, attribution, avg_pool2d, avg_pool2d_backward, channel_affine,
-    channel_constant, channel_dot, clamp, conv_transpose2d, conv2d, copy_channels, dot_rows, gate,
-    gather, heatmap, leaks, linear, linear_pair, linear_transpose, local_response_norm,
-    local_response_norm_backward, max_pool2d, max_pool2d_backward, multiply_add, multiply_planes,
-    one_hot, parallel, permute, seed, softmax, stabilized_ratio, sum_rows, tally, top_k,
-    upsample2d,
+    Access, Call, Part, add, add_shares, attribution, avg_pool2d, avg_pool2d_backward,
+    channel_affine, channel_constant, channel_dot, clamp, conv_transpose2d, conv2d, copy_channels,
+    dot_rows, gate, gather, heatmap, largest, leaks, linear, linear_pair, linear_transpose,
+    local_response_norm, local_response_norm_backward, max_pool2d, max_pool2d_backward,
+    multiply_add, multiply_planes, one_hot, parallel, permute, seed, softmax, stabilized_ratio,
+    sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
 use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
@@ -291,12 +291,13 @@ impl<F: Number> CpuSession<F> {
             let is_plain = self.layout(step, slot) == Layout::Plain;
             match is_plain && self.part.of == Some(slot) {
                 true => Filters::Ready(&self.part.numbers),
-                false => self.ready(step, slot).filters(),
+                false => self.ready(step, slot).filters(self.program.weights[slot.0].numbers()),
             }
         };
         let rows = |i: usize| self.rows(step.operands[i]);
         match &step.call {
             Call::Add(p) => add::cpu(p, float(0), float(1), out),
+            Call::AddShares(p) => add_shares::cpu(p, float(0), float(1), out),
             Call::Attribution(p) => attribution::cpu(p, float(0), float(1), out),
             Call::AvgPool2d(p) => avg_pool2d::cpu(p, float(0), out),
             Call::AvgPool2dBackward(p) => avg_pool2d_backward::cpu(p, float(0), out),
@@ -307,14 +308,23 @@ impl<F: Number> CpuSession<F> {
             Call::Conv2d(p) | Call::Conv2dQuads(p) => {
                 conv2d::cpu(p, float(0), filters(1), float(2), then, out);
             }
-            Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => {
+            Call::Conv2dCooperative(p) => {
+                conv2d::cpu(&p.conv, float(0), filters(1), float(2), then, out);
+            }
+            Call::ConvTranspose2d(p)
+            | Call::ConvTranspose2dColors(p)
+            | Call::ConvTranspose2dQuads(p) => {
                 conv_transpose2d::cpu(p, float(0), filters(1), then, out);
+            }
+            Call::ConvTranspose2dCooperative(p) => {
+                conv_transpose2d::cpu(&p.plain(), float(0), filters(1), then, out);
             }
             Call::CopyChannels(p) => copy_channels::cpu(p, float(0), out),
             Call::DotRows(p) => dot_rows::cpu(p, float(0), float(1), out),
             Call::Gate(p) => gate::cpu(p, float(0), float(1), out),
             Call::Gather(p) => gather::cpu(p, index(0), float(1), out),
             Call::Heatmap(p) => heatmap::cpu(p, float(0), out),
+            Call::Largest(p) => largest::cpu(p, float(0), out),
             Call::Leaks(p) => leaks::cpu(p, float(0), float(1), float(2), out),
             Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),
             Call::LinearPair(p) => linear_pair::cpu(p, float(0), rows(1), float(2), out, more),

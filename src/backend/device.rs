@@ -81,6 +81,22 @@ impl Device {
         }
     }
 
+    /// Opens a GPU that rounds to 16 bit where that costs little and sums in 32, by cooperative
+    /// matrices ("tensor cores").
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::Unsupported`] for a CPU or a GPU without such matrices.
+    pub fn open_fast(choice: &DeviceChoice) -> Result<Self> {
+        match choice {
+            DeviceChoice::Auto | DeviceChoice::Gpu => open_fast_gpu(None),
+            DeviceChoice::Named(name) => open_fast_gpu(Some(name)),
+            DeviceChoice::Cpu | DeviceChoice::CpuF64 => Err(Error::Unsupported {
+                what: "precision fast on the CPU".to_owned(),
+                why: "it is for cooperative matrices of GPUs".to_owned(),
+            }),
+        }
+    }
+
     /// What the device calls itself.
     pub fn name(&self) -> String {
         match self {
@@ -121,8 +137,9 @@ impl Device {
             #[cfg(feature = "gpu")]
             Device::Gpu(gpu) => Limits {
                 binding_bytes: usize::try_from(gpu.max_binding_bytes()).unwrap_or(usize::MAX),
-                has_quads: gpu.has_variants(),
+                has_variants: gpu.has_variants(),
                 matrix_bytes: usize::MAX,
+                cooperative: gpu.cooperates(),
                 joins: false,
             },
         }
@@ -153,9 +170,22 @@ impl Device {
 /// A real GPU, or the one of that name.
 #[cfg(feature = "gpu")]
 fn open_gpu(name: Option<&str>) -> Result<Device> {
-    let choice = name.map_or(Choice::Real, |name| Choice::Named(name.to_owned()));
-    Ok(Device::Gpu(Gpu::open(&choice)?))
+    Ok(Device::Gpu(Gpu::open(&gpu_choice(name))?))
 }
+
+/// The same with cooperative matrices.
+#[cfg(feature = "gpu")]
+fn open_fast_gpu(name: Option<&str>) -> Result<Device> {
+    Ok(Device::Gpu(Gpu::open_fast(&gpu_choice(name))?))
+}
+
+#[cfg(feature = "gpu")]
+fn gpu_choice(name: Option<&str>) -> Choice {
+    name.map_or(Choice::Real, |name| Choice::Named(name.to_owned()))
+}
+
+#[cfg(not(feature = "gpu"))]
+use open_gpu as open_fast_gpu;
 
 #[cfg(not(feature = "gpu"))]
 fn open_gpu(name: Option<&str>) -> Result<Device> {

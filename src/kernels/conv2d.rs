@@ -56,7 +56,7 @@ params! {
         pub accumulate: u32,
         /// Which [`Encoding`](super::Encoding) the weights have on the GPU.
         pub stored: u32,
-        /// How sums are rounded: a [`Rounding`] (the transpose takes no notice).
+        /// How sums are rounded: a [`Rounding`] (the transpose is never exact).
         pub rounding: u32,
     }
 }
@@ -72,6 +72,9 @@ pub enum Rounding {
     /// Each is off by a small part of the largest around it: what activations take, but not
     /// denominators, which may be far smaller. Fewer products will do.
     Shared = 2,
+    /// As `Shared`, but for those that are far smaller than what lies around them, which are made by
+    /// themselves: what denominators and transposes take.
+    Checked = 3,
 }
 
 impl Rounding {
@@ -250,14 +253,15 @@ pub enum Filters<'a, F> {
     /// Panels of all numbers, of one group, in 32 bit or less; for the transpose those of the
     /// transposed weights.
     Panels(&'a Panels),
-    /// Those of [`winograd`](super::winograd), where it suits.
-    Transformed(&'a Transformed),
+    /// Those of [`winograd`](super::winograd), where it suits, and the numbers as they are stored, in
+    /// torch's order.
+    Transformed(&'a Transformed, Rows<'a>),
 }
 
 impl<F> Filters<'_, F> {
     /// Whether sums are made in registers, so that what follows can be done there.
     pub const fn takes_epilogues(&self) -> bool {
-        matches!(self, Filters::Panels(_) | Filters::Transformed(_))
+        matches!(self, Filters::Panels(_) | Filters::Transformed(..))
     }
 }
 
@@ -355,7 +359,9 @@ fn in_registers<F: Float>(
     let epilogues = Epilogues { bias: &bias, accumulate: p.accumulate == 1, then };
     let panels = match w {
         Filters::Panels(panels) => panels,
-        Filters::Transformed(filters) => return filters.run(p, a, epilogues, out),
+        Filters::Transformed(filters, stored) => {
+            return filters.run(p, a, stored, epilogues, out);
+        }
         Filters::Ready(_) | Filters::Stored(_) => unreachable!("their windows are unrolled"),
     };
     let (source, lattice) = match p.joins_taps() {
@@ -403,7 +409,7 @@ pub(super) fn filters<'a, F: Float>(p: &Params, w: Filters<'a, F>, group: usize)
     }
     match w {
         Filters::Ready(values) => Factor::Ready(of_group(p, values, group)),
-        Filters::Panels(_) | Filters::Transformed(_) => unreachable!("they are no matrix"),
+        Filters::Panels(_) | Filters::Transformed(..) => unreachable!("they are no matrix"),
         Filters::Stored(values) => {
             let (part, gamma) = (Part::from_code(p.part), F::from_f32(p.gamma));
             Factor::Stored(of_group(p, values, group), part, gamma)

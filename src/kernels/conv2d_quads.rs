@@ -9,8 +9,12 @@ kernel!("conv2d_quads", [Read, ReadWeight, Read, Update]);
 /// Whether the shader can run it: channels of a group come in fours, in and out, weights have 32 bit,
 /// and sums need not keep what f32 loses.
 pub const fn suits(p: &Params) -> bool {
-    let are_quads = p.in_per_group().is_multiple_of(4) && p.out_per_group().is_multiple_of(4);
-    are_quads && p.stored == super::Encoding::F32.code() && !p.is_exact()
+    are_quads(p) && p.stored == super::Encoding::F32.code() && !p.is_exact()
+}
+
+/// Whether channels of a group come in fours, in and out.
+pub(super) const fn are_quads(p: &Params) -> bool {
+    p.in_per_group().is_multiple_of(4) && p.out_per_group().is_multiple_of(4)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE, filters, inside};
 use super::epilogue::{Epilogue, Epilogues};
 use super::matmul::{Matrix, Room, Sums, multiply};
-use super::panels::{Lattice, Panels, Product, Tap};
+use super::panels::{Lattice, Product, Tap};
 use super::{Part, kernel};
 use crate::num::Float;
 
@@ -67,8 +67,8 @@ pub fn cpu<F: Float>(
     out: &mut [F],
 ) {
     let p = &params.0;
-    if let Filters::Panels(panels) = w {
-        return by_panels(p, s, panels, then, out);
+    if w.takes_epilogues() {
+        return in_registers(p, s, w, then, out);
     }
     assert!(then.is_empty(), "windows are rolled out, and nothing else");
     let row = (p.in_width * p.in_channels) as usize;
@@ -92,13 +92,21 @@ pub fn cpu<F: Float>(
 }
 
 /// The same without rolled-out windows: every input gathers what it gets.
-fn by_panels<F: Float>(
+fn in_registers<F: Float>(
     p: &Geometry,
     s: &[F],
-    panels: &Panels,
+    w: Filters<'_, F>,
     then: &[Epilogue<'_>],
     out: &mut [F],
 ) {
+    let numbers = F::as_f32(s).zip(F::as_f32_mut(out));
+    let (s, out) = numbers.expect("such filters are for 32 bit");
+    let epilogues = Epilogues { bias: &[], accumulate: p.accumulate == 1, then };
+    let panels = match w {
+        Filters::Panels(panels) => panels,
+        Filters::Transformed(filters, stored) => return filters.run(p, s, stored, epilogues, out),
+        Filters::Ready(_) | Filters::Stored(_) => unreachable!("their windows are rolled out"),
+    };
     let product = Product {
         source: p.output(),
         channels: p.out_channels as usize,
@@ -106,10 +114,8 @@ fn by_panels<F: Float>(
         lattices: &lattices(p),
         panels,
         part: (Part::from_code(p.part), p.gamma),
-        epilogues: Epilogues { bias: &[], accumulate: p.accumulate == 1, then },
+        epilogues,
     };
-    let numbers = F::as_f32(s).zip(F::as_f32_mut(out));
-    let (s, out) = numbers.expect("panels are for 32 bit");
     product.run(s, out);
 }
 

@@ -10,6 +10,7 @@
 //! `b` bias, `z` denominator, `s` ratio `r / z`, `c` what the transpose hands down, `r` relevance.
 
 pub mod add;
+pub mod add_shares;
 pub mod attribution;
 pub mod avg_pool2d;
 pub mod avg_pool2d_backward;
@@ -18,8 +19,11 @@ pub mod channel_constant;
 pub mod channel_dot;
 pub mod clamp;
 pub mod conv2d;
+pub mod conv2d_cooperative;
 pub mod conv2d_quads;
 pub mod conv_transpose2d;
+pub mod conv_transpose2d_colors;
+pub mod conv_transpose2d_cooperative;
 pub mod conv_transpose2d_quads;
 pub mod copy_channels;
 pub mod dot_rows;
@@ -28,6 +32,7 @@ pub mod epilogue;
 pub mod gate;
 pub mod gather;
 pub mod heatmap;
+pub mod largest;
 pub mod leaks;
 pub mod linear;
 pub mod linear_pair;
@@ -199,6 +204,11 @@ macro_rules! calls {
                 matches!(self, Call::Conv2d(params) if params.is_exact())
             }
 
+            /// Whether the shader multiplies by cooperative matrices.
+            pub const fn cooperates(&self) -> bool {
+                matches!(self, Call::Conv2dCooperative(_) | Call::ConvTranspose2dCooperative(_))
+            }
+
             /// How many workgroups run.
             pub fn workgroups(&self) -> [u32; 3] {
                 match self { $(Call::$variant(params) => params.workgroups(),)+ }
@@ -210,9 +220,51 @@ macro_rules! calls {
     };
 }
 
+impl Call {
+    /// The convolution that it makes, or whose transpose it does.
+    pub const fn convolution(&self) -> Option<&conv2d::Params> {
+        if let Call::Conv2d(p) | Call::Conv2dQuads(p) = self {
+            return Some(p);
+        }
+        if let Some(p) = self.transpose() {
+            return Some(&p.0);
+        }
+        if let Call::Conv2dCooperative(p) = self {
+            return Some(&p.conv);
+        }
+        if let Call::ConvTranspose2dCooperative(p) = self {
+            return Some(&p.0.conv);
+        }
+        None
+    }
+
+    /// Whether it makes the transpose of its [convolution](Self::convolution).
+    pub const fn is_transpose(&self) -> bool {
+        matches!(self, Call::ConvTranspose2dCooperative(_)) || self.transpose().is_some()
+    }
+
+    /// Whether several workgroups can share the depth of its tiles.
+    pub const fn can_share(&self) -> bool {
+        self.cooperates() || matches!(self, Call::Conv2dQuads(_) | Call::ConvTranspose2dQuads(_))
+    }
+
+    /// The transpose in 32 bit that it makes, by whichever shader.
+    const fn transpose(&self) -> Option<&conv_transpose2d::Params> {
+        if let Call::ConvTranspose2d(p)
+        | Call::ConvTranspose2dColors(p)
+        | Call::ConvTranspose2dQuads(p) = self
+        {
+            return Some(p);
+        }
+        None
+    }
+}
+
 calls! {
     /// `a + b`.
     Add(add),
+    /// The sum of what workgroups have shared.
+    AddShares(add_shares),
     /// Backward rows to finished maps.
     Attribution(attribution),
     /// Average pooling.
@@ -229,10 +281,16 @@ calls! {
     Clamp(clamp),
     /// Convolution with a part of the weights.
     Conv2d(conv2d),
+    /// The same by cooperative matrices.
+    Conv2dCooperative(conv2d_cooperative),
     /// The same where channels come in fours.
     Conv2dQuads(conv2d_quads),
     /// Its transpose.
     ConvTranspose2d(conv_transpose2d),
+    /// The same to few channels.
+    ConvTranspose2dColors(conv_transpose2d_colors),
+    /// The same by cooperative matrices.
+    ConvTranspose2dCooperative(conv_transpose2d_cooperative),
     /// The same where channels come in fours.
     ConvTranspose2dQuads(conv_transpose2d_quads),
     /// Concatenation and slicing of channels.
@@ -245,6 +303,8 @@ calls! {
     Gather(gather),
     /// Maps to planes that can be drawn.
     Heatmap(heatmap),
+    /// The largest magnitude of pieces.
+    Largest(largest),
     /// What denominators keep, by cause.
     Leaks(leaks),
     /// Matrix product with a part of the weights.

@@ -56,6 +56,12 @@ impl Part {
         }
     }
 
+    /// Whether sums of this part of weights over inputs of one sign are of one sign, too: what rounding
+    /// takes of the terms is then a small part of each.
+    pub const fn is_of_one_sign(self) -> bool {
+        matches!(self, Part::Positive | Part::Negative | Part::Square | Part::One)
+    }
+
     /// Takes the part of every number.
     pub(super) fn take<F: Float>(self, values: &mut [F], gamma: F) {
         fn each<F: Float>(values: &mut [F], part: impl Fn(F) -> F) {

@@ -1,7 +1,9 @@
 //! Convolutions of 3x3 with stride 1 by 16 products for each 2x2 outputs in place of 36: F(2x2, 3x3)
 //! of Winograd 1980, as Lavin & Gray 2015 (arXiv 1509.09308) use it. Windows of 4x4 inputs and the
 //! filters are transformed, multiplied point by point, and the sums transformed back. An output is
-//! off by a small part of the largest sum around it: see `conv2d::Rounding::Shared`.
+//! off by a small part of the largest sum around it: see `conv2d::Rounding::Shared`. Where that may not
+//! be, those far smaller than what lies around them are made once more by their formula. The transpose
+//! of such a convolution is another one, with the filters turned round.
 
 use std::ops::Range;
 
@@ -42,17 +44,59 @@ const CHANNELS: u32 = 16;
 /// Output channels for which transforming pays, at least.
 const FEWEST_COLUMNS: u32 = 16;
 
+/// What sums of terms of one sign are at least, as a share of the magnitudes that they were put
+/// together from: smaller ones are made by their formula. They are off by 2^-13 of themselves at most,
+/// and a few of a thousand are smaller.
+const LEAST_OF_ONE_SIGN: f32 = 1.0 / 1024.0;
+
+/// The same for sums of terms of either sign, which often come out small, and then have few digits by
+/// their formula, too.
+const LEAST: f32 = 1.0 / 16_384.0;
+
 /// Filters, transformed, in 32 bit however they are stored:
 /// `[panel][point][input channel][column of the panel]`.
 #[derive(Clone, Debug)]
 pub struct Transformed {
     in_channels: usize,
     out_channels: usize,
+    kind: Kind,
     numbers: Vec<f32>,
+}
+
+/// Which filters are transformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// The part of the weights: those without a factor.
+    pub part: Part,
+    /// Whether they are those of the transpose.
+    pub is_transposed: bool,
+}
+
+/// The transpose of a convolution of 3x3 with stride 1 as the convolution that it is.
+fn transposed(p: &Params) -> Option<Params> {
+    Some(Params {
+        in_height: p.out_height,
+        in_width: p.out_width,
+        in_channels: p.out_channels,
+        out_height: p.in_height,
+        out_width: p.in_width,
+        out_channels: p.in_channels,
+        padding_height: 2_u32.checked_sub(p.padding_height)?,
+        padding_width: 2_u32.checked_sub(p.padding_width)?,
+        bias_part: Part::Nothing.code(),
+        ..*p
+    })
+}
+
+/// Whether the transpose of a convolution can be done and gains.
+pub fn suits_transposed(p: &Params) -> bool {
+    transposed(p).is_some_and(|p| suits(&p))
 }
 
 /// Whether a convolution can be done and gains.
 pub fn suits(p: &Params) -> bool {
+    let has_no_factor = [Part::All, Part::Positive, Part::Negative].map(Part::code);
+    let may_round = [Rounding::Shared, Rounding::Checked].map(Rounding::code);
     let of = |height: u32, width: u32, size: u32| height == size && width == size;
     of(p.kernel_height, p.kernel_width, 3)
         && of(p.stride_height, p.stride_width, 1)
@@ -60,23 +104,26 @@ pub fn suits(p: &Params) -> bool {
         && p.groups == 1
         && p.in_channels.is_multiple_of(CHANNELS)
         && p.out_channels >= FEWEST_COLUMNS
-        && p.part == Part::All.code()
-        && p.rounding == Rounding::Shared.code()
+        && has_no_factor.contains(&p.part)
+        && may_round.contains(&p.rounding)
 }
 
 impl Transformed {
     /// From numbers in torch's order.
-    pub fn new(numbers: Rows<'_>, packing: &Packing) -> Self {
-        let (in_channels, out_channels) = (packing.in_per_group, packing.out_per_group);
+    pub fn new(numbers: Rows<'_>, packing: &Packing, kind: Kind) -> Self {
+        let (in_channels, out_channels) = match kind.is_transposed {
+            true => (packing.out_per_group, packing.in_per_group),
+            false => (packing.in_per_group, packing.out_per_group),
+        };
         let panel = POINTS * in_channels * WIDTH;
         let mut out = vec![0.0; panel * out_channels.div_ceil(WIDTH)];
         out.par_chunks_mut(panel.max(1)).enumerate().for_each(|(i, out)| {
             let columns = i * WIDTH..out_channels.min((i + 1) * WIDTH);
             for channel in 0..in_channels {
                 for (lane, column) in columns.clone().enumerate() {
-                    let first = (column * in_channels + channel) * 9;
                     let filter = std::array::from_fn(|i| {
-                        std::array::from_fn(|j| numbers.get::<f64>(first + 3 * i + j))
+                        let at = |j| kind.place(channel, column, 3 * i + j, packing.in_per_group);
+                        std::array::from_fn(|j| kind.part.of(numbers.get::<f64>(at(j)), 0.0))
                     });
                     for (point, value) in filter_points(filter).into_iter().enumerate() {
                         out[(point * in_channels + channel) * WIDTH + lane] = value as f32;
@@ -84,7 +131,7 @@ impl Transformed {
                 }
             }
         });
-        Self { in_channels, out_channels, numbers: out }
+        Self { in_channels, out_channels, kind, numbers: out }
     }
 
     /// Bytes that the numbers take.
@@ -92,13 +139,26 @@ impl Transformed {
         size_of_val(self.numbers.as_slice())
     }
 
-    /// Convolves.
+    /// Convolves, or does the transpose of the convolution if the filters are those of it. `stored` are
+    /// the filters in torch's order, which single sums are made by.
     ///
     /// # Panics
-    /// If inputs or outputs are not as many as the parameters say.
-    pub fn run(&self, p: &Params, a: &[f32], epilogues: Epilogues<'_>, out: &mut [f32]) {
+    /// If inputs or outputs are not as many as the parameters say, or if it does not
+    /// [suit](suits).
+    pub fn run(
+        &self,
+        p: &Params,
+        a: &[f32],
+        stored: Rows<'_>,
+        epilogues: Epilogues<'_>,
+        out: &mut [f32],
+    ) {
         let arch = Arch::new();
-        self.run_by(p, a, epilogues, out, |run| arch.dispatch(InTiles(run)));
+        let own = match self.kind.is_transposed {
+            true => transposed(p).expect("it suits"),
+            false => *p,
+        };
+        self.run_by(&own, a, stored, epilogues, out, |run| arch.dispatch(InTiles(run)));
     }
 
     /// The same by a vector unit of the caller's choice.
@@ -106,6 +166,7 @@ impl Transformed {
         &self,
         p: &Params,
         a: &[f32],
+        stored: Rows<'_>,
         epilogues: Epilogues<'_>,
         out: &mut [f32],
         by: impl Fn(Run<'_>) + Sync,
@@ -119,7 +180,7 @@ impl Transformed {
         let destination = epilogues.into(out, self.out_channels);
         let (filters, nothing) = (self, nothing.as_slice());
         self.tasks(p).into_par_iter().for_each_init(Vec::new, |room, task| {
-            by(Run { p, filters, task, a, nothing, room, destination });
+            by(Run { p, filters, task, a, stored, nothing, room, destination });
         });
     }
 
@@ -142,6 +203,17 @@ impl Transformed {
             }
         }
         tasks
+    }
+}
+
+impl Kind {
+    /// Where a filter's number lies in torch's order, if filters have `in_per_group` channels there: the
+    /// transpose reads them the other way round.
+    fn place(self, channel: usize, column: usize, tap: usize, in_per_group: usize) -> usize {
+        match self.is_transposed {
+            true => (channel * in_per_group + column) * 9 + 8 - tap,
+            false => (column * in_per_group + channel) * 9 + tap,
+        }
     }
 }
 
@@ -172,6 +244,7 @@ struct Run<'a> {
     filters: &'a Transformed,
     task: Task,
     a: &'a [f32],
+    stored: Rows<'a>,
     /// Zeros in place of a pixel in the padding.
     nothing: &'a [f32],
     room: &'a mut Vec<f32>,
@@ -183,6 +256,9 @@ struct Run<'a> {
 struct Outputs {
     /// The first pixel.
     pixel: usize,
+    /// Its plane, row and column.
+    plane: usize,
+    at: [usize; 2],
     /// Rows and columns.
     size: [usize; 2],
 }
@@ -237,6 +313,8 @@ impl Run<'_> {
         let size = self.p.output().size;
         Outputs {
             pixel: (plane * size[0] + at[0]) * size[1] + at[1],
+            plane,
+            at,
             size: [0, 1].map(|i| STEP.min(size[i] - at[i])),
         }
     }
@@ -293,7 +371,7 @@ impl Run<'_> {
     fn put<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &self,
         simd: S,
-        Outputs { pixel, size }: Outputs,
+        outputs: Outputs,
         panel: usize,
         row: usize,
         products: &[[[S::f32s; VECTORS]; ROWS]; POINTS],
@@ -313,6 +391,28 @@ impl Run<'_> {
                 }
             }
         }
+        if let Some(least) = self.least() {
+            for v in 0..VECTORS {
+                let mut around = zero;
+                for of_point in products {
+                    around = simd.add_f32s(around, simd.abs_f32s(of_point[row][v]));
+                }
+                let least = simd.mul_f32s(around, simd.splat_f32s(least));
+                let mut smallest = simd.abs_f32s(out[0][0][v]);
+                for (i, j) in [(0, 1), (1, 0), (1, 1)] {
+                    smallest = simd.min_f32s(smallest, simd.abs_f32s(out[i][j][v]));
+                }
+                let is_small = simd.less_than_f32s(smallest, least);
+                if simd.first_true_m32s(is_small) < S::F32_LANES {
+                    let first = panel * WIDTH + v * S::F32_LANES;
+                    let [[a, b], [c, d]] = &mut out;
+                    let of = [&mut a[v], &mut b[v], &mut c[v], &mut d[v]];
+                    let of = of.map(|sums| bytemuck::cast_slice_mut(std::slice::from_mut(sums)));
+                    self.by_formula(outputs, first, bytemuck::cast_slice(&[least]), of);
+                }
+            }
+        }
+        let Outputs { pixel, size, .. } = outputs;
         let mut sums = [[zero; VECTORS]; STEP * STEP];
         let mut pixels = [0; STEP * STEP];
         let mut count = 0;
@@ -325,6 +425,66 @@ impl Run<'_> {
         }
         // SAFETY: each window has pixels of its own, each task windows or columns of its own.
         unsafe { self.destination.put(simd, &mut sums, &pixels[..count], panel * WIDTH) };
+    }
+
+    /// The share of the magnitudes around it that a sum must have, if that matters.
+    fn least(&self) -> Option<f32> {
+        let is_of_one_sign = self.filters.kind.part.is_of_one_sign();
+        (self.p.rounding == Rounding::Checked.code()).then_some(
+            match is_of_one_sign && !self.filters.kind.is_transposed {
+                true => LEAST_OF_ONE_SIGN,
+                false => LEAST,
+            },
+        )
+    }
+
+    /// Makes those of a window's sums anew that are smaller than the least of their channel: the
+    /// channels from `first` on, of the four pixels.
+    #[cold]
+    #[inline(never)]
+    fn by_formula(
+        &self,
+        Outputs { plane, at, size, .. }: Outputs,
+        first: usize,
+        least: &[f32],
+        sums: [&mut [f32]; STEP * STEP],
+    ) {
+        for (i, sums) in sums.into_iter().enumerate() {
+            let place = [i / STEP, i % STEP];
+            if place[0] >= size[0] || place[1] >= size[1] {
+                continue;
+            }
+            let at = [at[0] + place[0], at[1] + place[1]];
+            let columns = first..self.filters.out_channels;
+            for ((sum, least), column) in sums.iter_mut().zip(least).zip(columns) {
+                if sum.abs() < *least {
+                    *sum = self.sum(plane, at, column);
+                }
+            }
+        }
+    }
+
+    /// One sum by its formula.
+    fn sum(&self, plane: usize, at: [usize; 2], column: usize) -> f32 {
+        let Transformed { in_channels: channels, out_channels, kind, .. } = *self.filters;
+        let in_per_group = if kind.is_transposed { out_channels } else { channels };
+        let [height, width] = self.p.input().size;
+        let padding = [self.p.padding_height as usize, self.p.padding_width as usize];
+        let mut sum = 0.0;
+        for tap in 0..9 {
+            // What is in the padding before is past every end.
+            let y = (at[0] + tap / 3).wrapping_sub(padding[0]);
+            let x = (at[1] + tap % 3).wrapping_sub(padding[1]);
+            if y >= height || x >= width {
+                continue;
+            }
+            let pixel = &self.a[((plane * height + y) * width + x) * channels..][..channels];
+            for (channel, a) in pixel.iter().enumerate() {
+                let place = kind.place(channel, column, tap, in_per_group);
+                sum += f64::from(*a) * kind.part.of(self.stored.get::<f64>(place), 0.0);
+            }
+        }
+        sum as f32
     }
 }
 
@@ -342,72 +502,4 @@ fn sums_of<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; STEP] {
 }
 
 #[cfg(test)]
-mod tests {
-    use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
-
-    use super::*;
-
-    #[test]
-    fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
-        // The middle one: `G e` is (0, 1/2, -1/2, 0) in both directions.
-        let points = filter_points([[0.0; 3], [0.0, 4.0, 0.0], [0.0; 3]]);
-        let row = [0.0, 1.0, -1.0, 0.0];
-        let expected: [f64; POINTS] =
-            std::array::from_fn(|point| row[point / SIDE] * row[point % SIDE]);
-        assert_eq!(points, expected);
-    }
-
-    #[test]
-    fn every_vector_unit_gives_the_same() {
-        let packing = Packing { groups: 1, out_per_group: 20, in_per_group: 32, taps: 9 };
-        let p = Params {
-            batch: 2,
-            in_height: 6,
-            in_width: 9,
-            in_channels: 32,
-            out_height: 6,
-            out_width: 7,
-            out_channels: 20,
-            kernel_height: 3,
-            kernel_width: 3,
-            stride_height: 1,
-            stride_width: 1,
-            padding_height: 1,
-            padding_width: 0,
-            dilation_height: 1,
-            dilation_width: 1,
-            groups: 1,
-            part: Part::All.code(),
-            bias_part: Part::All.code(),
-            gamma: 0.0,
-            accumulate: 0,
-            stored: 0,
-            rounding: Rounding::Shared.code(),
-        };
-        assert!(suits(&p));
-        let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
-        let of_length = |length: usize| (0..length).map(number).collect::<Vec<_>>();
-        let weights = of_length(packing.len());
-        let filters = Transformed::new(Rows::F32(&weights), &packing);
-        let (a, bias) = (of_length(2 * 6 * 9 * 32), of_length(20));
-        let epilogues = Epilogues { bias: &bias, accumulate: false, then: &[] };
-        let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
-            let mut out = vec![f32::NAN; 2 * 6 * 7 * 20];
-            filters.run_by(&p, &a, epilogues, &mut out, by);
-            out
-        };
-        let expected = of(&|run| Scalar.vectorize(InTiles(run)));
-        let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        let arch = Arch::new();
-        for (name, found) in [
-            ("this processor", of(&|run| arch.dispatch(InTiles(run)))),
-            ("4 lanes", of(&|run| Scalar128b.vectorize(InTiles(run)))),
-            ("8 lanes", of(&|run| Scalar256b.vectorize(InTiles(run)))),
-            ("16 lanes", of(&|run| Scalar512b.vectorize(InTiles(run)))),
-        ] {
-            let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
-            let is_close = |apart: f32| apart <= 1e-6 * largest;
-            assert!(apart.into_iter().all(is_close), "{name}");
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,10 @@
 //! Collects steps and values; the memory plan comes last.
 
+use std::collections::HashMap;
+
 use super::{Element, Operand, Program, Slot, Source, Step, Value, WeightSlot, WeightUse};
 use crate::error::{Error, Result};
-use crate::kernels::Call;
+use crate::kernels::{Call, largest};
 
 /// A program in the making.
 #[derive(Debug)]
@@ -10,6 +12,8 @@ pub struct Builder {
     program: Program,
     layer: usize,
     note: usize,
+    /// The largest magnitudes that were asked for, by the value.
+    largest: HashMap<Slot, Slot>,
 }
 
 impl Default for Builder {
@@ -31,7 +35,7 @@ impl Builder {
             inputs: Vec::new(),
             outputs: Vec::new(),
         };
-        Self { program, layer: 0, note: 0 }
+        Self { program, layer: 0, note: 0, largest: HashMap::new() }
     }
 
     /// Says what the following steps belong to and what they are for.
@@ -96,6 +100,26 @@ impl Builder {
         self.program.steps.push(Step { call, operands, layer, note, joined });
     }
 
+    /// The largest magnitude in each of a value's rows, which no later step changes.
+    pub(super) fn largest(&mut self, value: Slot, rows: usize) -> Slot {
+        if let Some(known) = self.largest.get(&value) {
+            return *known;
+        }
+        let count = self.len(value) / rows;
+        // A workgroup would go through a whole row alone: first pieces of it, then one of these.
+        let pieces = count.div_ceil(LARGEST_PIECE).min(MOST_PIECES);
+        let mut found = value;
+        for (count, pieces) in [(count, pieces), (pieces, 1)] {
+            if count > 1 || found == value {
+                let [rows, count, pieces] = [rows, count, pieces].map(|n| n as u32);
+                let call = Call::Largest(largest::Params { rows, count, pieces });
+                found = self.emit(call, &[Operand::Value(found)], (rows * pieces) as usize);
+            }
+        }
+        self.largest.insert(value, found);
+        found
+    }
+
     /// A new value that no step makes yet.
     pub fn value(&mut self, element: Element, len: usize) -> Slot {
         self.program.values.push(Value { element, len, buffer: usize::MAX });
@@ -126,6 +150,12 @@ impl Builder {
         Ok(self.program)
     }
 }
+
+/// Numbers that a workgroup goes through for their largest.
+const LARGEST_PIECE: usize = 4096;
+
+/// Pieces of a row that a workgroup goes through for the same.
+const MOST_PIECES: usize = 1024;
 
 /// Numbers that a value may have, so that its bytes can be counted in 32 bit.
 pub(super) const MOST_NUMBERS: usize = (u32::MAX / 4) as usize;

@@ -34,6 +34,8 @@ pub(super) struct Needs {
     /// How the sums of convolutions are rounded; linear layers always keep what f32 loses, pools
     /// never.
     pub(super) rounding: Rounding,
+    /// The same for denominators of relevance and transposes.
+    pub(super) of_relevance: Rounding,
     /// For each node, which denominators are wanted along with it, of fully connected layers.
     pub(super) denominators: Vec<Option<Parts>>,
 }
@@ -41,7 +43,9 @@ pub(super) struct Needs {
 impl Needs {
     /// Nothing but the layers.
     pub(super) fn plain(graph: &Graph) -> Self {
-        Self { rounding: Rounding::Own, denominators: vec![None; graph.nodes().len()] }
+        let own = Rounding::Own;
+        let denominators = vec![None; graph.nodes().len()];
+        Self { rounding: own, of_relevance: own, denominators }
     }
 }
 
@@ -72,6 +76,11 @@ impl Forward {
     pub(super) fn denominators(&self, id: NodeId, input: Slot, parts: Parts) -> Option<Slot> {
         let is_it = |made: &&MadeAlong| (made.layer, made.input, made.parts) == (id, input, parts);
         self.denominators.iter().find(is_it).map(|made| made.z)
+    }
+
+    /// How denominators of relevance and transposes are rounded.
+    pub(super) fn rounding_of_relevance(&self) -> Rounding {
+        self.needs.of_relevance
     }
 
     /// The winners of a max pool that ran.

@@ -24,8 +24,10 @@ pub struct Limits {
     pub binding_bytes: usize,
     /// Bytes of a matrix that one step should read: those that it has read need not stay in memory.
     pub matrix_bytes: usize,
-    /// Whether it has kernels of its own for channels that come in fours.
-    pub has_quads: bool,
+    /// Whether it has kernels of its own for some shapes, as channels that come in fours.
+    pub has_variants: bool,
+    /// Whether it multiplies by cooperative matrices where sums may be rounded to 16 bit.
+    pub cooperative: bool,
     /// Whether it does steps together, so that some values are never kept.
     pub joins: bool,
 }
@@ -35,7 +37,8 @@ impl Limits {
     pub const NONE: Limits = Limits {
         binding_bytes: usize::MAX,
         matrix_bytes: usize::MAX,
-        has_quads: false,
+        has_variants: false,
+        cooperative: false,
         joins: false,
     };
 
@@ -233,8 +236,10 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let given = Readout::inputs(&mut b, plan);
     let rules = plan.composite.assign(graph)?;
     let non_negative = graph.non_negative();
+    let [of_forward, of_relevance] = roundings(plan, &rules, &non_negative);
     let needs = Needs {
-        rounding: rounding(plan, &rules, &non_negative),
+        rounding: of_forward,
+        of_relevance,
         denominators: denominators(plan, &rules, &non_negative),
     };
     let mut forward = Forward::start(&mut b, graph, plan.batch, picture, needs);
@@ -289,19 +294,25 @@ fn walks_relevance(plan: &Plan<'_>) -> bool {
     plan.methods.iter().any(walks)
 }
 
-/// How convolutions of the forward pass round. Exactly where that costs the maps far more than itself:
-/// where gradients jump; where pools share evenly, which sends relevance to outputs that are nearly
-/// 0, and below it is divided by that; and where they share in proportion to inputs of either sign,
-/// whose sum may be nearly 0 itself, though no ReLU comes next that would end such relevance
-/// (`DenseNet`). Each for itself where additions do the latter.
-fn rounding(plan: &Plan<'_>, rules: &[Option<Rule>], non_negative: &[bool]) -> Rounding {
-    if plan.methods.iter().any(|method| method.jumps()) {
-        return Rounding::Exact;
-    }
-    if !walks_relevance(plan) {
-        return Rounding::Shared;
-    }
-    let graph = plan.network.graph();
+/// How convolutions of the forward pass and those of relevance round. The former exactly where that
+/// costs the maps far more than itself: where gradients jump; where pools share evenly, which sends
+/// relevance to outputs that are nearly 0, and below it is divided by that; and where they share in
+/// proportion to inputs of either sign, whose sum may be nearly 0 itself, though no ReLU comes next that
+/// would end such relevance (`DenseNet`). Each for itself where additions do the latter.
+fn roundings(plan: &Plan<'_>, rules: &[Option<Rule>], non_negative: &[bool]) -> [Rounding; 2] {
+    let [of_forward, of_relevance] = match walks_relevance(plan) {
+        true => roundings_of_rules(plan.network.graph(), rules, non_negative),
+        false => [Rounding::Shared, Rounding::Own],
+    };
+    let jumps = plan.methods.iter().any(|method| method.jumps());
+    [if jumps { Rounding::Exact } else { of_forward }, of_relevance]
+}
+
+fn roundings_of_rules(
+    graph: &Graph,
+    rules: &[Option<Rule>],
+    non_negative: &[bool],
+) -> [Rounding; 2] {
     let is_signed = |id: &NodeId| !non_negative[id.0];
     let (mut pools_do, mut additions_do) = (rules.contains(&Some(Rule::Even)), false);
     for (id, node) in graph.nodes().iter().enumerate() {
@@ -316,9 +327,9 @@ fn rounding(plan: &Plan<'_>, rules: &[Option<Rule>], non_negative: &[bool]) -> R
         }
     }
     match (pools_do, additions_do) {
-        (true, _) => Rounding::Exact,
-        (false, true) => Rounding::Own,
-        (false, false) => Rounding::Shared,
+        (true, _) => [Rounding::Exact, Rounding::Own],
+        (false, true) => [Rounding::Own, Rounding::Own],
+        (false, false) => [Rounding::Shared, Rounding::Checked],
     }
 }
 

@@ -6,8 +6,9 @@ use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
 use crate::graph::{Network, NodeId, Op};
 use crate::kernels::conv2d::{Packing, Rounding};
 use crate::kernels::{
-    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d, conv2d, conv2d_quads,
-    linear, linear_pair, linear_transpose,
+    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d,
+    conv_transpose2d_colors, conv_transpose2d_cooperative, conv2d, conv2d_cooperative,
+    conv2d_quads, linear, linear_pair, linear_transpose,
 };
 use crate::tensor::Shape;
 use crate::weight::Weight;
@@ -17,8 +18,7 @@ pub(super) enum Operator {
     Conv2d {
         geometry: conv2d::Params,
         packing: Packing,
-        /// Whether the device has kernels for channels that come in fours.
-        has_quads: bool,
+        limits: Limits,
         weight: Weight,
         bias: Option<Weight>,
     },
@@ -62,7 +62,7 @@ impl Operator {
                     ..conv_geometry(conv, input, node.shape)
                 };
                 Some(Operator::Conv2d {
-                    has_quads: limits.has_quads,
+                    limits,
                     geometry,
                     packing: Packing {
                         groups: conv.groups,
@@ -172,25 +172,52 @@ impl Operator {
     ) -> Slot {
         let accumulate = u32::from(into.is_some());
         let len = batch * self.out_len();
-        let a = Operand::Value(a);
         let out = into.unwrap_or_else(|| b.value(super::Element::Float, len));
         match self {
-            Operator::Conv2d { geometry, packing, has_quads, weight, bias } => {
+            Operator::Conv2d { geometry, packing, limits, weight, bias } => {
                 let (bias, bias_part, _) = bias_operand(b, bias.as_ref(), parts.bias);
                 let w = filters(b, weight, *packing, parts);
+                // Sums of terms of either sign may be small because these cancel.
+                let rounding = match geometry.rounding == Rounding::Checked.code()
+                    && !parts.weight.is_of_one_sign()
+                {
+                    true => Rounding::Own.code(),
+                    false => geometry.rounding,
+                };
                 let params = conv2d::Params {
                     batch: word(batch),
                     part: parts.weight.code(),
                     bias_part: bias_part.code(),
                     gamma: parts.gamma,
                     accumulate,
+                    rounding,
                     ..*geometry
                 };
-                let call = match *has_quads && conv2d_quads::suits(&params) {
-                    true => Call::Conv2dQuads(params),
-                    false => Call::Conv2d(params),
-                };
-                b.emit_into(call, &[a, w, bias], &[out]);
+                // Sums of either sign may be far smaller than what rounding takes of their terms.
+                let may_round =
+                    params.rounding == Rounding::Shared.code() || parts.weight.is_of_one_sign();
+                if limits.cooperative && may_round && conv2d_cooperative::suits(&params) {
+                    let largest = b.largest(a, batch);
+                    let call = Call::Conv2dCooperative(conv2d_cooperative::Params {
+                        conv: params,
+                        scale: conv2d_cooperative::scale(
+                            weight.values(),
+                            parts.weight,
+                            parts.gamma,
+                        ),
+                    });
+                    b.emit_into(
+                        call,
+                        &[Operand::Value(a), w, bias, Operand::Value(largest)],
+                        &[out],
+                    );
+                } else {
+                    let call = match limits.has_variants && conv2d_quads::suits(&params) {
+                        true => Call::Conv2dQuads(params),
+                        false => Call::Conv2d(params),
+                    };
+                    b.emit_into(call, &[Operand::Value(a), w, bias], &[out]);
+                }
             }
             Operator::Linear { shards, weight, bias } => {
                 let (bias, bias_part, _) = bias_operand(b, bias.as_ref(), parts.bias);
@@ -202,12 +229,12 @@ impl Operator {
                         accumulate,
                         ..params
                     });
-                    b.emit_into(call, &[a, w, bias], &[out]);
+                    b.emit_into(call, &[Operand::Value(a), w, bias], &[out]);
                 }
             }
             Operator::AvgPool2d(geometry) => {
                 let params = avg_pool2d::Params { batch: word(batch), ..*geometry };
-                b.emit_into(Call::AvgPool2d(params), &[a], &[out]);
+                b.emit_into(Call::AvgPool2d(params), &[Operand::Value(a)], &[out]);
             }
         }
         out
@@ -242,9 +269,8 @@ impl Operator {
     /// `M(W)^T s` for `rows` rows of the signal.
     pub(super) fn transpose(&self, b: &mut Builder, rows_: usize, s: Slot, parts: Parts) -> Slot {
         let len = rows_ * self.in_len();
-        let s = Operand::Value(s);
         match self {
-            Operator::Conv2d { geometry, packing, has_quads, weight, .. } => {
+            Operator::Conv2d { geometry, packing, limits, weight, .. } => {
                 let w = filters(b, weight, *packing, parts);
                 let params = conv2d::Params {
                     batch: word(rows_),
@@ -253,13 +279,26 @@ impl Operator {
                     gamma: parts.gamma,
                     ..*geometry
                 };
-                let quads = *has_quads && conv2d_quads::suits(&params);
+                if limits.cooperative && conv2d_cooperative::suits(&params) {
+                    let largest = b.largest(s, rows_);
+                    let scale =
+                        conv2d_cooperative::scale(weight.values(), parts.weight, parts.gamma);
+                    let params = conv2d_cooperative::Params { conv: params, scale };
+                    let call = Call::ConvTranspose2dCooperative(
+                        conv_transpose2d_cooperative::Params(params),
+                    );
+                    return b.emit(call, &[Operand::Value(s), w, Operand::Value(largest)], len);
+                }
+                let quads = limits.has_variants && conv2d_quads::suits(&params);
                 let params = conv_transpose2d::Params(params);
-                let call = match quads {
-                    true => Call::ConvTranspose2dQuads(params),
-                    false => Call::ConvTranspose2d(params),
+                let call = if quads {
+                    Call::ConvTranspose2dQuads(params)
+                } else if limits.has_variants && conv_transpose2d_colors::suits(&params) {
+                    Call::ConvTranspose2dColors(params)
+                } else {
+                    Call::ConvTranspose2d(params)
                 };
-                b.emit(call, &[s, w], len)
+                b.emit(call, &[Operand::Value(s), w], len)
             }
             Operator::Linear { shards, weight, .. } => {
                 let out = b.value(super::Element::Float, len);
@@ -270,14 +309,14 @@ impl Operator {
                         ..linear_geometry(weight, shard, rows_, parts)
                     };
                     let call = Call::LinearTranspose(linear_transpose::Params(params));
-                    b.emit_into(call, &[s, w], &[out]);
+                    b.emit_into(call, &[Operand::Value(s), w], &[out]);
                 }
                 out
             }
             Operator::AvgPool2d(geometry) => {
                 let params = avg_pool2d::Params { batch: word(rows_), ..*geometry };
                 let call = Call::AvgPool2dBackward(avg_pool2d_backward::Params(params));
-                b.emit(call, &[s], len)
+                b.emit(call, &[Operand::Value(s)], len)
             }
         }
     }

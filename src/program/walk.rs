@@ -180,6 +180,7 @@ impl Walker<'_> {
             .expect("weights are bound, and these layers are operators");
         let rule = self.rules[id.0].expect("operators have rules");
         if self.kind.is_relevance() && rule != Rule::Even {
+            let operator = operator.with_rounding(forward.rounding_of_relevance());
             let layer = self.layer(forward, id, rule, mirrored);
             return layer.hand_down(b, shared, &operator, r);
         }

@@ -2,6 +2,7 @@
 
 use clrp::backend::cpu::Cpu;
 use clrp::backend::{Device, DeviceChoice, Input, Output};
+use clrp::kernels::Call;
 use clrp::program::Program;
 
 /// A device with the name that failures tell.
@@ -26,6 +27,12 @@ impl Backend {
     /// The tolerance for this backend's precision.
     pub(crate) fn of_precision(&self, f64: f64, f32: f64) -> f64 {
         if self.is_reference() { f64 } else { f32 }
+    }
+
+    /// Whether it can run such a kernel: GPUs need cooperative matrices for some.
+    pub(crate) fn takes(&self, call: &Call) -> bool {
+        let is_cpu = matches!(self.device, Device::Cpu(_) | Device::CpuF64(_));
+        is_cpu || !call.cooperates() || self.device.limits().cooperative
     }
 
     /// Runs a program once.
@@ -56,6 +63,30 @@ pub(crate) fn backends() -> Vec<Backend> {
     backends
 }
 
+/// A GPU that multiplies by cooperative matrices; tells once if there is none.
+///
+/// # Panics
+/// If there is none, and `CLRP_REQUIRE_FAST` is 1.
+pub(crate) fn fast() -> Option<Backend> {
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    let choices = [DeviceChoice::Gpu, DeviceChoice::Named("llvmpipe".to_owned())];
+    let mut why = String::new();
+    for choice in choices {
+        match Device::open_fast(&choice) {
+            Ok(device) => {
+                let name = format!("{}, fast", device.name());
+                let device = gpu::shared(device);
+                return Some(Backend { name, device, is_plain: false });
+            }
+            Err(error) => why = error.to_string(),
+        }
+    }
+    let required = std::env::var("CLRP_REQUIRE_FAST").is_ok_and(|value| value == "1");
+    assert!(!required, "CLRP_REQUIRE_FAST is 1: {why}");
+    TOLD.call_once(|| say(&format!("tests of precision fast are left out: {why}")));
+    None
+}
+
 /// Tells once that GPU tests are left out.
 fn leave_gpu_out(why: &str) {
     static TOLD: std::sync::Once = std::sync::Once::new();
@@ -81,8 +112,8 @@ mod gpu {
 
     use super::Backend;
 
-    /// A real GPU, else Mesa's software one: with unchecked kernels, as they are used, and with
-    /// checked ones, of which none is for some shapes only.
+    /// A real GPU, else Mesa's software one: with unchecked kernels, as they are used, but that tiles
+    /// are shared wherever they can be, and with checked ones, of which none is for some shapes only.
     pub(super) fn backends() -> Vec<Backend> {
         static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
         let Some(gpu) = GPU.get_or_init(open) else {
@@ -91,10 +122,18 @@ mod gpu {
         };
         let of = |checked: bool| Backend {
             name: format!("{}, {}", gpu.name(), if checked { "checked" } else { "unchecked" }),
-            device: Device::Gpu(gpu.clone().checked(checked).variants(!checked)),
+            device: Device::Gpu(gpu.clone().checked(checked).variants(!checked).busy(MANY)),
             is_plain: checked,
         };
         vec![of(true), of(false)]
+    }
+
+    /// More workgroups than any of the tests' convolutions has.
+    const MANY: u32 = 4096;
+
+    /// The same with tiles shared wherever they can be.
+    pub(super) fn shared(device: Device) -> Device {
+        if let Device::Gpu(gpu) = &device { Device::Gpu(gpu.clone().busy(MANY)) } else { device }
     }
 
     fn open() -> Option<Gpu> {
@@ -116,5 +155,9 @@ mod gpu {
     pub(super) fn backends() -> Vec<super::Backend> {
         super::leave_gpu_out("this build is without the feature `gpu`");
         Vec::new()
+    }
+
+    pub(super) fn shared(device: super::Device) -> super::Device {
+        device
     }
 }

@@ -7,7 +7,7 @@ mod network;
 mod random;
 mod tolerance;
 
-pub(crate) use backend::{Backend, backends, reference, say};
+pub(crate) use backend::{Backend, backends, fast, reference, say};
 pub(crate) use dense::Matrix;
 pub(crate) use ledger::hold_ledgers;
 pub(crate) use network::{
@@ -15,8 +15,8 @@ pub(crate) use network::{
 };
 pub(crate) use random::Random;
 pub(crate) use tolerance::{
-    CHANGED, DIVIDED_BY_SUMS, EXACT, KEPT_F32, LEDGER_F32, LEDGER_F64, MAP_F32, MAP_F64,
+    CHANGED, DIVIDED_BY_SUMS, EXACT, FAST, KEPT_F32, LEDGER_F32, LEDGER_F64, MAP_F32, MAP_F64,
     MAP_TORCH_F64, MEASURED_F64, NO_DIGITS_LEFT, NO_SCORE, OF_F32_MAPS, ONE_PASS_F64, POWER_F32,
-    REFERENCE_ROUNDING, ROUNDED_F32, RULE_F32, SAME_F32, SHARES_F32, SMALL_F32, SUMMED_F32,
-    SUMMED_F64, assert_close, assert_each_close, distance,
+    REFERENCE_ROUNDING, ROUNDED_F32, RULE_F32, SAME_F32, SHARES_F32, SMALL_F32, SUMMED_F16,
+    SUMMED_F32, SUMMED_F64, assert_close, assert_each_close, distance,
 };

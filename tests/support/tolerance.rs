@@ -24,6 +24,11 @@ pub(crate) const SUMMED_F32: f64 = 5e-6;
 /// result, each 6e-8.
 pub(crate) const KEPT_F32: f64 = 3e-7;
 
+/// A sum in f32 of products of numbers that were rounded to 16 bit, of the largest result: each is
+/// off by 2^-12 = 2.4e-4 on average, which the sum of many takes as many ways; a missing term would
+/// be 1e-2.
+pub(crate) const SUMMED_F16: f64 = 1.5e-3;
+
 /// The same sum in f64, in another order: 2^-53 = 1.1e-16 in place of 6e-8.
 pub(crate) const SUMMED_F64: f64 = 1e-14;
 
@@ -47,6 +52,10 @@ pub(crate) const SMALL_F32: f64 = 1e-4;
 /// their own order, bounds and stabilizers are rounded to f32 here, and the references of
 /// torchvision's networks are stored in f32.
 pub(crate) const MAP_TORCH_F64: f64 = 1e-6;
+
+/// Maps by sums of numbers of 16 bit against f64: 2.4e-4 for each number, which three products a layer
+/// and a ReLU or a max pool that decides otherwise here and there make ten times as much.
+pub(crate) const FAST: f64 = 5e-3;
 
 /// What f32's error is in f64: 2^-53 / 2^-24 = 2^-29, and 32 times that, because a reference and
 /// a result in f64 each sum thousands of terms in their own order.

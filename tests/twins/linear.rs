@@ -3,7 +3,8 @@
 use clrp::kernels::conv2d::{Packing, Params as Conv, Rounding};
 use clrp::kernels::linear::Params as Matrix;
 use clrp::kernels::{
-    Call, Encoding, Part, conv_transpose2d, linear_pair, linear_transpose, winograd,
+    Call, Encoding, Part, conv_transpose2d, conv_transpose2d_colors, conv_transpose2d_cooperative,
+    conv2d_cooperative, linear_pair, linear_transpose, winograd,
 };
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::{Dtype, Weight};
@@ -158,7 +159,15 @@ fn shared(random: &mut Random) -> Vec<Conv> {
             ..geometry(shape)
         }
     });
-    let cases: Vec<_> = drawn.collect();
+    let mut cases: Vec<_> = drawn.collect();
+    let parts = [Part::All, Part::Positive, Part::Negative].into_iter().cycle();
+    let checked = cases.iter().zip(parts).map(|(p, part)| Conv {
+        part: part.code(),
+        rounding: Rounding::Checked.code(),
+        ..*p
+    });
+    let checked: Vec<_> = checked.collect();
+    cases.extend(checked);
     assert!(cases.iter().all(winograd::suits));
     cases
 }
@@ -219,15 +228,17 @@ fn out_len(p: &Conv) -> usize {
 
 /// The same shapes where channels come in fours.
 fn quads(random: &mut Random) -> Vec<Conv> {
+    fours(random).filter(|p| p.stored == Encoding::F32.code()).collect()
+}
+
+fn fours(random: &mut Random) -> impl Iterator<Item = Conv> {
     let cases = convolutions(random).into_iter();
-    let suited = cases
-        .filter(|p| p.stored == Encoding::F32.code() && p.rounding != Rounding::Exact.code())
-        .map(|p| Conv {
-            in_channels: p.groups * p.in_per_group().next_multiple_of(4),
-            out_channels: p.groups * p.out_per_group().next_multiple_of(4),
-            ..p
-        });
-    suited.collect()
+    let cases = cases.filter(|p| p.rounding != Rounding::Exact.code());
+    cases.map(|p| Conv {
+        in_channels: p.groups * p.in_per_group().next_multiple_of(4),
+        out_channels: p.groups * p.out_per_group().next_multiple_of(4),
+        ..p
+    })
 }
 
 fn forward(random: &mut Random, cases: Vec<Conv>, call: fn(Conv) -> Call) -> Vec<Case> {
@@ -251,6 +262,68 @@ pub(super) fn conv2d_quads(random: &mut Random) -> Vec<Case> {
     forward(random, cases, Call::Conv2dQuads)
 }
 
+/// Those that matrices are not empty for, for the most part.
+fn cooperative(random: &mut Random) -> Vec<Conv> {
+    let mut cases = fours(random).collect::<Vec<_>>();
+    for p in &mut cases {
+        let fill = |of_group: u32| p.groups * of_group.max(16);
+        let [ins, outs] = [p.in_per_group(), p.out_per_group()].map(fill);
+        (p.in_channels, p.out_channels) = (ins, outs);
+    }
+    assert!(cases.iter().all(conv2d_cooperative::suits));
+    cases
+}
+
+/// The largest magnitude of each row.
+fn largest(rows: &Given, count: u32) -> Given {
+    let rows = rows.floats();
+    let of_row = |row: &[f32]| row.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    Given::Float(rows.chunks(rows.len() / count as usize).map(of_row).collect())
+}
+
+/// A convolution with numbers so large and so small that 16 bit would not hold them.
+fn scaled(p: Conv, weight: &WeightUse) -> conv2d_cooperative::Params {
+    let Source::Stored(filters) = &weight.source else { panic!("filters are stored") };
+    let scale = conv2d_cooperative::scale(filters.values(), weight.part.0, p.gamma);
+    conv2d_cooperative::Params { conv: p, scale }
+}
+
+pub(super) fn conv2d_cooperative(random: &mut Random) -> Vec<Case> {
+    let cases = cooperative(random).into_iter().enumerate();
+    let case = |(i, p): (usize, Conv)| {
+        let factor = [1.0, 1e7, 1e-12][i % 3];
+        let of_scale = |len, random: &mut Random| {
+            Given::Float(random.floats(len).into_iter().map(|value| factor * value).collect())
+        };
+        let a = of_scale(in_len(&p), random);
+        let w = filters(random, &p);
+        let b = Given::Weight(bias(random, p.bias_part, p.out_channels));
+        let largest = largest(&a, p.batch);
+        let before = of_scale(out_len(&p), random);
+        let call = Call::Conv2dCooperative(scaled(p, &w));
+        Case { call, operands: vec![a, Given::Weight(w), b, largest, before] }
+    };
+    cases.map(case).collect()
+}
+
+pub(super) fn conv_transpose2d_cooperative(random: &mut Random) -> Vec<Case> {
+    let cases = cooperative(random).into_iter().enumerate();
+    let case = |(i, p): (usize, Conv)| {
+        let factor = [1.0, 1e9, 1e-15][i % 3];
+        let of_scale = |len, random: &mut Random| {
+            Given::Float(random.floats(len).into_iter().map(|value| factor * value).collect())
+        };
+        let s = of_scale(out_len(&p), random);
+        let w = filters(random, &p);
+        let largest = largest(&s, p.batch);
+        let before = of_scale(in_len(&p), random);
+        let params = conv_transpose2d_cooperative::Params(scaled(p, &w));
+        let call = Call::ConvTranspose2dCooperative(params);
+        Case { call, operands: vec![s, Given::Weight(w), largest, before] }
+    };
+    cases.map(case).collect()
+}
+
 fn backward(
     random: &mut Random,
     cases: Vec<Conv>,
@@ -268,6 +341,16 @@ fn backward(
 pub(super) fn conv_transpose2d(random: &mut Random) -> Vec<Case> {
     let cases = convolutions(random);
     backward(random, cases, Call::ConvTranspose2d)
+}
+
+/// The same shapes with few channels below and fours of them above.
+pub(super) fn conv_transpose2d_colors(random: &mut Random) -> Vec<Case> {
+    let cases = fours(random).filter(|p| p.stored == Encoding::F32.code()).enumerate();
+    let cases = cases.map(|(i, p)| Conv { in_channels: 1 + i as u32 % 4, groups: 1, ..p });
+    let suits = |p: &Conv| conv_transpose2d_colors::suits(&conv_transpose2d::Params(*p));
+    let cases: Vec<_> = cases.collect();
+    assert!(cases.iter().all(suits));
+    backward(random, cases, Call::ConvTranspose2dColors)
 }
 
 pub(super) fn conv_transpose2d_quads(random: &mut Random) -> Vec<Case> {

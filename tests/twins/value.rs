@@ -1,9 +1,9 @@
 //! Cases of the kernels that treat values, channels or rows alike.
 
 use clrp::kernels::{
-    Call, add, channel_affine, channel_constant, clamp, copy_channels, dot_rows, gate, gather,
-    leaks, local_response_norm, local_response_norm_backward, multiply_add, one_hot, permute, seed,
-    softmax, stabilized_ratio, sum_rows, tally, top_k,
+    Call, add, add_shares, channel_affine, channel_constant, clamp, copy_channels, dot_rows, gate,
+    gather, largest, leaks, local_response_norm, local_response_norm_backward, multiply_add,
+    one_hot, permute, seed, softmax, stabilized_ratio, sum_rows, tally, top_k,
 };
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::Weight;
@@ -149,6 +149,28 @@ pub(super) fn multiply_add(random: &mut Random) -> Vec<Case> {
 
 /// Pixels and channels.
 const PIXELS: [(u32, u32); 5] = [(1, 1), (1, 7), (50, 3), (9, 64), (700, 67)];
+
+/// Values, shares and channels.
+const SHARES: [[u32; 3]; 4] = [[1, 1, 1], [12, 3, 4], [1001, 2, 7], [70_000, 5, 16]];
+
+pub(super) fn add_shares(random: &mut Random) -> Vec<Case> {
+    let cases = SHARES.into_iter().enumerate();
+    let case = |(i, [total, shares, channels]): (usize, [u32; 3])| {
+        let p = add_shares::Params {
+            total,
+            shares,
+            channels,
+            bias_part: [7, 0, 1, 3][i],
+            gamma: 0.3,
+            accumulate: (i % 2) as u32,
+        };
+        let sums = Given::Float(random.floats((total * shares) as usize));
+        let bias = Given::Float(random.floats(channels as usize));
+        let before = Given::Float(random.floats(total as usize));
+        Case { call: Call::AddShares(p), operands: vec![sums, bias, before] }
+    };
+    cases.map(case).collect()
+}
 
 pub(super) fn channel_affine(random: &mut Random) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -307,6 +329,20 @@ pub(super) fn tally(random: &mut Random) -> Vec<Case> {
         Case { call, operands: vec![values, before] }
     };
     SUMS.into_iter().map(case).collect()
+}
+
+/// Rows, values of a row, pieces.
+const PIECES: [[u32; 3]; 6] =
+    [[1, 1, 1], [3, 7, 1], [2, 5, 4], [4, 1000, 3], [2, 70_000, 17], [66_000, 2, 1]];
+
+pub(super) fn largest(random: &mut Random) -> Vec<Case> {
+    let case = |[rows, count, pieces]: [u32; 3]| {
+        let p = largest::Params { rows, count, pieces };
+        let values = Given::Float(random.floats((rows * count) as usize));
+        let operands = vec![values, Given::junk((rows * pieces) as usize)];
+        Case { call: Call::Largest(p), operands }
+    };
+    PIECES.into_iter().map(case).collect()
 }
 
 pub(super) fn leaks(random: &mut Random) -> Vec<Case> {

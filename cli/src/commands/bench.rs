@@ -11,7 +11,7 @@ use clrp::rules::Composite;
 use clrp::{Explainer, Goal, Method, Request, Target, Tensor};
 use serde::Serialize;
 
-use crate::bench::{Ceilings, flop, flop_of, median, peak_memory, step_times};
+use crate::bench::{Ceilings, flop, flop_of, median, peak_memory, present_memory, step_times};
 use crate::console::{print, print_json, progress_with_rate};
 use crate::failure::{Failure, Result};
 use crate::known::Known;
@@ -28,7 +28,9 @@ Networks have random weights: what is computed does not depend on them. Each rou
 once, turn by turn; medians of the rounds are told.
 
 JSON (--json), one object:
-  machine   threads (of the CPU), peak_memory_bytes (of this process; null where it is not known)
+  machine   threads (of the CPU), peak_memory_bytes and end_memory_bytes (of this process, at most and
+            at the end; null where they are not known)
+  precision f32, f64 or fast
   ceilings  gemm_gflop_s, copy_gb_s: what the device reaches where nothing holds it up
   results   model, device, batch, targets, method (`forward` for the scores alone), median_s, min_s,
             rounds, first_s (with all that is made ready once), gflop, gflop_s, share_of_gemm
@@ -51,6 +53,10 @@ pub(crate) struct Bench {
 
     #[command(flatten)]
     device: DeviceOptions,
+
+    /// How precisely is computed: f64 on a CPU, fast on a GPU with cooperative matrices
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    precision: Precision,
 
     /// Pictures that run at once
     #[arg(long, value_name = "N", default_value_t = 1,
@@ -77,6 +83,7 @@ pub(crate) struct Bench {
 #[derive(Serialize)]
 struct Report {
     machine: Machine,
+    precision: &'static str,
     ceilings: Ceilings,
     results: Vec<Measured>,
     layers: Vec<LayerTime>,
@@ -86,6 +93,7 @@ struct Report {
 struct Machine {
     threads: usize,
     peak_memory_bytes: Option<u64>,
+    end_memory_bytes: Option<u64>,
 }
 
 /// One network by one method.
@@ -131,7 +139,7 @@ struct Subject<'a> {
 impl Bench {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
-        let device = self.device.open(Precision::F32)?;
+        let device = self.device.open(self.precision)?;
         let methods = self.method.iter().map(|name| Ok(name.parse()?));
         let methods = methods.collect::<Result<Vec<Method>>>()?;
         let models = self.model.iter().map(|name| Model::find(name));
@@ -150,8 +158,13 @@ impl Bench {
         }
         bar.finish_and_clear();
         let threads = rayon::current_num_threads();
-        let machine = Machine { threads, peak_memory_bytes: peak_memory() };
-        let report = Report { machine, ceilings, results, layers };
+        let machine = Machine {
+            threads,
+            peak_memory_bytes: peak_memory(),
+            end_memory_bytes: present_memory(),
+        };
+        let precision = self.precision.name();
+        let report = Report { machine, precision, ceilings, results, layers };
         if self.json { print_json(&report) } else { print(report.text()) }
     }
 
@@ -283,9 +296,8 @@ impl Subject<'_> {
 impl Report {
     fn text(&self) -> String {
         let Ceilings { gemm_gflop_s, copy_gb_s } = self.ceilings;
-        let mut text = format!(
-            "ceilings: {gemm_gflop_s:.1} GFLOP/s (GEMM of 1024), {copy_gb_s:.1} GB/s (copy)\n\n"
-        );
+        let mut text =
+            format!("ceilings: {gemm_gflop_s:.1} GFLOP/s (GEMM), {copy_gb_s:.1} GB/s (copy)\n\n");
         let headings =
             ["model", "device", ">batch", ">targets", "method", ">median ms", ">a picture"];
         let more = [">x forward", ">GFLOP/s", ">of GEMM", ">first ms"];

@@ -11,6 +11,7 @@ use crate::table::Table;
 const EXAMPLES: &str = "\
 Examples:
   clrp devices
+  clrp devices --calibrate                  measure this machine's GPU, once
   clrp explain cat.jpg --weights squeezenet1_1.safetensors --device llvmpipe
 
 JSON (--json), one object:
@@ -21,6 +22,13 @@ JSON (--json), one object:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Devices {
+    /// Measure how many workgroups keep a GPU busy (a real one, or one with this in its name), and
+    /// keep the number in the cache folder for all later runs; needed once for a GPU and driver, and
+    /// not at all: without it a common number is taken
+    #[cfg(feature = "gpu")]
+    #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "gpu")]
+    calibrate: Option<String>,
+
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -44,6 +52,10 @@ struct Entry {
 impl Devices {
     /// Runs the command.
     pub(crate) fn run(&self) -> Result<()> {
+        #[cfg(feature = "gpu")]
+        if let Some(name) = &self.calibrate {
+            calibrate(name)?;
+        }
         let mut devices = vec![Entry {
             name: "cpu".to_owned(),
             backend: "CPU".to_owned(),
@@ -79,6 +91,20 @@ impl Devices {
         }
         print(table)
     }
+}
+
+#[cfg(feature = "gpu")]
+fn calibrate(name: &str) -> Result<()> {
+    use clrp::backend::gpu::{Choice, Gpu};
+
+    let choice = match name {
+        "gpu" => Choice::Real,
+        name => Choice::Named(name.to_owned()),
+    };
+    let gpu = Gpu::open(&choice)?;
+    let busy = crate::tuning::calibrate(&gpu)?;
+    say("note", &format!("{busy} workgroups keep `{}` busy", gpu.name()));
+    Ok(())
 }
 
 #[cfg(feature = "gpu")]

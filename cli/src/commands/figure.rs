@@ -73,8 +73,8 @@ pub(crate) struct Figure {
     #[command(flatten)]
     device: DeviceOptions,
 
-    /// Width of numbers on the CPU
-    #[arg(long, value_name = "WIDTH", default_value = "f32")]
+    /// How precisely is computed: f64 on a CPU, fast on a GPU with cooperative matrices
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
     precision: Precision,
 
     /// The folder for all files; made if it is not there

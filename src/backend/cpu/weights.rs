@@ -9,7 +9,7 @@ use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
 use crate::kernels::panels::Panels;
 use crate::kernels::winograd::{self, Transformed};
-use crate::kernels::{Call, parallel};
+use crate::kernels::{Call, Part, conv_transpose2d, conv2d, parallel};
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
 use crate::weight::Identity;
@@ -29,7 +29,7 @@ pub(super) enum Layout {
     /// Filters as panels of input channels.
     TransposedPanels,
     /// Filters transformed for fewer products.
-    Transformed,
+    Transformed(winograd::Kind),
 }
 
 impl Layout {
@@ -40,27 +40,52 @@ impl Layout {
             Form::Filters(_) => {}
             Form::Vector | Form::Rows { .. } => return Layout::Plain,
         }
-        if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call
+        if let Some(p) = convolution(call)
             && !F::IS_REFERENCE
             && p.sums_in_registers()
         {
             // Whatever the encoding: numbers of 16 bit give what the same give in 32.
             if variants && winograd::suits(p) {
-                return Layout::Transformed;
+                let part = Part::from_code(p.part);
+                return Layout::Transformed(winograd::Kind { part, is_transposed: false });
             }
             return match p.joins_taps() {
                 true => Layout::PanelsOfRows(p.kernel_width),
                 false => Layout::Panels,
             };
         }
-        if let Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) = call
+        if let Some(p) = transpose(call)
             && !F::IS_REFERENCE
             && p.sums_in_registers()
         {
+            if variants && winograd::suits_transposed(&p.0) {
+                let part = Part::from_code(p.0.part);
+                return Layout::Transformed(winograd::Kind { part, is_transposed: true });
+            }
             return Layout::TransposedPanels;
         }
         Layout::Plain
     }
+}
+
+fn convolution(call: &Call) -> Option<&conv2d::Params> {
+    if let Call::Conv2dCooperative(p) = call {
+        return Some(&p.conv);
+    }
+    if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call { Some(p) } else { None }
+}
+
+fn transpose(call: &Call) -> Option<conv_transpose2d::Params> {
+    if let Call::ConvTranspose2dCooperative(p) = call {
+        return Some(p.plain());
+    }
+    if let Call::ConvTranspose2d(p)
+    | Call::ConvTranspose2dColors(p)
+    | Call::ConvTranspose2dQuads(p) = call
+    {
+        return Some(*p);
+    }
+    None
 }
 
 /// The weights that some session holds.
@@ -111,14 +136,14 @@ impl<F: Float> Ready<F> {
         }
     }
 
-    /// A convolution's filters.
-    pub(super) fn filters(&self) -> Filters<'_, F> {
+    /// A convolution's filters; `stored` are their numbers as they are stored.
+    pub(super) fn filters<'a>(&'a self, stored: Rows<'a>) -> Filters<'a, F> {
         match self {
             Ready::Floats(w) => Filters::Ready(w),
             Ready::F16(w) => Filters::Stored(Rows::F16(w)),
             Ready::BF16(w) => Filters::Stored(Rows::BF16(w)),
             Ready::Panels(panels) => Filters::Panels(panels),
-            Ready::Transformed(filters) => Filters::Transformed(filters),
+            Ready::Transformed(filters) => Filters::Transformed(filters, stored),
         }
     }
 }
@@ -176,8 +201,8 @@ fn ordered<F: Float>(weight: &WeightUse, layout: Layout) -> Ready<F> {
                 let place = |tap, o| tap + o * of_output;
                 Some(Panels::new(numbers, shape, place, of_input))
             }
-            Layout::Transformed => {
-                return Ready::Transformed(Transformed::new(numbers, packing));
+            Layout::Transformed(kind) => {
+                return Ready::Transformed(Transformed::new(numbers, packing, kind));
             }
         };
         if let Some(panels) = panels {

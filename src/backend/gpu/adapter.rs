@@ -19,6 +19,18 @@ pub enum Kind {
     Software,
 }
 
+impl Kind {
+    /// Workgroups that keep such an adapter busy, or about as many: two for each multiprocessor of a
+    /// large GPU; software runs them one after the other.
+    pub(super) const fn busy(self) -> u32 {
+        match self {
+            Kind::Discrete | Kind::Virtual => 256,
+            Kind::Integrated | Kind::Other => 32,
+            Kind::Software => 1,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 use super::adapter::{self, AdapterInfo, Choice};
+use super::cooperative::Cooperative;
 use crate::error::{Error, Result};
 
 /// A wgpu device with what is known of it.
@@ -16,6 +17,8 @@ pub(super) struct Device {
     pub(super) handle: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
+    /// Cooperative matrices, if it was opened for them.
+    pub(super) cooperative: Option<Cooperative>,
     faults: Arc<Faults>,
 }
 
@@ -27,13 +30,14 @@ struct Faults {
 }
 
 impl Device {
-    /// Opens the best adapter that suits; the next one if that fails.
-    pub(super) async fn open(choice: &Choice) -> Result<Self> {
+    /// Opens the best adapter that suits, for cooperative matrices or without; the next one if that
+    /// fails.
+    pub(super) async fn open(choice: &Choice, cooperates: bool) -> Result<Self> {
         let adapters = adapter::all().await;
         let infos: Vec<_> = adapters.iter().map(|a| AdapterInfo::new(&a.get_info())).collect();
         let mut failure = None;
         for i in choice.candidates(&infos)? {
-            match Self::request(&adapters[i], &infos[i]).await {
+            match Self::request(&adapters[i], &infos[i], cooperates).await {
                 Ok(device) => return Ok(device),
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -41,14 +45,24 @@ impl Device {
         Err(failure.expect("there is at least one candidate"))
     }
 
-    async fn request(adapter: &wgpu::Adapter, info: &AdapterInfo) -> Result<Self> {
+    async fn request(
+        adapter: &wgpu::Adapter,
+        info: &AdapterInfo,
+        cooperates: bool,
+    ) -> Result<Self> {
+        let cooperative = cooperates.then(|| Cooperative::of(adapter, info)).transpose()?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("clrp"),
-            // To tell what steps take.
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            // To tell what steps take, and to keep what is compiled.
+            required_features: adapter.features()
+                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE)
+                | cooperative.map_or(wgpu::Features::empty(), |_| Cooperative::FEATURES),
             // Weights and activations need far more than WebGPU's defaults.
             required_limits: adapter.limits(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            experimental_features: match cooperative {
+                Some(_) => Cooperative::token(),
+                None => wgpu::ExperimentalFeatures::disabled(),
+            },
             // Large buffers get memory of their own; for the small ones 8 MiB blocks will do.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             trace: wgpu::Trace::Off,
@@ -57,7 +71,7 @@ impl Device {
             .request_device(&descriptor)
             .await
             .map_err(|error| device_error(&info.name, &chain(&error)))?;
-        let device = Self::from_parts(handle, queue);
+        let device = Self { cooperative, ..Self::from_parts(handle, queue) };
         let faults = device.faults.clone();
         device.handle.on_uncaptured_error(Arc::new(move |error| {
             let mut uncaught = faults.uncaught.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +89,7 @@ impl Device {
     pub(super) fn from_parts(handle: wgpu::Device, queue: wgpu::Queue) -> Self {
         let info = AdapterInfo::new(&handle.adapter_info());
         let limits = handle.limits();
-        Self { info, handle, queue, limits, faults: Arc::default() }
+        Self { info, handle, queue, limits, cooperative: None, faults: Arc::default() }
     }
 
     pub(super) fn max_binding_bytes(&self) -> u64 {

@@ -11,15 +11,20 @@
 
 mod adapter;
 mod binding;
+mod calibration;
+mod cooperative;
 mod device;
 mod kept;
 mod pipelines;
+mod pipelines_on_disk;
 mod session;
+mod spread;
 mod timing;
 mod watchdog;
 mod weights;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use adapter::{AdapterInfo, Choice, Kind};
@@ -41,6 +46,8 @@ pub struct Gpu {
     checked: bool,
     /// Whether kernels for some shapes stand in for those for all.
     variants: bool,
+    /// Workgroups that keep it busy.
+    busy: u32,
 }
 
 struct Shared {
@@ -84,7 +91,19 @@ impl Gpu {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_async(choice: &Choice) -> Result<Self> {
-        Ok(Self::of(device::Device::open(choice).await?))
+        Ok(Self::of(device::Device::open(choice, false).await?))
+    }
+
+    /// Opens an adapter that has cooperative matrices ("tensor cores"), and multiplies by them where
+    /// sums may be rounded to 16 bit: the forward pass unless something jumps there, denominators
+    /// whose terms are of one sign, transposes. Sums are kept in 32 bit, and powers of two bring
+    /// numbers to the middle of what 16 bit hold, so that ratios neither overflow nor vanish.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::Unsupported`](crate::Error::Unsupported) if the adapter
+    /// has no such matrices of 16x16 numbers.
+    pub fn open_fast(choice: &Choice) -> Result<Self> {
+        Ok(Self::of(pollster::block_on(device::Device::open(choice, true))?))
     }
 
     /// Uses a device that the app has opened with [`crate::wgpu`], within the limits it was opened
@@ -97,10 +116,12 @@ impl Gpu {
 
     fn of(device: device::Device) -> Self {
         let (pipelines, weights) = Default::default();
+        let busy = device.info.kind.busy();
         Self {
             shared: Arc::new(Shared { device, pipelines, weights }),
             checked: false,
             variants: true,
+            busy,
         }
     }
 
@@ -120,8 +141,41 @@ impl Gpu {
         self
     }
 
+    /// The same GPU, which so many workgroups are taken to keep busy: where a convolution has fewer
+    /// tiles, several share the depth of each. No driver tells the number; unless given it is 256 for
+    /// a GPU with memory of its own, less for others.
+    #[must_use]
+    pub fn busy(mut self, workgroups: u32) -> Self {
+        self.busy = workgroups;
+        self
+    }
+
+    /// How many workgroups keep this GPU [busy](Self::busy), as some convolutions tell that are run
+    /// for it: half a second or so. To be kept for later: it is the same as long as GPU and driver are.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn measure_busy(&self) -> Result<u32> {
+        calibration::busy(self)
+    }
+
+    /// Keeps compiled kernels in a file in this folder from process to process, where the driver can
+    /// do that (Vulkan's), so that the next one need not compile them. Clones share it; what was
+    /// compiled before is not kept. A folder that is not there, or cannot be read or written, is as good as
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the driver fails.
+    pub fn keep_kernels(&self, folder: impl AsRef<Path>) -> Result<()> {
+        self.shared.pipelines.keep(&self.shared.device, folder.as_ref())
+    }
+
     pub(super) fn has_variants(&self) -> bool {
         self.variants
+    }
+
+    pub(super) fn cooperates(&self) -> bool {
+        self.shared.device.cooperative.is_some()
     }
 
     /// The adapter that was opened.

@@ -1,11 +1,14 @@
 //! Compute pipelines, made once for each kernel and device.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
+use super::cooperative::Cooperative;
 use super::device::Device;
+use super::pipelines_on_disk::OnDisk;
 use crate::error::Result;
 use crate::kernels::{Access, Call, Kernel};
 use crate::program::Step;
@@ -22,13 +25,16 @@ pub(super) struct Variant {
     kernel: &'static str,
     /// Whether it is made with `EXACT`.
     exact: bool,
+    /// Whether it multiplies by cooperative matrices.
+    cooperates: bool,
     /// Whether it checks its accesses.
     checked: bool,
 }
 
 impl Variant {
     pub(super) fn of(call: &Call, checked: bool) -> Self {
-        Self { kernel: call.kernel().name, exact: call.exact(), checked }
+        let (exact, cooperates) = (call.exact(), call.cooperates());
+        Self { kernel: call.kernel().name, exact, cooperates, checked }
     }
 }
 
@@ -36,6 +42,8 @@ impl Variant {
 #[derive(Default)]
 pub(super) struct Pipelines {
     made: Mutex<HashMap<Variant, Arc<Pipeline>>>,
+    /// Where they are kept for other processes.
+    on_disk: OnceLock<OnDisk>,
 }
 
 impl Pipelines {
@@ -51,15 +59,32 @@ impl Pipelines {
             (variant, step.call.kernel())
         });
         let variants: HashMap<Variant, &Kernel> = variants.collect();
+        let known = self.lock().len();
+        let cache = self.on_disk.get().map(OnDisk::cache);
         let found = variants.into_par_iter().map(|(variant, kernel)| {
             // The lock is not held while compiling: at worst two sessions make the same one.
             if let Some(pipeline) = self.lock().get(&variant) {
                 return Ok((variant, pipeline.clone()));
             }
-            let pipeline = Arc::new(Pipeline::new(device, kernel, variant)?);
+            let pipeline = Arc::new(Pipeline::new(device, kernel, variant, cache)?);
             Ok((variant, self.lock().entry(variant).or_insert(pipeline).clone()))
         });
-        found.collect()
+        let found = found.collect();
+        if let Some(on_disk) = self.on_disk.get()
+            && self.lock().len() > known
+        {
+            on_disk.write();
+        }
+        found
+    }
+
+    /// Keeps what is compiled from now on in that folder.
+    pub(super) fn keep(&self, device: &Device, folder: &Path) -> Result<()> {
+        if let Some(on_disk) = OnDisk::open(device, folder)? {
+            // The first folder counts.
+            let _ = self.on_disk.set(on_disk);
+        }
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Variant, Arc<Pipeline>>> {
@@ -68,9 +93,20 @@ impl Pipelines {
 }
 
 impl Pipeline {
-    fn new(device: &Device, kernel: &Kernel, variant: Variant) -> Result<Self> {
+    fn new(
+        device: &Device,
+        kernel: &Kernel,
+        variant: Variant,
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> Result<Self> {
         let checked = variant.checked;
-        let constants: &[_] = if variant.exact { &[("EXACT", 1.0)] } else { &[] };
+        let mut constants = Vec::new();
+        if variant.exact {
+            constants.push(("EXACT", 1.0));
+        }
+        if variant.cooperates {
+            constants.push(("LANES", f64::from(Cooperative::lanes_on(device, kernel)?)));
+        }
         let label = Some(kernel.name);
         let handle = &device.handle;
         device.attempt(|| {
@@ -89,11 +125,11 @@ impl Pipeline {
                 module: &module(handle, kernel, checked),
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    constants,
+                    constants: &constants,
                     // The kernels write their tiles before they read them.
                     zero_initialize_workgroup_memory: checked,
                 },
-                cache: None,
+                cache,
             });
             Self { pipeline, layout }
         })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::binding::{Params, Resources, buffers};
 use super::pipelines::{Pipeline, Variant};
+use super::spread::{Room, Spread, spread};
 use super::weights::Resident;
 use super::{Gpu, Keep, Kept, bytes, kept, watchdog};
 use crate::backend::{Input, Output, Session, Watch};
@@ -18,6 +19,9 @@ use crate::program::{Element, Program, Slot, Value};
 pub struct GpuSession {
     pub(super) gpu: Gpu,
     pub(super) dispatches: Vec<Dispatch>,
+    /// The dispatches of each step.
+    pub(super) steps_of: Vec<Range<usize>>,
+    /// Ranges of dispatches.
     pub(super) submissions: Vec<Range<usize>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
@@ -27,7 +31,7 @@ pub struct GpuSession {
     weights: Vec<Arc<Resident>>,
 }
 
-/// A step with all that it needs.
+/// A step, or a part of one, with all that it needs.
 pub(super) struct Dispatch {
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
@@ -54,7 +58,7 @@ impl fmt::Debug for GpuSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GpuSession")
             .field("gpu", &self.gpu)
-            .field("steps", &self.dispatches.len())
+            .field("steps", &self.steps_of.len())
             .field("submissions", &self.submissions.len())
             .finish_non_exhaustive()
     }
@@ -85,18 +89,25 @@ impl GpuSession {
         let device = &shared.device;
         device.alive()?;
         check_workgroups(gpu, program)?;
-        let pipelines = shared.pipelines.get(device, &program.steps, gpu.checked)?;
+        let numbers = usize::try_from(device.max_binding_bytes() / 4).unwrap_or(usize::MAX);
+        let room = Room { busy: gpu.busy, numbers };
+        let Spread { program, workgroups, steps_of, .. } = &spread(program, room);
+        // Weights are on their way while the shaders are compiled.
+        let (pipelines, weights) = rayon::join(
+            || shared.pipelines.get(device, &program.steps, gpu.checked),
+            || shared.weights.get(device, &program.weights),
+        );
+        let (pipelines, weights) = (pipelines?, weights?);
         let buffers = buffers(device, program)?;
-        let weights = shared.weights.get(device, &program.weights)?;
         let params = Params::upload(device, &program.steps)?;
         let resources = Resources { program, buffers: &buffers, weights: &weights, params };
         let dispatches = device.attempt(|| {
-            let steps = program.steps.iter().enumerate();
+            let steps = program.steps.iter().zip(workgroups).enumerate();
             steps
-                .map(|(i, step)| {
+                .map(|(i, (step, workgroups))| {
                     let pipeline = pipelines[&Variant::of(&step.call, gpu.checked)].clone();
                     let bindings = resources.bind(&device.handle, i, step, &pipeline.layout);
-                    Dispatch { pipeline, bindings, workgroups: step.call.workgroups() }
+                    Dispatch { pipeline, bindings, workgroups: *workgroups }
                 })
                 .collect()
         })?;
@@ -112,6 +123,7 @@ impl GpuSession {
         Ok(Self {
             gpu: gpu.clone(),
             dispatches,
+            steps_of: steps_of.clone(),
             submissions: watchdog::submissions(&program.steps),
             inputs: program.inputs.iter().map(port).collect(),
             outputs,

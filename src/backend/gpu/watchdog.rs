@@ -39,11 +39,16 @@ fn split(costs: impl Iterator<Item = u64>, budget: u64) -> Vec<Range<usize>> {
 fn work(call: &Call) -> u64 {
     match call {
         Call::Conv2d(p) | Call::Conv2dQuads(p) => convolution(p),
-        Call::ConvTranspose2d(p) | Call::ConvTranspose2dQuads(p) => convolution(&p.0),
+        Call::Conv2dCooperative(p) => convolution(&p.conv),
+        Call::ConvTranspose2d(p)
+        | Call::ConvTranspose2dColors(p)
+        | Call::ConvTranspose2dQuads(p) => convolution(&p.0),
+        Call::ConvTranspose2dCooperative(p) => convolution(&p.0.conv),
         Call::Linear(p) => product(p),
         Call::LinearPair(p) => 2 * product(&p.layer()),
         Call::LinearTranspose(p) => product(&p.0),
         Call::Add(_)
+        | Call::AddShares(_)
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
@@ -56,6 +61,7 @@ fn work(call: &Call) -> u64 {
         | Call::Gate(_)
         | Call::Gather(_)
         | Call::Heatmap(_)
+        | Call::Largest(_)
         | Call::Leaks(_)
         | Call::LocalResponseNorm(_)
         | Call::LocalResponseNormBackward(_)

@@ -1,0 +1,183 @@
+"""Times clrp on a GPU against PyTorch and zennit on the same one, turn by turn.
+
+    cargo build --release -p clrp-cli
+    python benches/peers/compare_gpu.py --clrp target/release/clrp >> benches/RESULTS.md
+
+Needs torch with CUDA (or ROCm), torchvision and zennit. Networks, peers and ratios are those of
+`compare.py`; TF32 is off. Memory is what the card has in use at most while a process runs, less what it had
+before, sampled by `nvidia-smi`: of clrp's process, and of this one with PyTorch's caches emptied.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import threading
+
+import torch
+import torchvision
+from zennit.attribution import Gradient
+from zennit.composites import EpsilonPlus
+
+from networks import NETWORKS, canonizers, network, seconds
+
+# What clrp is meant to reach: CLRP1 / two passes of zennit's, by network and batch.
+AIMS = {("vgg16", 1): 1 / 4, ("vgg16", 32): 1 / 2}
+# How much faster than in 32 bit it is meant to be with `--precision fast` in batches of 32.
+FAST_AIM = 2
+
+
+def used_memory():
+    """MiB of the first card that are in use, or None where nobody tells."""
+    line = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
+    try:
+        return int(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return None
+
+
+class Memory:
+    """The most that is in use while it is entered, less what was before, in MiB."""
+
+    def __enter__(self):
+        self.before = used_memory()
+        self.most = self.before
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        if self.before is not None:
+            self.thread.start()
+        return self
+
+    def watch(self):
+        while not self.done.wait(0.02):
+            self.most = max(self.most, used_memory() or 0)
+
+    def __exit__(self, *_):
+        self.done.set()
+        if self.before is not None:
+            self.thread.join()
+
+    def taken(self):
+        return None if self.before is None else self.most - self.before
+
+
+def clrp(options, name, batch, precision):
+    """Seconds by method, and MiB of the card."""
+    line = [options.clrp, "bench", "--model", name, "--device", options.device, "--method", "clrp1"]
+    line += ["--batch", str(batch), "--rounds", str(options.repeats), "--json"]
+    line += ["--precision", precision]
+    with Memory() as memory:
+        done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode != 0:
+        return None, done.stderr.strip()
+    results = json.loads(done.stdout)["results"]
+    return {result["method"]: result["median_s"] for result in results}, memory.taken()
+
+
+def synchronized(run, device):
+    def timed():
+        run()
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    return timed
+
+
+def compare(options, name, batch):
+    """The medians over the rounds of all peers, and the memory of clrp and PyTorch."""
+    device = options.torch_device
+    model, picture = network(name)
+    model = model.to(device)
+    pictures = picture.to(device).repeat(batch, 1, 1, 1)
+    one_hot = torch.zeros(batch, 1000, device=device)
+    one_hot[:, 0] = 1
+    others = (1 - one_hot) / 999
+    attributor = Gradient(model=model, composite=EpsilonPlus(canonizers=canonizers(name)))
+
+    def forward():
+        with torch.no_grad():
+            model(pictures)
+
+    def two_passes():
+        with attributor:
+            attributor(pictures.clone().requires_grad_(True), one_hot)
+            attributor(pictures.clone().requires_grad_(True), others)
+
+    peers = {"torch": synchronized(forward, device), "zennit": synchronized(two_passes, device)}
+    with Memory() as memory:
+        for run in peers.values():
+            run()
+    found, precisions = [], ["f32"] + (["fast"] if options.fast else [])
+    taken, failed = {"zennit": memory.taken()}, {}
+    for _ in range(options.rounds):
+        times = {peer: seconds(run, options.repeats) for peer, run in peers.items()}
+        if device != "cpu":
+            torch.cuda.empty_cache()
+        for precision in precisions:
+            of_clrp, told = clrp(options, name, batch, precision)
+            if of_clrp is None:
+                failed[precision] = told
+                continue
+            taken[precision] = told
+            times.update({f"{precision} {method}": time for method, time in of_clrp.items()})
+        found.append(times)
+    if "f32" in failed:
+        raise SystemExit(f"{name}, batch {batch}: {failed['f32']}")
+    medians = {key: statistics.median(times[key] for times in found) for key in found[-1]}
+    return medians, taken, failed
+
+
+def row(name, batch, medians, taken, failed):
+    ratio = medians["f32 clrp1"] / medians["zennit"]
+    aim = AIMS.get((name, batch), 1)
+    fast = "-"
+    if "fast clrp1" in medians:
+        fast = f"{medians['f32 clrp1'] / medians['fast clrp1']:.2f}"
+    elif "fast" in failed:
+        fast = "refused"
+    milliseconds = [1000 * medians[key] for key in ("f32 clrp1", "zennit", "f32 forward", "torch")]
+    memory = ", ".join("?" if taken[key] is None else str(taken[key]) for key in ("f32", "zennit"))
+    return (
+        f"| {name} | {batch} | {milliseconds[0]:.1f}, {milliseconds[1]:.1f} | "
+        f"{ratio:.2f} (<= {aim:.2f}) | {milliseconds[2]:.1f}, {milliseconds[3]:.1f} | {fast} | {memory} |"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clrp", required=True, help="the binary")
+    parser.add_argument("--device", default="gpu", help="clrp's name of the GPU")
+    parser.add_argument("--torch-device", default="cuda")
+    parser.add_argument("--fast", action="store_true", help="with `--precision fast`, too")
+    parser.add_argument("--batches", default="1,8,32")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--networks", default=",".join(NETWORKS))
+    options = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    version = subprocess.run([options.clrp, "--version"], capture_output=True, text=True).stdout
+    card = "no GPU"
+    if options.torch_device != "cpu":
+        card = torch.cuda.get_device_name(0)
+    print(f"\n## GPU, {datetime.date.today()}\n")
+    print(
+        f"{card}, {os.cpu_count()} CPU threads; {version.strip()} on `{options.device}`, PyTorch "
+        f"{torch.__version__}, torchvision {torchvision.__version__}. Medians of {options.rounds} rounds, "
+        f"turn by turn; fast: how many times faster `--precision fast` is (aim in batches of 32: "
+        f"{FAST_AIM}).\n"
+    )
+    print(
+        "| network | batch | CLRP1, two passes of zennit [ms] | ratio (aim) | forward, PyTorch's [ms] | "
+        "fast | memory, zennit's [MiB] |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name in options.networks.split(","):
+        for batch in map(int, options.batches.split(",")):
+            print(row(name, batch, *compare(options, name, batch)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

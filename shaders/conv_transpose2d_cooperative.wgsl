@@ -1,0 +1,332 @@
+// As conv_transpose2d_quads by cooperative matrices: signals and weights are rounded to 16 bit, their products
+// summed in 32. Powers of two bring both to the middle of what 16 bit hold, signals those of
+// their row.
+
+enable f16;
+enable wgpu_cooperative_matrix;
+
+struct Params {
+    batch: u32,
+    in_height: u32,
+    in_width: u32,
+    in_channels: u32,
+    out_height: u32,
+    out_width: u32,
+    out_channels: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    padding_height: u32,
+    padding_width: u32,
+    dilation_height: u32,
+    dilation_width: u32,
+    groups: u32,
+    part: u32,
+    bias_part: u32,
+    gamma: f32,
+    accumulate: u32, // 1: add to the output
+    stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
+    rounding: u32, // of no account
+    scale: f32, // a power of two that brings weights to the middle of what 16 bit hold
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> s: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<u32>>; // [group][tap][input][output channel]
+@group(0) @binding(3) var<storage, read> largest: array<f32>; // of each row of the signal
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+
+// Four subgroups, each of which has a quarter of a tile.
+override LANES: u32 = 128u;
+
+const TILE: u32 = 64u;
+const DEPTH: u32 = 32u;
+// Numbers from one row or column to the next: some more than there are, which spreads them over the
+// banks.
+const PITCH: u32 = 40u;
+// How weights are stored.
+const F32: u32 = 0u;
+const BF16: u32 = 2u;
+// A coordinate that no tap brings back into the picture.
+const OUTSIDE: i32 = -0x40000000;
+
+alias Left = coop_mat16x16<f16, A>;
+alias Right = coop_mat16x16<f16, B>;
+alias Sums = coop_mat16x16<f32, C>;
+
+var<workgroup> tile_a: array<f16, 2560>; // [row][depth]
+var<workgroup> tile_w: array<f16, 2560>; // [column][depth]
+var<workgroup> tile_sums: array<f32, 1024>; // a matrix for each subgroup
+// The window that meets each row at the first taps: y, x and the vector of `s`; the bits of what it
+// is multiplied by.
+var<workgroup> tile_rows: array<vec4<i32>, 64>;
+
+// The taps that rows meet along one axis.
+struct Taps {
+    first: u32,
+    step: u32,
+    count: u32,
+    hop: u32, // windows back from one to the next
+}
+
+// The taps `k` for which a window starts at `place + padding - k * dilation`.
+fn taps(place: u32, kernel: u32, stride: u32, padding: u32, dilation: u32) -> Taps {
+    var first = 0u;
+    while first < kernel && (place + padding + first * dilation * (stride - 1u)) % stride != 0u {
+        first += 1u;
+    }
+    var step = 1u;
+    while step * dilation % stride != 0u {
+        step += 1u;
+    }
+    let count = (kernel - first + step - 1u) / step;
+    return Taps(first, step, count, step * dilation / stride);
+}
+
+fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
+    switch part {
+        case 1u: { return max(w, vec4(0.0)); }
+        case 2u: { return min(w, vec4(0.0)); }
+        case 3u: { return w + params.gamma * max(w, vec4(0.0)); }
+        case 4u: { return w + params.gamma * min(w, vec4(0.0)); }
+        case 5u: { return w * w; }
+        case 6u: { return vec4(1.0); }
+        case 7u: { return vec4(0.0); }
+        default: { return w; }
+    }
+}
+
+// Weights `4 * at` and the three after it.
+fn weights_at(at: u32) -> vec4<f32> {
+    if params.stored == F32 {
+        return bitcast<vec4<f32>>(w[at]);
+    }
+    let eight = w[at / 2u];
+    let four = select(eight.xy, eight.zw, at % 2u == 1u);
+    if params.stored == BF16 {
+        let high = vec4(four.x << 16u, four.x, four.y << 16u, four.y) & vec4(0xffff0000u);
+        return bitcast<vec4<f32>>(high);
+    }
+    return vec4(unpack2x16float(four.x), unpack2x16float(four.y));
+}
+
+// A power of two that brings the largest magnitude to 1024 or less than twice that.
+fn raise(largest: f32) -> f32 {
+    // Exponents count from 127, and no power may leave what f32 hold, nor may its inverse.
+    return bitcast<f32>(clamp(264u - (bitcast<u32>(largest) >> 23u), 1u, 253u) << 23u);
+}
+
+// Of a power of two.
+fn inverse(power: f32) -> f32 {
+    return bitcast<f32>((254u << 23u) - bitcast<u32>(power));
+}
+
+// Where an input position lies: image, y and x; past the last image if there is no such.
+fn position(cell: u32, place_y: u32, place_x: u32, height: u32, width: u32) -> vec3<u32> {
+    let y = cell / width % height * params.stride_height + place_y;
+    let x = cell % width * params.stride_width + place_x;
+    let inside = y < params.in_height && x < params.in_width;
+    return vec3(select(params.batch, cell / (height * width), inside), y, x);
+}
+
+// The window that meets an input position at the first taps.
+fn window(at: vec3<u32>, group: u32, down: Taps, across: Taps) -> vec4<i32> {
+    if at.x >= params.batch {
+        return vec4(OUTSIDE, OUTSIDE, 0, 0);
+    }
+    // The divisions leave no remainder, below zero neither.
+    let top = i32(at.y + params.padding_height) - i32(down.first * params.dilation_height);
+    let left = i32(at.z + params.padding_width) - i32(across.first * params.dilation_width);
+    let oy = top / i32(params.stride_height);
+    let ox = left / i32(params.stride_width);
+    let pixel = (i32(at.x * params.out_height) + oy) * i32(params.out_width) + ox;
+    let out_count = params.out_channels / params.groups;
+    let first = pixel * i32(params.out_channels / 4u) + i32(group * out_count / 4u);
+    return vec4(oy, ox, first, bitcast<i32>(raise(largest[at.x])));
+}
+
+// Puts four signals of a row into its tile: so far up and left of its first window.
+fn put_signals(row: u32, k: u32, up: i32, left: i32, offset: i32) {
+    let start = tile_rows[row];
+    // Negative coordinates become large ones.
+    let inside = u32(start.x - up) < params.out_height && u32(start.y - left) < params.out_width;
+    let found = s[select(0, start.z + offset, inside)] * bitcast<f32>(start.w);
+    let signals = select(vec4(0.0), found, inside);
+    tile_a[row * PITCH + k] = f16(signals.x);
+    tile_a[row * PITCH + k + 1u] = f16(signals.y);
+    tile_a[row * PITCH + k + 2u] = f16(signals.z);
+    tile_a[row * PITCH + k + 3u] = f16(signals.w);
+}
+
+// Puts four weights of a column into its tile.
+fn put_weights(column: u32, k: u32, at: u32, inside: bool) {
+    let found = parts_of(weights_at(select(0u, at, inside)), params.part);
+    let weights = select(vec4(0.0), found * params.scale, inside);
+    tile_w[column * PITCH + k] = f16(weights.x);
+    tile_w[column * PITCH + k + 1u] = f16(weights.y);
+    tile_w[column * PITCH + k + 2u] = f16(weights.z);
+    tile_w[column * PITCH + k + 3u] = f16(weights.w);
+}
+
+// How sums are stored.
+struct Kind {
+    is_whole: bool, // or those of a share of the depth
+    first: u32, // the vector of `out` where their share begins
+}
+
+// Stores four sums, or adds them to what is there.
+fn store(at: vec3<u32>, channel: u32, end: u32, sums: vec4<f32>, kind: Kind) {
+    if at.x >= params.batch || channel >= end {
+        return;
+    }
+    let cell = (at.x * params.in_height + at.y) * params.in_width + at.z;
+    let i = kind.first + (cell * params.in_channels + channel) / 4u;
+    var c = sums * inverse(params.scale) * inverse(raise(largest[at.x]));
+    if kind.is_whole && params.accumulate == 1u {
+        c += out[i];
+    }
+    out[i] = c;
+}
+
+// Where the positions of a tile lie.
+struct Place {
+    first_cell: u32,
+    y: u32,
+    x: u32,
+    height: u32,
+    width: u32,
+}
+
+// Stores the sums of all four subgroups, one matrix of each; its first row and column in their
+// quarter.
+fn store_all(lane: u32, place: Place, row: u32, first_column: u32, group: u32, kind: Kind) {
+    let in_count = params.in_channels / params.groups;
+    for (var i = lane; i < 256u; i += LANES) {
+        let cell = place.first_cell + row + i / 128u * 32u + i / 4u % 16u;
+        let column = first_column + i / 64u % 2u * 32u + i % 4u * 4u;
+        let sums = vec4(
+            tile_sums[4u * i], tile_sums[4u * i + 1u],
+            tile_sums[4u * i + 2u], tile_sums[4u * i + 3u],
+        );
+        let at = position(cell, place.y, place.x, place.height, place.width);
+        store(at, group * in_count + column, (group + 1u) * in_count, sums, kind);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+) {
+    let in_count = params.in_channels / params.groups;
+    let out_count = params.out_channels / params.groups;
+    let column_tiles = (in_count + TILE - 1u) / TILE;
+    // Where tiles are few, more workgroups share their depth: each of those stores its sums in a
+    // place of its own, and `add_shares` adds them up.
+    let tiles = column_tiles * params.groups;
+    let shares = groups.z / tiles;
+    let share = id.z / tiles;
+    let group = id.z % tiles / column_tiles;
+    let first_column = id.z % column_tiles * TILE;
+
+    // Rows at the same place between two strides, and the tiles they fill.
+    let height = (params.in_height + params.stride_height - 1u) / params.stride_height;
+    let width = (params.in_width + params.stride_width - 1u) / params.stride_width;
+    let row_tiles = (params.batch * height * width + TILE - 1u) / TILE;
+    let tile = id.y * groups.x + id.x;
+    let place_number = tile / row_tiles;
+    if place_number >= params.stride_height * params.stride_width {
+        return;
+    }
+    let place_y = place_number / params.stride_width;
+    let place_x = place_number % params.stride_width;
+    let place = Place(tile % row_tiles * TILE, place_y, place_x, height, width);
+    let down = taps(
+        place_y, params.kernel_height,
+        params.stride_height, params.padding_height, params.dilation_height,
+    );
+    let across = taps(
+        place_x, params.kernel_width,
+        params.stride_width, params.padding_width, params.dilation_width,
+    );
+    for (var row = lane; row < TILE; row += LANES) {
+        let at = position(place.first_cell + row, place_y, place_x, height, width);
+        tile_rows[row] = window(at, group, down, across);
+    }
+    workgroupBarrier();
+
+    let depth = down.count * across.count * out_count;
+    let most = (depth + shares * DEPTH - 1u) / (shares * DEPTH) * DEPTH;
+    let begin = min(share * most, depth);
+    let end_of_share = min(begin + most, depth);
+    // While loading, an invocation has the same four depths of all its rows and columns.
+    let four = lane % 8u * 4u;
+    let first_tap = (begin + four) / out_count;
+    var channel = (begin + four) % out_count;
+    var ky = first_tap / max(across.count, 1u);
+    var kx = first_tap % max(across.count, 1u);
+    let own_row = subgroup / 2u * 32u;
+    let own_column = subgroup % 2u * 32u;
+    var s0 = Sums();
+    var s1 = Sums();
+    var s2 = Sums();
+    var s3 = Sums();
+    for (var first = begin; first < end_of_share; first += DEPTH) {
+        while channel >= out_count {
+            channel -= out_count;
+            kx += 1u;
+            if kx == across.count {
+                kx = 0u;
+                ky += 1u;
+            }
+        }
+        let live = first + four < end_of_share;
+        let dy = ky * down.hop;
+        let dx = kx * across.hop;
+        // What lies outside on the other side is as far away.
+        let up = select(-OUTSIDE, i32(dy), live);
+        let back = (dy * params.out_width + dx) * params.out_channels / 4u;
+        let offset = i32(channel / 4u) - i32(back);
+        let tap_y = group * params.kernel_height + down.first + ky * down.step;
+        let tap = tap_y * params.kernel_width + across.first + kx * across.step;
+        for (var row = lane / 8u; row < TILE; row += LANES / 8u) {
+            put_signals(row, four, up, i32(dx), offset);
+            let column = first_column + row;
+            let at = ((tap * in_count + column) * out_count + channel) / 4u;
+            put_weights(row, four, at, live && column < in_count);
+        }
+        channel += DEPTH;
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH; k += 16u) {
+            let a0 = coopLoadT<Left>(&tile_a[own_row * PITCH + k], PITCH);
+            let a1 = coopLoadT<Left>(&tile_a[(own_row + 16u) * PITCH + k], PITCH);
+            let w0 = coopLoad<Right>(&tile_w[own_column * PITCH + k], PITCH);
+            let w1 = coopLoad<Right>(&tile_w[(own_column + 16u) * PITCH + k], PITCH);
+            s0 = coopMultiplyAdd(a0, w0, s0);
+            s1 = coopMultiplyAdd(a0, w1, s1);
+            s2 = coopMultiplyAdd(a1, w0, s2);
+            s3 = coopMultiplyAdd(a1, w1, s3);
+        }
+        workgroupBarrier();
+    }
+    let own_total = params.batch * params.in_height * params.in_width * params.in_channels / 4u;
+    let kind = Kind(shares == 1u, share * own_total);
+    coopStoreT(s0, &tile_sums[subgroup * 256u], 16u);
+    workgroupBarrier();
+    store_all(lane, place, 0u, first_column, group, kind);
+    workgroupBarrier();
+    coopStoreT(s1, &tile_sums[subgroup * 256u], 16u);
+    workgroupBarrier();
+    store_all(lane, place, 0u, first_column + 16u, group, kind);
+    workgroupBarrier();
+    coopStoreT(s2, &tile_sums[subgroup * 256u], 16u);
+    workgroupBarrier();
+    store_all(lane, place, 16u, first_column, group, kind);
+    workgroupBarrier();
+    coopStoreT(s3, &tile_sums[subgroup * 256u], 16u);
+    workgroupBarrier();
+    store_all(lane, place, 16u, first_column + 16u, group, kind);
+}

@@ -1,0 +1,108 @@
+//! How many workgroups keep a GPU busy, as its clock tells.
+
+use std::time::{Duration, Instant};
+
+use super::Gpu;
+use crate::backend::{Input, Session};
+use crate::error::Result;
+use crate::kernels::conv2d::Packing;
+use crate::kernels::{Call, Part, conv_transpose2d, conv2d};
+use crate::program::{Builder, Element, Form, Operand, Program, Source, WeightUse};
+
+/// Numbers of workgroups that are tried.
+const TRIED: [u32; 8] = [1, 32, 64, 128, 256, 512, 1024, 2048];
+
+/// Rows and columns of the maps, and channels, of 3x3 convolutions that fill no large GPU: VGG16's,
+/// GoogLeNet's and ResNet's last ones for one picture.
+const MAPS: [[u32; 2]; 4] = [[28, 256], [14, 256], [14, 512], [7, 512]];
+
+/// Runs of each, of which the best counts; one more goes before.
+const RUNS: usize = 5;
+
+/// Time after which no more runs of one are begun.
+const ENOUGH: Duration = Duration::from_millis(500);
+
+/// What a larger number must gain: less is noise.
+const GAIN: f64 = 0.97;
+
+/// The number by which some convolutions and their transposes run fastest.
+pub(super) fn busy(gpu: &Gpu) -> Result<u32> {
+    let (program, len) = program()?;
+    let input = vec![0.5; len];
+    let mut best = (1, Duration::MAX);
+    for workgroups in TRIED {
+        let mut session = gpu.clone().busy(workgroups).prepare(&program)?;
+        session.run(&[Input::Float(&input)])?;
+        let (mut least, mut spent) = (Duration::MAX, Duration::ZERO);
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            session.run(&[Input::Float(&input)])?;
+            least = least.min(start.elapsed());
+            spent += start.elapsed();
+            if spent > ENOUGH {
+                break;
+            }
+        }
+        if least < best.1.mul_f64(GAIN) {
+            best = (workgroups, least);
+        }
+    }
+    Ok(best.0)
+}
+
+/// Convolutions and their transposes, each after the other, and how many numbers go in.
+fn program() -> Result<(Program, usize)> {
+    let mut b = Builder::new();
+    b.at("calibration", "calibration");
+    let largest = MAPS.iter().map(|[side, channels]| (side * side * channels) as usize).max();
+    let largest = largest.unwrap_or(0);
+    let input = b.input(Element::Float, largest);
+    let made = |values: Vec<f64>, form| WeightUse {
+        source: Source::Made(values),
+        form,
+        part: (Part::All, 0.0),
+    };
+    for [side, channels] in MAPS {
+        let size = channels as usize;
+        let packing = Packing { groups: 1, out_per_group: size, in_per_group: size, taps: 9 };
+        let w = b.weight(made(vec![1e-4; packing.len()], Form::Filters(packing)));
+        let bias = b.weight(made(vec![0.0; size], Form::Vector));
+        let p = convolution(side, channels);
+        let len = (side * side * channels) as usize;
+        let operands = [Operand::Value(input), w, bias];
+        let x = b.emit(Call::Conv2dQuads(p), &operands, len);
+        let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(p));
+        let x = b.emit(transpose, &[Operand::Value(x), w], len);
+        if side == MAPS[MAPS.len() - 1][0] {
+            b.output(x);
+        }
+    }
+    Ok((b.finish()?, largest))
+}
+
+fn convolution(side: u32, channels: u32) -> conv2d::Params {
+    conv2d::Params {
+        batch: 1,
+        in_height: side,
+        in_width: side,
+        in_channels: channels,
+        out_height: side,
+        out_width: side,
+        out_channels: channels,
+        kernel_height: 3,
+        kernel_width: 3,
+        stride_height: 1,
+        stride_width: 1,
+        padding_height: 1,
+        padding_width: 1,
+        dilation_height: 1,
+        dilation_width: 1,
+        groups: 1,
+        part: Part::All.code(),
+        bias_part: Part::All.code(),
+        gamma: 0.0,
+        accumulate: 0,
+        stored: 0,
+        rounding: 0,
+    }
+}

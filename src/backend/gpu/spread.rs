@@ -1,0 +1,200 @@
+//! Convolutions with few tiles, spread over more workgroups: several share the depth of a tile, and
+//! `add_shares` adds up what they give.
+
+use std::ops::Range;
+
+use crate::kernels::{Call, Part, add_shares, conv2d};
+use crate::program::{Buffer, Element, Operand, Program, Slot, Step, Value};
+
+/// A program with what its steps became.
+pub(super) struct Spread {
+    pub(super) program: Program,
+    /// The workgroups of each of its steps.
+    pub(super) workgroups: Vec<[u32; 3]>,
+    /// Its steps for each one of the program that was spread.
+    pub(super) steps_of: Vec<Range<usize>>,
+    /// The buffer of what is shared.
+    shared: Option<usize>,
+}
+
+/// What a device can do with shares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Workgroups that keep it busy.
+    pub(super) busy: u32,
+    /// Numbers that a buffer can have.
+    pub(super) numbers: usize,
+}
+
+/// Depth that a share has at least: a shorter one costs more than it gains.
+const LEAST_DEPTH: u32 = 128;
+
+/// Spreads the steps that gain by it. What is shared lies in a buffer of its own, one for all of them.
+pub(super) fn spread(program: &Program, room: Room) -> Spread {
+    let mut spread = Spread {
+        program: Program { steps: Vec::with_capacity(program.steps.len()), ..program.clone() },
+        workgroups: Vec::with_capacity(program.steps.len()),
+        steps_of: Vec::with_capacity(program.steps.len()),
+        shared: None,
+    };
+    for step in &program.steps {
+        let first = spread.program.steps.len();
+        let shares = shares(&step.call, room);
+        match step.operands.last() {
+            Some(Operand::Value(out)) if shares > 1 => spread.push_shared(step, *out, shares),
+            Some(_) | None => spread.push(step.clone(), step.call.workgroups()),
+        }
+        spread.steps_of.push(first..spread.program.steps.len());
+    }
+    spread
+}
+
+impl Spread {
+    fn push(&mut self, step: Step, workgroups: [u32; 3]) {
+        self.program.steps.push(step);
+        self.workgroups.push(workgroups);
+    }
+
+    fn push_shared(&mut self, step: &Step, out: Slot, shares: u32) {
+        let total = self.program.values[out.0].len;
+        let sums = self.sums(total * shares as usize);
+        let [x, y, z] = step.call.workgroups();
+        let mut shared = step.clone();
+        shared.operands.pop();
+        shared.operands.push(Operand::Value(sums));
+        self.push(shared, [x, y, z * shares]);
+
+        let p = step.call.convolution().expect("only convolutions are shared");
+        let is_transpose = step.call.is_transpose();
+        // A transpose has no bias; something has to stand in its place.
+        let (bias, bias_part) = match is_transpose {
+            true => (Operand::Value(sums), Part::Nothing.code()),
+            false => (step.operands[2], p.bias_part),
+        };
+        let call = Call::AddShares(add_shares::Params {
+            total: u32::try_from(total).expect("kernels count values in 32 bit"),
+            shares,
+            channels: if is_transpose { p.in_channels } else { p.out_channels },
+            bias_part,
+            gamma: p.gamma,
+            accumulate: p.accumulate,
+        });
+        let operands = vec![Operand::Value(sums), bias, Operand::Value(out)];
+        self.push(Step { call, operands, ..step.clone() }, call.workgroups());
+    }
+
+    /// A value of so many numbers in the buffer of what is shared.
+    fn sums(&mut self, len: usize) -> Slot {
+        let Program { values, buffers, .. } = &mut self.program;
+        let buffer = *self.shared.get_or_insert_with(|| {
+            buffers.push(Buffer { element: Element::Float, len });
+            buffers.len() - 1
+        });
+        buffers[buffer].len = buffers[buffer].len.max(len);
+        values.push(Value { element: Element::Float, len, buffer });
+        Slot(values.len() - 1)
+    }
+}
+
+/// How many workgroups share the depth of a tile; 1 for other kernels.
+fn shares(call: &Call, room: Room) -> u32 {
+    let Some(p) = call.convolution().filter(|_| call.can_share()) else { return 1 };
+    let tiles = call.workgroups().into_iter().map(u64::from).product::<u64>();
+    let wanted = u64::from(room.busy) / tiles.max(1);
+    let (depth, outputs) = match call.is_transpose() {
+        true => (depth_of_transpose(p), p.in_height * p.in_width * p.in_channels),
+        false => {
+            let depth = p.kernel_height * p.kernel_width * p.in_per_group();
+            (depth, p.out_height * p.out_width * p.out_channels)
+        }
+    };
+    let fit = room.numbers / (p.batch as usize * outputs as usize).max(1);
+    let most = u64::from(depth / LEAST_DEPTH).min(fit as u64).max(1);
+    u32::try_from(wanted.clamp(1, most)).unwrap_or(1)
+}
+
+/// Products of an input that meets the most taps.
+fn depth_of_transpose(p: &conv2d::Params) -> u32 {
+    let taps = p.kernel_height.div_ceil(p.stride_height) * p.kernel_width.div_ceil(p.stride_width);
+    taps * p.out_per_group()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{conv_transpose2d, conv2d_quads};
+    use crate::program::{Builder, Form, Source, WeightUse};
+
+    /// VGG16's last convolutions for one picture.
+    const LAST: conv2d::Params = conv2d::Params {
+        batch: 1,
+        in_height: 14,
+        in_width: 14,
+        in_channels: 512,
+        out_height: 14,
+        out_width: 14,
+        out_channels: 512,
+        kernel_height: 3,
+        kernel_width: 3,
+        stride_height: 1,
+        stride_width: 1,
+        padding_height: 1,
+        padding_width: 1,
+        dilation_height: 1,
+        dilation_width: 1,
+        groups: 1,
+        part: 0,
+        bias_part: 0,
+        gamma: 0.0,
+        accumulate: 0,
+        stored: 0,
+        rounding: 0,
+    };
+    const ROOM: Room = Room { busy: 256, numbers: usize::MAX };
+
+    #[test]
+    fn few_tiles_are_shared_and_many_are_not() {
+        // 4 x 8 tiles.
+        assert_eq!(shares(&Call::Conv2dQuads(LAST), ROOM), 8);
+        let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(LAST));
+        assert_eq!(shares(&transpose, ROOM), 8);
+        assert_eq!(shares(&Call::Conv2d(LAST), ROOM), 1);
+        assert_eq!(shares(&Call::Conv2dQuads(conv2d::Params { batch: 8, ..LAST }), ROOM), 1);
+        let shallow = conv2d::Params { kernel_height: 1, kernel_width: 1, ..LAST };
+        assert_eq!(shares(&Call::Conv2dQuads(shallow), ROOM), 4);
+        let narrow = Room { numbers: 3 * 14 * 14 * 512, ..ROOM };
+        assert_eq!(shares(&Call::Conv2dQuads(LAST), narrow), 3);
+    }
+
+    #[test]
+    fn what_is_shared_is_added_up_where_it_was_to_be() {
+        assert!(conv2d_quads::suits(&LAST));
+        let mut b = Builder::new();
+        let len = 14 * 14 * 512;
+        let mut x = b.input(Element::Float, len);
+        let made = |len: usize| WeightUse {
+            source: Source::Made(vec![0.0; len]),
+            form: Form::Vector,
+            part: (Part::All, 0.0),
+        };
+        let (w, bias) = (b.weight(made(9 * 512 * 512)), b.weight(made(512)));
+        for _ in 0..2 {
+            x = b.emit(Call::Conv2dQuads(LAST), &[Operand::Value(x), w, bias], len);
+        }
+        b.output(x);
+        let program = b.finish().expect("it is small");
+        let spread = spread(&program, ROOM);
+        assert_eq!(spread.steps_of, [0..2, 2..4]);
+        assert_eq!(spread.workgroups[0], [4, 1, 64]);
+        assert_eq!(spread.program.buffers.len(), program.buffers.len() + 1);
+        for (before, after) in program.steps.iter().zip(&spread.steps_of) {
+            let [shared, added] = &spread.program.steps[after.clone()] else { panic!("two steps") };
+            assert_eq!(shared.operands[..3], before.operands[..3]);
+            assert_eq!(added.operands[0], shared.operands[3]);
+            assert_eq!(
+                (added.operands[1], added.operands[2]),
+                (before.operands[2], before.operands[3])
+            );
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the kernel must hold that its twin does not show.
+
+use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
+
+use super::*;
+
+#[test]
+fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
+    // The middle one: `G e` is (0, 1/2, -1/2, 0) in both directions.
+    let points = filter_points([[0.0; 3], [0.0, 4.0, 0.0], [0.0; 3]]);
+    let row = [0.0, 1.0, -1.0, 0.0];
+    let expected: [f64; POINTS] =
+        std::array::from_fn(|point| row[point / SIDE] * row[point % SIDE]);
+    assert_eq!(points, expected);
+}
+
+const PARAMS: Params = Params {
+    batch: 2,
+    in_height: 6,
+    in_width: 9,
+    in_channels: 32,
+    out_height: 6,
+    out_width: 7,
+    out_channels: 20,
+    kernel_height: 3,
+    kernel_width: 3,
+    stride_height: 1,
+    stride_width: 1,
+    padding_height: 1,
+    padding_width: 0,
+    dilation_height: 1,
+    dilation_width: 1,
+    groups: 1,
+    part: Part::All.code(),
+    bias_part: Part::All.code(),
+    gamma: 0.0,
+    accumulate: 0,
+    stored: 0,
+    rounding: Rounding::Checked.code(),
+};
+
+const KIND: Kind = Kind { part: Part::All, is_transposed: false };
+
+/// A convolution of positive numbers and its transpose, where one number stands out by far, and its
+/// filters by the sign of the channels' sum.
+fn sharp(is_transposed: bool) -> (Params, Vec<f32>, Vec<f32>, Packing) {
+    let packing = Packing { groups: 1, out_per_group: 16, in_per_group: 16, taps: 9 };
+    let p = Params {
+        in_height: 7,
+        in_width: 7,
+        in_channels: 16,
+        out_height: 7,
+        out_width: 7,
+        out_channels: 16,
+        part: Part::Positive.code(),
+        bias_part: Part::Nothing.code(),
+        padding_width: 1,
+        batch: 1,
+        ..PARAMS
+    };
+    let mut a: Vec<f32> = (0..49 * 16).map(|i| (i * 31 % 17) as f32 * 1e-7).collect();
+    // A corner without anything, beside it what stands out.
+    for pixel in [0, 1, 2, 7, 8, 9, 14, 15, 16] {
+        a[pixel * 16..][..16].fill(0.0);
+    }
+    a[(3 * 7 + 3) * 16 + 5] = 1e3;
+    let weights: Vec<f32> =
+        (0..packing.len()).map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 500.0).collect();
+    assert!(if is_transposed { suits_transposed(&p) } else { suits(&p) });
+    (p, a, weights, packing)
+}
+
+#[test]
+fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
+    for is_transposed in [false, true] {
+        let (p, a, weights, packing) = sharp(is_transposed);
+        let kind = Kind { part: Part::Positive, is_transposed };
+        let filters = Transformed::new(Rows::F32(&weights), &packing, kind);
+        let epilogues = Epilogues { bias: &[], accumulate: false, then: &[] };
+        let mut out = vec![f32::NAN; 49 * 16];
+        filters.run(&p, &a, Rows::F32(&weights), epilogues, &mut out);
+        let (mut zeros, mut worst) = (0, 0.0_f64);
+        for (i, found) in out.iter().enumerate() {
+            let (y, x, column) = (i / 16 / 7, i / 16 % 7, i % 16);
+            let mut expected = 0.0;
+            for (tap, c) in (0..9).flat_map(|tap| (0..16).map(move |c| (tap, c))) {
+                let (in_y, in_x) = ((y + tap / 3).wrapping_sub(1), (x + tap % 3).wrapping_sub(1));
+                if in_y < 7 && in_x < 7 {
+                    let w = weights[kind.place(c, column, tap, 16)].max(0.0);
+                    expected += f64::from(a[(in_y * 7 + in_x) * 16 + c]) * f64::from(w);
+                }
+            }
+            if expected == 0.0 {
+                assert_eq!(*found, 0.0, "{i}");
+                zeros += 1;
+            } else {
+                worst = worst.max((f64::from(*found) - expected).abs() / expected);
+            }
+        }
+        assert!(zeros >= 4 * 16, "{zeros}");
+        assert!(worst < 1e-4, "{is_transposed}: {worst}");
+    }
+}
+
+#[test]
+fn every_vector_unit_gives_the_same() {
+    let packing = Packing { groups: 1, out_per_group: 20, in_per_group: 32, taps: 9 };
+    let p = PARAMS;
+    assert!(suits(&p));
+    let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
+    let of_length = |length: usize| (0..length).map(number).collect::<Vec<_>>();
+    let weights = of_length(packing.len());
+    let filters = Transformed::new(Rows::F32(&weights), &packing, KIND);
+    let (a, bias) = (of_length(2 * 6 * 9 * 32), of_length(20));
+    let epilogues = Epilogues { bias: &bias, accumulate: false, then: &[] };
+    let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
+        let mut out = vec![f32::NAN; 2 * 6 * 7 * 20];
+        filters.run_by(&p, &a, Rows::F32(&weights), epilogues, &mut out, by);
+        out
+    };
+    let expected = of(&|run| Scalar.vectorize(InTiles(run)));
+    let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    let arch = Arch::new();
+    for (name, found) in [
+        ("this processor", of(&|run| arch.dispatch(InTiles(run)))),
+        ("4 lanes", of(&|run| Scalar128b.vectorize(InTiles(run)))),
+        ("8 lanes", of(&|run| Scalar256b.vectorize(InTiles(run)))),
+        ("16 lanes", of(&|run| Scalar512b.vectorize(InTiles(run)))),
+    ] {
+        let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+        let is_close = |apart: f32| apart <= 1e-6 * largest;
+        assert!(apart.into_iter().all(is_close), "{name}");
+    }
+}
