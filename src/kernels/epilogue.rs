@@ -187,76 +187,123 @@ impl Destination<'_> {
         count: usize,
     ) {
         let Epilogues { bias, accumulate, then } = self.epilogues;
+        let rows = Rows { pixels, channels: self.channels, channel, count };
+        assert!(rows.end() <= self.len, "pixels inside the target");
+        let out = |first: usize| {
+            // SAFETY: it lies inside, and nobody else is there.
+            unsafe { std::slice::from_raw_parts_mut(self.values.add(first), count) }
+        };
+        let sums = &mut sums[..pixels.len()];
         if !bias.is_empty() {
             let bias = load::<S, VECTORS>(simd, &bias[channel..][..count]);
-            for (sums, _) in sums.iter_mut().zip(pixels) {
+            for sums in &mut *sums {
                 add(simd, sums, bias);
             }
         }
-        for (sums, pixel) in sums.iter_mut().zip(pixels) {
-            let first = pixel * self.channels + channel;
-            assert!(first + count <= self.len, "a pixel inside the target");
-            // SAFETY: it lies inside, and nobody else is there.
-            let out = unsafe { std::slice::from_raw_parts_mut(self.values.add(first), count) };
-            if accumulate {
-                add(simd, sums, load(simd, out));
+        if accumulate {
+            for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+                add(simd, sums, load(simd, out(first)));
             }
-            for then in then {
-                then.go(simd, sums, [first, channel], out);
-            }
-            store(simd, *sums, out);
+        }
+        for then in then {
+            // SAFETY: as this function's.
+            unsafe { then.go(simd, sums, rows, self.values) };
+        }
+        for (sums, first) in sums.iter().zip(rows.firsts()) {
+            store(simd, *sums, out(first));
         }
     }
 }
 
-impl Epilogue<'_> {
-    /// What becomes of sums: the first of them is value `first` of all and belongs to `channel`. `out`
-    /// is what the target holds there.
+/// Values of some pixels: `count` channels of each from `channel` on.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    pixels: &'a [usize],
+    /// Of a pixel.
+    channels: usize,
+    channel: usize,
+    count: usize,
+}
+
+impl Rows<'_> {
+    /// Where they begin.
     #[inline(always)]
-    fn go<S: Simd, const VECTORS: usize>(
+    fn firsts(&self) -> impl Iterator<Item = usize> {
+        self.pixels.iter().map(|pixel| pixel * self.channels + self.channel)
+    }
+
+    /// Past the last value.
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.firsts().max().map_or(0, |first| first + self.count)
+    }
+}
+
+impl Epilogue<'_> {
+    /// What becomes of the sums of some pixels, each of which goes to its place in `out`.
+    ///
+    /// # Safety
+    /// `out` has these places, and nobody else reads or writes them meanwhile.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "tasks share the target")]
+    unsafe fn go<S: Simd, const VECTORS: usize>(
         &self,
         simd: S,
-        sums: &mut [S::f32s; VECTORS],
-        [first, channel]: [usize; 2],
-        out: &[f32],
+        sums: &mut [[S::f32s; VECTORS]],
+        rows: Rows<'_>,
+        out: *const f32,
     ) {
-        let count = out.len();
+        // Each kind goes through all pixels: what it needs of the channels is loaded once.
+        let Rows { channel, count, .. } = rows;
         match *self {
             Epilogue::Clamp { low, high, scale } => {
                 let [low, high, scale] = [low, high, scale].map(|bound| simd.splat_f32s(bound));
-                for sum in sums {
+                for sum in sums.as_flattened_mut() {
                     let clamped = simd.min_f32s(simd.max_f32s(*sum, low), high);
                     *sum = simd.mul_f32s(clamped, scale);
                 }
             }
             Epilogue::ChannelAffine { scale, shift } => {
                 let scale = load::<S, VECTORS>(simd, &scale[channel..][..count]);
-                for v in 0..VECTORS {
-                    sums[v] = simd.mul_f32s(sums[v], scale[v]);
-                }
-                if let Some(shift) = shift {
-                    add(simd, sums, load(simd, &shift[channel..][..count]));
+                let shift = shift.map(|shift| load(simd, &shift[channel..][..count]));
+                for sums in sums {
+                    for v in 0..VECTORS {
+                        sums[v] = simd.mul_f32s(sums[v], scale[v]);
+                    }
+                    if let Some(shift) = shift {
+                        add(simd, sums, shift);
+                    }
                 }
             }
-            Epilogue::Add(other) => add(simd, sums, load(simd, &other[first..][..count])),
+            Epilogue::Add(other) => {
+                for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+                    add(simd, sums, load(simd, &other[first..][..count]));
+                }
+            }
             Epilogue::StabilizedRatio { r, epsilon } => {
-                let r = load::<S, VECTORS>(simd, &r[first..][..count]);
-                for v in 0..VECTORS {
-                    sums[v] = ratio(simd, r[v], sums[v], epsilon);
+                for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+                    let r = load::<S, VECTORS>(simd, &r[first..][..count]);
+                    for v in 0..VECTORS {
+                        sums[v] = ratio(simd, r[v], sums[v], epsilon);
+                    }
                 }
             }
             Epilogue::MultiplyAdd { a, count: row, repeat, stride, scale, accumulate } => {
-                let at = match repeat {
-                    1 if row == stride => first,
-                    _ => first / row / repeat * stride + first % row,
-                };
-                let a = load::<S, VECTORS>(simd, &a[at..][..count]);
                 let scale = simd.splat_f32s(scale);
-                for v in 0..VECTORS {
-                    sums[v] = simd.mul_f32s(simd.mul_f32s(scale, a[v]), sums[v]);
-                }
-                if accumulate {
-                    add(simd, sums, load(simd, out));
+                for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+                    let at = match repeat {
+                        1 if row == stride => first,
+                        _ => first / row / repeat * stride + first % row,
+                    };
+                    let a = load::<S, VECTORS>(simd, &a[at..][..count]);
+                    for v in 0..VECTORS {
+                        sums[v] = simd.mul_f32s(simd.mul_f32s(scale, a[v]), sums[v]);
+                    }
+                    if accumulate {
+                        // SAFETY: as this function's.
+                        let out = unsafe { std::slice::from_raw_parts(out.add(first), count) };
+                        add(simd, sums, load(simd, out));
+                    }
                 }
             }
         }

@@ -127,16 +127,19 @@ impl Panels {
         self.columns.div_ceil(WIDTH)
     }
 
-    /// The numbers of some panels to multiply by, in `room` if they are not there yet.
+    /// The numbers of some panels to multiply by, in `room` if they are not there yet, and the part
+    /// that is to be taken of each meanwhile.
     fn ready<'a>(
         &'a self,
         panels: &Range<usize>,
         (part, gamma): (Part, f32),
         room: &'a mut Vec<f32>,
-    ) -> &'a [f32] {
+    ) -> (&'a [f32], Part) {
         let range = panels.start * self.panel_len()..panels.end * self.panel_len();
-        if let (Numbers::F32(numbers), Part::All) = (&self.numbers, part) {
-            return &numbers[range];
+        if let (Numbers::F32(numbers), Part::All | Part::Positive | Part::Negative) =
+            (&self.numbers, part)
+        {
+            return (&numbers[range], part);
         }
         room.resize(range.len(), 0.0);
         match &self.numbers {
@@ -145,7 +148,7 @@ impl Panels {
             Numbers::BF16(numbers) => numbers[range].convert_to_f32_slice(room),
         }
         part.take(room, gamma);
-        room
+        (room, Part::All)
     }
 }
 
@@ -256,9 +259,9 @@ impl Product<'_> {
         let destination = self.epilogues.into(target, self.panels.columns);
         let nothing = vec![0.0; self.panels.rows];
         self.tasks().par_iter().for_each_init(Vec::new, |room, task| {
-            let panels = self.panels.ready(&task.panels, self.part, room);
+            let (panels, part) = self.panels.ready(&task.panels, self.part, room);
             let (product, nothing) = (self, nothing.as_slice());
-            by(Run { product, task, panels, source, nothing, destination });
+            by(Run { product, task, panels, part, source, nothing, destination });
         });
     }
 
@@ -314,6 +317,8 @@ struct Run<'a> {
     task: &'a Task,
     /// The numbers of the task's panels.
     panels: &'a [f32],
+    /// What is taken of each: [`Part::All`], [`Part::Positive`] or [`Part::Negative`].
+    part: Part,
     source: &'a [f32],
     /// Zeros in place of a row that the source does not have.
     nothing: &'a [f32],
@@ -345,8 +350,27 @@ impl<T: Tiled> WithSimd for InTiles<T> {
 
 impl Tiled for Run<'_> {
     #[inline(always)]
-    #[expect(unsafe_code, reason = "tasks share the target")]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+        // Known to the compiler, so that the choice does not stand inside of loops.
+        if self.part == Part::Positive {
+            self.tiles_of::<S, ROWS, VECTORS, POSITIVE>(simd);
+        } else if self.part == Part::Negative {
+            self.tiles_of::<S, ROWS, VECTORS, NEGATIVE>(simd);
+        } else {
+            self.tiles_of::<S, ROWS, VECTORS, ALL>(simd);
+        }
+    }
+}
+
+/// Parts of weights, as [`Part::code`] numbers them.
+pub(super) const ALL: u32 = Part::All.code();
+const POSITIVE: u32 = Part::Positive.code();
+const NEGATIVE: u32 = Part::Negative.code();
+
+impl Run<'_> {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "tasks share the target")]
+    fn tiles_of<S: Simd, const ROWS: usize, const VECTORS: usize, const PART: u32>(self, simd: S) {
         // What `sums` reads without asking.
         assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
         let Product { panels, .. } = *self.product;
@@ -376,8 +400,9 @@ impl Tiled for Run<'_> {
                 let taps = &lattice.taps;
                 // SAFETY: rows are as long as `nothing`, which has as many values as panels have
                 // rows; the vectors are asked for above.
-                let mut sums =
-                    unsafe { sums::<S, ROWS, VECTORS>(simd, taps, &rows, panel, panels.rows) };
+                let mut sums = unsafe {
+                    sums::<S, ROWS, VECTORS, PART>(simd, taps, &rows, panel, panels.rows)
+                };
                 let column = (self.task.panels.start + i) * WIDTH;
                 // SAFETY: each lattice has pixels of its own, each task positions of a lattice or
                 // columns of its own.
@@ -450,7 +475,7 @@ struct Place {
 /// Each row has `depth` values, and the vectors of a panel have [`WIDTH`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "the compiler does not see that all rows are equally long")]
-pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize, const PART: u32>(
     simd: S,
     taps: &[Tap],
     rows: &[Option<[&[f32]; ROWS]>],
@@ -473,6 +498,11 @@ pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize>(
                         let a = simd.splat_f32s(unsafe { *rows[i].get_unchecked(k) });
                         for j in 0..VECTORS {
                             let w = unsafe { *weights.get_unchecked(k * VECTORS + j) };
+                            let w = match PART {
+                                POSITIVE => simd.max_f32s(w, zero),
+                                NEGATIVE => simd.min_f32s(w, zero),
+                                _ => w,
+                            };
                             piece[i][j] = simd.mul_add_e_f32s(a, w, piece[i][j]);
                         }
                     }

@@ -14,7 +14,7 @@ use super::Part;
 use super::conv2d::{Packing, Params, Rounding};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::panels::{InTiles, Tap, Tiled, WIDTH, sums};
+use super::panels::{ALL, InTiles, Tap, Tiled, WIDTH, sums};
 
 /// Points of a window, rows times columns.
 const POINTS: usize = SIDE * SIDE;
@@ -289,8 +289,9 @@ impl Tiled for Run<'_> {
                     let filters = &points[point * matrix..][..matrix];
                     let rows = [Some(rows)];
                     // SAFETY: rows have `channels` values; the vectors are asked for above.
-                    *products =
-                        unsafe { sums::<S, ROWS, VECTORS>(simd, &tap, &rows, filters, channels) };
+                    *products = unsafe {
+                        sums::<S, ROWS, VECTORS, ALL>(simd, &tap, &rows, filters, channels)
+                    };
                 }
                 for i in 0..ROWS.min(count - first) {
                     self.put::<S, ROWS, VECTORS>(simd, outputs[first + i], panel, i, &products);
