@@ -1,6 +1,5 @@
-// As conv2d, where the channels of a group come in fours, in and out, and weights have 32 bit: inputs
-// and weights are read four at a time, and while the tiles are multiplied those of the next depths
-// are on their way.
+// As conv2d, where the channels of a group come in fours, in and out: inputs and weights are read four at
+// a time, and while the tiles are multiplied those of the next depths are on their way.
 
 struct Params {
     batch: u32,
@@ -23,7 +22,7 @@ struct Params {
     bias_part: u32,
     gamma: f32,
     accumulate: u32, // 1: add to the output
-    stored: u32, // 0 or 2: not exact: f32
+    stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
     rounding: u32, // 0 or 2: not exact
 }
 
@@ -39,6 +38,9 @@ const DEPTH: u32 = 16u;
 const PIECE: u32 = 256u;
 // Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
 const PITCH: u32 = 17u;
+// How weights are stored.
+const F32: u32 = 0u;
+const BF16: u32 = 2u;
 // A coordinate that no tap brings back into the picture.
 const OUTSIDE: i32 = -0x40000000;
 const NOTHING: u32 = 7u;
@@ -59,6 +61,33 @@ fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
         case 7u: { return vec4(0.0); }
         default: { return w; }
     }
+}
+
+// Four numbers of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack: see `number16`
+// of conv2d.
+fn numbers16(words: vec2<u32>) -> vec4<f32> {
+    let bits = vec4(words.x, words.x >> 16u, words.y, words.y >> 16u) & vec4(0xffffu);
+    if params.stored == BF16 {
+        return bitcast<vec4<f32>>(bits << vec4(16u));
+    }
+    let magnitude = bits & vec4(0x7fffu);
+    let large = bitcast<vec4<f32>>((magnitude << vec4(13u)) + vec4(0x38000000u));
+    let small = vec4<f32>(magnitude) * 0x1p-24;
+    let value = select(large, small, magnitude < vec4(0x400u));
+    return select(value, -value, (bits & vec4(0x8000u)) != vec4(0u));
+}
+
+// Where weights `4 * at` and the three after it lie.
+fn place_of(at: u32) -> u32 {
+    return select(at / 2u, at, params.stored == F32);
+}
+
+// The part of them that is taken, from the words of their place.
+fn weights_of(words: vec4<u32>, at: u32) -> vec4<f32> {
+    if params.stored == F32 {
+        return parts_of(bitcast<vec4<f32>>(words), params.part);
+    }
+    return parts_of(numbers16(select(words.xy, words.zw, at % 2u == 1u)), params.part);
 }
 
 // The first row in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
@@ -218,14 +247,15 @@ fn main(
         var w1 = vec4(0u);
         var w2 = vec4(0u);
         var w3 = vec4(0u);
+        var at_w = vec4(0u);
         // One round more: the last one only multiplies.
         for (var first = piece; first < piece_end + DEPTH; first += DEPTH) {
             if first > piece {
                 put_rows(slot, four, a0, a1, a2, a3);
-                tile_w[high * PITCH + low] = parts_of(bitcast<vec4<f32>>(w0), params.part);
-                tile_w[(high + 4u) * PITCH + low] = parts_of(bitcast<vec4<f32>>(w1), params.part);
-                tile_w[(high + 8u) * PITCH + low] = parts_of(bitcast<vec4<f32>>(w2), params.part);
-                tile_w[(high + 12u) * PITCH + low] = parts_of(bitcast<vec4<f32>>(w3), params.part);
+                tile_w[high * PITCH + low] = weights_of(w0, at_w.x);
+                tile_w[(high + 4u) * PITCH + low] = weights_of(w1, at_w.y);
+                tile_w[(high + 8u) * PITCH + low] = weights_of(w2, at_w.z);
+                tile_w[(high + 12u) * PITCH + low] = weights_of(w3, at_w.w);
                 workgroupBarrier();
             }
             if first < piece_end {
@@ -251,10 +281,12 @@ fn main(
                 let last = depth - 1u;
                 let inside = column < out_count;
                 let at = select(0u, start_w, inside);
-                w0 = w[at + min(k, last) * step];
-                w1 = w[at + min(k + 4u, last) * step];
-                w2 = w[at + min(k + 8u, last) * step];
-                w3 = w[at + min(k + 12u, last) * step];
+                let depths = min(vec4(k) + vec4(0u, 4u, 8u, 12u), vec4(last));
+                at_w = vec4(at) + depths * step;
+                w0 = w[place_of(at_w.x)];
+                w1 = w[place_of(at_w.y)];
+                w2 = w[place_of(at_w.z)];
+                w3 = w[place_of(at_w.w)];
             }
             if first > piece {
                 multiply_tiles(&sums, lane / 8u, lane % 8u);

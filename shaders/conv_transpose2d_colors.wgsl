@@ -107,7 +107,7 @@ fn signals(start: vec3<i32>, up: i32, left: i32, offset: i32) -> vec4<f32> {
 }
 
 // The weights of one input channel with four output channels.
-fn weights_of(first: u32, channel: u32) -> vec4<f32> {
+fn weights_for(first: u32, channel: u32) -> vec4<f32> {
     // Past the last channel, the last again: nobody stores what comes of it.
     let at = first + min(channel, params.in_channels - 1u) * (params.out_channels / 4u);
     return parts_of(bitcast<vec4<f32>>(w[at]), params.part);
@@ -162,10 +162,10 @@ fn main(
                 let s1 = signals(start1, i32(dy), i32(dx), i32(four) - back);
                 let s2 = signals(start2, i32(dy), i32(dx), i32(four) - back);
                 let s3 = signals(start3, i32(dy), i32(dx), i32(four) - back);
-                let w0 = weights_of(first + four, 0u);
-                let w1 = weights_of(first + four, 1u);
-                let w2 = weights_of(first + four, 2u);
-                let w3 = weights_of(first + four, 3u);
+                let w0 = weights_for(first + four, 0u);
+                let w1 = weights_for(first + four, 1u);
+                let w2 = weights_for(first + four, 2u);
+                let w3 = weights_for(first + four, 3u);
                 sum0 += vec4(dot(s0, w0), dot(s0, w1), dot(s0, w2), dot(s0, w3));
                 sum1 += vec4(dot(s1, w0), dot(s1, w1), dot(s1, w2), dot(s1, w3));
                 sum2 += vec4(dot(s2, w0), dot(s2, w1), dot(s2, w2), dot(s2, w3));

@@ -1,6 +1,5 @@
-// As conv_transpose2d, where the channels of a group come in fours, in and out, and weights have 32
-// bit: signals and weights are read four at a time, and while the tiles are multiplied those of the
-// next depths are on their way.
+// As conv_transpose2d, where the channels of a group come in fours, in and out: signals and weights are
+// read four at a time, and while the tiles are multiplied those of the next depths are on their way.
 
 struct Params {
     batch: u32,
@@ -23,7 +22,7 @@ struct Params {
     bias_part: u32,
     gamma: f32,
     accumulate: u32, // 1: add to the output
-    stored: u32, // always 0: f32
+    stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
     rounding: u32, // always 0
 }
 
@@ -38,6 +37,9 @@ const DEPTH: u32 = 16u;
 const PIECE: u32 = 256u;
 // Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
 const PITCH: u32 = 17u;
+// How weights are stored.
+const F32: u32 = 0u;
+const BF16: u32 = 2u;
 // A coordinate that no tap brings back into the picture.
 const OUTSIDE: i32 = -0x40000000;
 
@@ -79,6 +81,33 @@ fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
         case 7u: { return vec4(0.0); }
         default: { return w; }
     }
+}
+
+// Four numbers of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack: see `number16`
+// of conv2d.
+fn numbers16(words: vec2<u32>) -> vec4<f32> {
+    let bits = vec4(words.x, words.x >> 16u, words.y, words.y >> 16u) & vec4(0xffffu);
+    if params.stored == BF16 {
+        return bitcast<vec4<f32>>(bits << vec4(16u));
+    }
+    let magnitude = bits & vec4(0x7fffu);
+    let large = bitcast<vec4<f32>>((magnitude << vec4(13u)) + vec4(0x38000000u));
+    let small = vec4<f32>(magnitude) * 0x1p-24;
+    let value = select(large, small, magnitude < vec4(0x400u));
+    return select(value, -value, (bits & vec4(0x8000u)) != vec4(0u));
+}
+
+// Where weights `4 * at` and the three after it lie.
+fn place_of(at: u32) -> u32 {
+    return select(at / 2u, at, params.stored == F32);
+}
+
+// The part of them that is taken, from the words of their place.
+fn weights_of(words: vec4<u32>, at: u32) -> vec4<f32> {
+    if params.stored == F32 {
+        return parts_of(bitcast<vec4<f32>>(words), params.part);
+    }
+    return parts_of(numbers16(select(words.xy, words.zw, at % 2u == 1u)), params.part);
 }
 
 // The first row in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
@@ -153,11 +182,7 @@ fn put_rows(slot: u32, k: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4
 }
 
 // The same for four columns.
-fn put_columns(slot: u32, k: u32, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>) {
-    let e = parts_of(bitcast<vec4<f32>>(a), params.part);
-    let f = parts_of(bitcast<vec4<f32>>(b), params.part);
-    let g = parts_of(bitcast<vec4<f32>>(c), params.part);
-    let h = parts_of(bitcast<vec4<f32>>(d), params.part);
+fn put_columns(slot: u32, k: u32, e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32>) {
     tile_w[k * PITCH + slot] = vec4(e.x, f.x, g.x, h.x);
     tile_w[(k + 1u) * PITCH + slot] = vec4(e.y, f.y, g.y, h.y);
     tile_w[(k + 2u) * PITCH + slot] = vec4(e.z, f.z, g.z, h.z);
@@ -269,11 +294,16 @@ fn main(
         var w1 = vec4(0u);
         var w2 = vec4(0u);
         var w3 = vec4(0u);
+        var at_w = vec4(0u);
         // One round more: the last one only multiplies.
         for (var first = piece; first < piece_end + DEPTH; first += DEPTH) {
             if first > piece {
                 put_rows(slot, four, s0, s1, s2, s3);
-                put_columns(slot, four, w0, w1, w2, w3);
+                put_columns(
+                    slot, four,
+                    weights_of(w0, at_w.x), weights_of(w1, at_w.y),
+                    weights_of(w2, at_w.z), weights_of(w3, at_w.w),
+                );
                 workgroupBarrier();
             }
             if first < piece_end {
@@ -303,10 +333,11 @@ fn main(
                 let first_w = ((tap * in_count + column) * out_count + channel) / 4u;
                 let at = select(0u, first_w, inside);
                 let apart = select(0u, step, inside);
-                w0 = w[at];
-                w1 = w[at + apart];
-                w2 = w[at + 2u * apart];
-                w3 = w[at + 3u * apart];
+                at_w = vec4(at) + vec4(0u, 1u, 2u, 3u) * apart;
+                w0 = w[place_of(at_w.x)];
+                w1 = w[place_of(at_w.y)];
+                w2 = w[place_of(at_w.z)];
+                w3 = w[place_of(at_w.w)];
                 channel += DEPTH;
             }
             if first > piece {

@@ -42,6 +42,8 @@ const SHARED: &[&str] = &[
     "add_keeping",
     "signals",
     "weights_at",
+    "numbers16",
+    "place_of",
 ];
 
 fn parsed(kernel: &Kernel) -> Module {

@@ -44,8 +44,7 @@ const FEWEST_CHANNELS: u32 = TILE / 4;
 
 /// Whether the shaders can run a convolution and its transpose, and gain.
 pub const fn suits(p: &Geometry) -> bool {
-    conv2d_quads::are_quads(p)
-        && !p.is_exact()
+    conv2d_quads::suits(p)
         && p.in_per_group() >= FEWEST_CHANNELS
         && p.out_per_group() >= FEWEST_CHANNELS
 }

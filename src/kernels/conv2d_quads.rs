@@ -6,15 +6,10 @@ use super::kernel;
 
 kernel!("conv2d_quads", [Read, ReadWeight, Read, Update]);
 
-/// Whether the shader can run it: channels of a group come in fours, in and out, weights have 32 bit,
-/// and sums need not keep what f32 loses.
+/// Whether the shader can run it: channels of a group come in fours, in and out, and sums need not
+/// keep what f32 loses.
 pub const fn suits(p: &Params) -> bool {
-    are_quads(p) && p.stored == super::Encoding::F32.code() && !p.is_exact()
-}
-
-/// Whether channels of a group come in fours, in and out.
-pub(super) const fn are_quads(p: &Params) -> bool {
-    p.in_per_group().is_multiple_of(4) && p.out_per_group().is_multiple_of(4)
+    p.in_per_group().is_multiple_of(4) && p.out_per_group().is_multiple_of(4) && !p.is_exact()
 }
 
 #[cfg(test)]
@@ -23,7 +18,7 @@ mod tests {
     use crate::kernels::Encoding;
 
     #[test]
-    fn only_channels_in_fours_of_32_bit_without_exact_sums_suit() {
+    fn only_channels_in_fours_without_exact_sums_suit() {
         let p = Params {
             batch: 1,
             in_height: 5,
@@ -48,12 +43,11 @@ mod tests {
             stored: Encoding::F32.code(),
             rounding: 0,
         };
-        assert!(suits(&p));
+        assert!(suits(&p) && suits(&Params { stored: Encoding::F16.code(), ..p }));
         for other in [
             Params { groups: 4, ..p },
             Params { in_channels: 12, ..p },
             Params { out_channels: 12, ..p },
-            Params { stored: Encoding::F16.code(), ..p },
             Params { rounding: 1, ..p },
         ] {
             assert!(!suits(&other), "{other:?}");

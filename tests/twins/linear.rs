@@ -228,17 +228,14 @@ fn out_len(p: &Conv) -> usize {
 
 /// The same shapes where channels come in fours.
 fn quads(random: &mut Random) -> Vec<Conv> {
-    fours(random).filter(|p| p.stored == Encoding::F32.code()).collect()
-}
-
-fn fours(random: &mut Random) -> impl Iterator<Item = Conv> {
     let cases = convolutions(random).into_iter();
     let cases = cases.filter(|p| p.rounding != Rounding::Exact.code());
-    cases.map(|p| Conv {
+    let cases = cases.map(|p| Conv {
         in_channels: p.groups * p.in_per_group().next_multiple_of(4),
         out_channels: p.groups * p.out_per_group().next_multiple_of(4),
         ..p
-    })
+    });
+    cases.collect()
 }
 
 fn forward(random: &mut Random, cases: Vec<Conv>, call: fn(Conv) -> Call) -> Vec<Case> {
@@ -264,7 +261,7 @@ pub(super) fn conv2d_quads(random: &mut Random) -> Vec<Case> {
 
 /// Those that matrices are not empty for, for the most part.
 fn cooperative(random: &mut Random) -> Vec<Conv> {
-    let mut cases = fours(random).collect::<Vec<_>>();
+    let mut cases = quads(random);
     for p in &mut cases {
         let fill = |of_group: u32| p.groups * of_group.max(16);
         let [ins, outs] = [p.in_per_group(), p.out_per_group()].map(fill);
@@ -345,8 +342,9 @@ pub(super) fn conv_transpose2d(random: &mut Random) -> Vec<Case> {
 
 /// The same shapes with few channels below and fours of them above.
 pub(super) fn conv_transpose2d_colors(random: &mut Random) -> Vec<Case> {
-    let cases = fours(random).filter(|p| p.stored == Encoding::F32.code()).enumerate();
-    let cases = cases.map(|(i, p)| Conv { in_channels: 1 + i as u32 % 4, groups: 1, ..p });
+    let cases = quads(random).into_iter().filter(|p| p.stored == Encoding::F32.code());
+    let cases =
+        cases.enumerate().map(|(i, p)| Conv { in_channels: 1 + i as u32 % 4, groups: 1, ..p });
     let suits = |p: &Conv| conv_transpose2d_colors::suits(&conv_transpose2d::Params(*p));
     let cases: Vec<_> = cases.collect();
     assert!(cases.iter().all(suits));

@@ -1,0 +1,66 @@
+//! What the kernel must hold that its twins do not show.
+
+use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
+
+use super::*;
+use crate::kernels::epilogue::Epilogue;
+
+#[test]
+fn every_vector_unit_gives_the_same() {
+    // Two planes of 5x7 pixels, a window of 2x2 with zeros around, 150 channels to 20.
+    let (shape, source) = ([4, 150, 20], Planes { count: 2, size: [5, 7] });
+    let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
+    let weights: Vec<f32> = (0..shape.iter().product()).map(number).collect();
+    let place = |tap, row| (tap * shape[1] + row) * shape[2];
+    let panels = Panels::new(Rows::F32(&weights), shape, place, 1);
+    let taps = [[-1, -1], [-1, 0], [0, -1], [0, 0]].into_iter().enumerate();
+    let taps = taps.map(|(number, shift)| Tap { number, shift }).collect();
+    let lattice = Lattice { origin: [0; 2], step: [1; 2], size: source.size, stride: [1; 2], taps };
+    let values: Vec<f32> = (0..2 * 5 * 7 * shape[1]).map(|i| number(i + 3)).collect();
+    let others: Vec<f32> = (0..2 * 5 * 7 * shape[2]).map(|i| number(i + 5)).collect();
+    let of_channels: Vec<f32> = (0..shape[2]).map(|i| number(i + 11)).collect();
+    let then = [
+        Epilogue::ChannelAffine { scale: &of_channels, shift: Some(&of_channels) },
+        Epilogue::Add(&others),
+        Epilogue::Clamp { low: -20.0, high: 30.0, scale: 0.5 },
+        Epilogue::StabilizedRatio { r: &others, epsilon: 0.25 },
+        Epilogue::MultiplyAdd {
+            a: &others,
+            count: others.len() / 2,
+            repeat: 2,
+            stride: 0,
+            scale: 3.0,
+            accumulate: true,
+        },
+    ];
+    for count in 0..=then.len() {
+        let epilogues = Epilogues { bias: &of_channels, accumulate: true, then: &then[..count] };
+        let product = Product {
+            source,
+            channels: shape[1],
+            target: source,
+            lattices: std::slice::from_ref(&lattice),
+            panels: &panels,
+            part: (Part::Positive, 0.0),
+            epilogues,
+        };
+        let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
+            let mut out = others.clone();
+            product.run_by(&values, &mut out, by);
+            out
+        };
+        let expected = of(&|run| Scalar.vectorize(InTiles(run)));
+        let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let arch = Arch::new();
+        for (name, found) in [
+            ("this processor", of(&|run| arch.dispatch(InTiles(run)))),
+            ("4 lanes", of(&|run| Scalar128b.vectorize(InTiles(run)))),
+            ("8 lanes", of(&|run| Scalar256b.vectorize(InTiles(run)))),
+            ("16 lanes", of(&|run| Scalar512b.vectorize(InTiles(run)))),
+        ] {
+            let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            let worst = worst.fold(0.0, f32::max);
+            assert!(worst <= 1e-5 * largest, "{name}, {count} steps: {worst} of {largest}");
+        }
+    }
+}
