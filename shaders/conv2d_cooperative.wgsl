@@ -27,7 +27,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
-    rounding: u32, // 0 or 2: not exact
+    rounding: u32, // of no account
     scale: f32, // a power of two that brings weights to the middle of what 16 bit hold
 }
 
@@ -97,9 +97,10 @@ fn raise(largest: f32) -> f32 {
     return bitcast<f32>(clamp(264u - (bitcast<u32>(largest) >> 23u), 1u, 253u) << 23u);
 }
 
-// Of a power of two.
-fn inverse(power: f32) -> f32 {
-    return bitcast<f32>((254u << 23u) - bitcast<u32>(power));
+// 1 by the product of two powers of two, which f32 need not hold: 0 where that is too large.
+fn inverse(one: f32, other: f32) -> f32 {
+    let exponent = 381 - i32(bitcast<u32>(one) >> 23u) - i32(bitcast<u32>(other) >> 23u);
+    return bitcast<f32>(u32(clamp(exponent, 0, 254)) << 23u);
 }
 
 // Where the window of an output position starts.
@@ -154,7 +155,7 @@ fn store(position: u32, channel: u32, end: u32, sums: vec4<f32>, kind: Kind) {
     }
     let i = kind.first + (position * params.out_channels + channel) / 4u;
     let image = position / (params.out_height * params.out_width);
-    var z = sums * inverse(params.scale) * inverse(raise(largest[image]));
+    var z = sums * inverse(params.scale, raise(largest[image]));
     if kind.is_whole && params.bias_part != NOTHING {
         let bias = vec4(b[channel], b[channel + 1u], b[channel + 2u], b[channel + 3u]);
         z += parts_of(bias, params.bias_part);

@@ -23,7 +23,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // 0: f32; 1: f16, 2: bf16, two in a word
-    rounding: u32, // 0 or 2: not exact
+    rounding: u32, // not 1: not exact
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,7 +1,7 @@
 // As conv_transpose2d, where what comes out has four channels at most, as colours of a picture, what
 // goes in has them in fours, and weights have 32 bit: columns of a tile would be empty for the most
 // part. Four invocations share an input position, each of which goes through every fourth four of the
-// output channels.
+// output channels: its sums have few terms, and need not start anew.
 
 struct Params {
     batch: u32,
@@ -25,7 +25,7 @@ struct Params {
     gamma: f32,
     accumulate: u32, // 1: add to the output
     stored: u32, // always 0: f32
-    rounding: u32, // always 0
+    rounding: u32, // of no account
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -117,9 +117,10 @@ fn raise(largest: f32) -> f32 {
     return bitcast<f32>(clamp(264u - (bitcast<u32>(largest) >> 23u), 1u, 253u) << 23u);
 }
 
-// Of a power of two.
-fn inverse(power: f32) -> f32 {
-    return bitcast<f32>((254u << 23u) - bitcast<u32>(power));
+// 1 by the product of two powers of two, which f32 need not hold: 0 where that is too large.
+fn inverse(one: f32, other: f32) -> f32 {
+    let exponent = 381 - i32(bitcast<u32>(one) >> 23u) - i32(bitcast<u32>(other) >> 23u);
+    return bitcast<f32>(u32(clamp(exponent, 0, 254)) << 23u);
 }
 
 // Where an input position lies: image, y and x; past the last image if there is no such.
@@ -182,7 +183,7 @@ fn store(at: vec3<u32>, channel: u32, end: u32, sums: vec4<f32>, kind: Kind) {
     }
     let cell = (at.x * params.in_height + at.y) * params.in_width + at.z;
     let i = kind.first + (cell * params.in_channels + channel) / 4u;
-    var c = sums * inverse(params.scale) * inverse(raise(largest[at.x]));
+    var c = sums * inverse(params.scale, raise(largest[at.x]));
     if kind.is_whole && params.accumulate == 1u {
         c += out[i];
     }

@@ -220,7 +220,9 @@ fn hold(case: &Case, actual: &[Output], expected: &[Output], name: &str) {
 }
 
 fn hold_all(cases: &[Cases], seed: u64) {
-    let backends = backends();
+    let mut backends = backends();
+    let whole: Vec<_> = backends.iter().filter_map(Backend::with_whole_tiles).collect();
+    backends.extend(whole);
     let (reference, others) = backends.split_first().expect("the reference is always there");
     for cases in cases {
         let mut random = Random::new(seed);
@@ -242,9 +244,13 @@ fn products_are_their_twins_on_every_backend() {
 fn products_by_cooperative_matrices_are_their_twins() {
     let Some(fast) = fast() else { return };
     let reference = reference();
+    let whole = fast.with_whole_tiles().expect("it is a GPU's");
     for cases in [linear::conv2d_cooperative, linear::conv_transpose2d_cooperative] {
         for case in cases(&mut Random::new(6)) {
-            hold(&case, &run(&fast, &case), &run(&reference, &case), &fast.name);
+            let expected = run(&reference, &case);
+            for fast in [&fast, &whole] {
+                hold(&case, &run(fast, &case), &expected, &fast.name);
+            }
         }
     }
 }

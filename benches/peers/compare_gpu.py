@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import threading
 
 import torch
@@ -64,16 +65,18 @@ class Memory:
 
 
 def clrp(options, name, batch, precision):
-    """Seconds by method, and MiB of the card."""
+    """Seconds by method; ends the script if that fails, or tells it where it may."""
     line = [options.clrp, "bench", "--model", name, "--device", options.device, "--method", "clrp1"]
     line += ["--batch", str(batch), "--rounds", str(options.repeats), "--json"]
     line += ["--precision", precision]
-    with Memory() as memory:
-        done = subprocess.run(line, capture_output=True, text=True)
+    done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode != 0 and precision == "fast":
+        print(f"{name}, batch {batch}: {done.stderr.strip()}", file=sys.stderr)
+        return {}
     if done.returncode != 0:
-        return None, done.stderr.strip()
+        raise SystemExit(f"{name}, batch {batch}: {done.stderr.strip()}")
     results = json.loads(done.stdout)["results"]
-    return {result["method"]: result["median_s"] for result in results}, memory.taken()
+    return {f"{precision} {result['method']}": result["median_s"] for result in results}
 
 
 def synchronized(run, device):
@@ -90,7 +93,8 @@ def compare(options, name, batch):
     device = options.torch_device
     model, picture = network(name)
     model = model.to(device)
-    pictures = picture.to(device).repeat(batch, 1, 1, 1)
+    on_host = picture.repeat(batch, 1, 1, 1)
+    pictures = on_host.to(device)
     one_hot = torch.zeros(batch, 1000, device=device)
     one_hot[:, 0] = 1
     others = (1 - one_hot) / 999
@@ -101,42 +105,40 @@ def compare(options, name, batch):
             model(pictures)
 
     def two_passes():
+        # As clrp's, pictures come from the host, and maps go back to it.
         with attributor:
-            attributor(pictures.clone().requires_grad_(True), one_hot)
-            attributor(pictures.clone().requires_grad_(True), others)
+            for output in (one_hot, others):
+                _, map_ = attributor(on_host.to(device).requires_grad_(True), output)
+                map_.cpu()
 
     peers = {"torch": synchronized(forward, device), "zennit": synchronized(two_passes, device)}
     with Memory() as memory:
         for run in peers.values():
             run()
+    taken = {"zennit": memory.taken()}
     found, precisions = [], ["f32"] + (["fast"] if options.fast else [])
-    taken, failed = {"zennit": memory.taken()}, {}
     for _ in range(options.rounds):
         times = {peer: seconds(run, options.repeats) for peer, run in peers.items()}
         if device != "cpu":
             torch.cuda.empty_cache()
         for precision in precisions:
-            of_clrp, told = clrp(options, name, batch, precision)
-            if of_clrp is None:
-                failed[precision] = told
-                continue
-            taken[precision] = told
-            times.update({f"{precision} {method}": time for method, time in of_clrp.items()})
+            times.update(clrp(options, name, batch, precision))
         found.append(times)
-    if "f32" in failed:
-        raise SystemExit(f"{name}, batch {batch}: {failed['f32']}")
-    medians = {key: statistics.median(times[key] for times in found) for key in found[-1]}
-    return medians, taken, failed
+    # In a run of its own: to ask for it takes time.
+    with Memory() as memory:
+        clrp(options, name, batch, "f32")
+    taken["f32"] = memory.taken()
+    of_all = set.intersection(*(set(times) for times in found))
+    medians = {key: statistics.median(times[key] for times in found) for key in of_all}
+    return medians, taken
 
 
-def row(name, batch, medians, taken, failed):
+def row(name, batch, medians, taken):
     ratio = medians["f32 clrp1"] / medians["zennit"]
     aim = AIMS.get((name, batch), 1)
     fast = "-"
     if "fast clrp1" in medians:
         fast = f"{medians['f32 clrp1'] / medians['fast clrp1']:.2f}"
-    elif "fast" in failed:
-        fast = "refused"
     milliseconds = [1000 * medians[key] for key in ("f32 clrp1", "zennit", "f32 forward", "torch")]
     memory = ", ".join("?" if taken[key] is None else str(taken[key]) for key in ("f32", "zennit"))
     return (

@@ -449,7 +449,7 @@ impl DeviceOptions {
         let choice = self.device.parse().unwrap_or(DeviceChoice::Auto);
         let choice = match (precision, choice) {
             (Precision::F32, choice) => choice,
-            (Precision::Fast, choice) => return tuned(Device::open_fast(&choice)?),
+            (Precision::Fast, choice) => return Ok(tuned(Device::open_fast(&choice)?)),
             (Precision::F64, DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::CpuF64) => {
                 DeviceChoice::CpuF64
             }
@@ -460,22 +460,22 @@ impl DeviceOptions {
                 )));
             }
         };
-        tuned(Device::open(&choice)?)
+        Ok(tuned(Device::open(&choice)?))
     }
 }
 
 /// A GPU as it was measured, which keeps what it compiles.
 #[cfg(feature = "gpu")]
-fn tuned(device: Device) -> Result<Device> {
+fn tuned(device: Device) -> Device {
     if let Device::Gpu(gpu) = &device {
-        return Ok(Device::Gpu(crate::tuning::tuned(gpu.clone())?));
+        return Device::Gpu(crate::tuning::tuned(gpu.clone()));
     }
-    Ok(device)
+    device
 }
 
 #[cfg(not(feature = "gpu"))]
-fn tuned(device: Device) -> Result<Device> {
-    Ok(device)
+fn tuned(device: Device) -> Device {
+    device
 }
 
 /// How precisely is computed.

@@ -38,17 +38,22 @@ impl Entry {
 
 /// The GPU as it was measured, if it was, which keeps what it compiles. Without a cache folder it is
 /// the GPU as it is.
-pub(crate) fn tuned(gpu: Gpu) -> Result<Gpu> {
-    let Ok(folder) = folder() else { return Ok(gpu) };
+pub(crate) fn tuned(gpu: Gpu) -> Gpu {
+    let Ok(folder) = folder() else { return gpu };
     let kernels = folder.join(KERNELS);
     if fs::create_dir_all(&kernels).is_ok() {
-        gpu.keep_kernels(&kernels)?;
+        gpu.keep_kernels(&kernels);
     }
-    let found = measured().devices.into_iter().find(|entry| entry.is_of(gpu.info()));
-    Ok(match found {
-        Some(entry) => gpu.busy(entry.busy),
+    match busy(gpu.info()) {
+        Some(busy) => gpu.busy(busy),
         None => gpu,
-    })
+    }
+}
+
+/// How many workgroups keep an adapter busy, if that was measured.
+pub(crate) fn busy(info: &AdapterInfo) -> Option<u32> {
+    let found = measured().devices.into_iter().find(|entry| entry.is_of(info));
+    found.map(|entry| entry.busy)
 }
 
 /// Measures the GPU and keeps what was found: how many workgroups keep it busy.

@@ -83,12 +83,48 @@ fn what_is_measured_of_a_gpu_is_kept() {
     assert_eq!(kept["devices"][0]["name"].as_str(), Some(&*adapter));
     assert!(kept["devices"][0]["busy"].as_u64() > Some(0), "{kept}");
 
-    let mut line = words("bench --model digits --rounds 1 --method lrp --json --device");
-    line.push(&adapter);
-    place.json(line);
-    assert!(place.path("cache/kernels").is_dir(), "kernels are kept beside it");
+    let devices = place.json(["devices", "--json"]);
+    let devices = devices["devices"].as_array().expect("a list").clone();
+    let listed = devices.iter().find(|device| device["name"].as_str() == Some(&*adapter));
+    assert_eq!(listed.expect("it is listed")["busy"], kept["devices"][0]["busy"]);
     let no_gpu = place.bad(words("devices --calibrate nosuchgpu"));
     assert!(no_gpu.contains("no GPU named `nosuchgpu` was found"), "{no_gpu}");
+}
+
+/// The one file of kept kernels, where the driver keeps them.
+fn kept_kernels(place: &Place) -> Option<(std::path::PathBuf, Vec<u8>)> {
+    let folder = std::fs::read_dir(place.path("cache/kernels")).expect("it is made");
+    let file = folder.map(|entry| entry.expect("it can be listed").path()).next()?;
+    let bytes = std::fs::read(&file).expect("it can be read");
+    Some((file, bytes))
+}
+
+#[test]
+fn kernels_are_kept_and_damaged_ones_are_made_anew() {
+    let place = Place::with_scenes(1);
+    let Some(adapter) = vulkan(&place) else { return };
+    let explain = |to: &str| {
+        let mut line = words("explain scene-00000.png --model digits --method lrp --npy -o");
+        line.extend([to, "--device", &adapter]);
+        place.good(line);
+        std::fs::read(place.path(&format!("{to}/scene-00000_lrp_4.npy"))).ok()
+    };
+    let first = explain("first");
+    let Some((file, bytes)) = kept_kernels(&place) else { return };
+    assert!(bytes.len() > 8, "{} bytes", bytes.len());
+    assert_eq!(explain("again"), first);
+    assert_eq!(kept_kernels(&place).expect("it is there").1, bytes, "nothing new was compiled");
+    let mut other = bytes.clone();
+    // A byte of the header that names the driver, one of the hash, and a cut.
+    for at in [8, 8 + 16, 0] {
+        other[at] ^= 0x55;
+        std::fs::write(&file, &other).expect("it can be written");
+        assert_eq!(explain("damaged"), first, "byte {at}");
+        other.clone_from(&bytes);
+    }
+    std::fs::write(&file, &bytes[..5]).expect("it can be written");
+    assert_eq!(explain("cut"), first);
+    assert!(kept_kernels(&place).expect("it is there").1.len() > 8, "it is written anew");
 }
 
 #[test]

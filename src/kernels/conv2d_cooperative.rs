@@ -1,6 +1,8 @@
 //! Convolution by cooperative matrices: [`conv2d`](super::conv2d) with inputs and weights rounded to 16
 //! bit. Twin of `shaders/conv2d_cooperative.wgsl`, and the same as that one's: it does not round.
 
+use rayon::prelude::*;
+
 use super::conv2d::TILE;
 pub use super::conv2d::{Params as Geometry, cpu};
 use super::linear::Rows;
@@ -52,8 +54,9 @@ pub const fn suits(p: &Geometry) -> bool {
 /// The power of two that brings the largest magnitude of a part of the weights to 1024 or less than
 /// twice that: numbers of 16 bit end at 65504 and lose digits below 2^-14.
 pub fn scale(weights: Rows<'_>, part: Part, gamma: f32) -> f32 {
-    let numbers = (0..weights.len()).map(|i| weights.get::<f32>(i));
-    let largest = numbers.fold(0.0_f32, |most, w| most.max(part.of(w, gamma).abs()));
+    let numbers = (0..weights.len()).into_par_iter().with_min_len(1 << 16);
+    let magnitudes = numbers.map(|i| part.of(weights.get::<f32>(i), gamma).abs());
+    let largest = magnitudes.reduce(|| 0.0, f32::max);
     let exponent = largest.to_bits() >> 23;
     f32::from_bits(264_u32.saturating_sub(exponent).clamp(1, 253) << 23)
 }

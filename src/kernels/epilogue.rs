@@ -187,8 +187,8 @@ impl Destination<'_> {
         count: usize,
     ) {
         let Epilogues { bias, accumulate, then } = self.epilogues;
-        let rows = Rows { pixels, channels: self.channels, channel, count };
-        assert!(rows.end() <= self.len, "pixels inside the target");
+        let places = Places { pixels, channels: self.channels, channel, count };
+        assert!(places.end() <= self.len, "pixels inside the target");
         let out = |first: usize| {
             // SAFETY: it lies inside, and nobody else is there.
             unsafe { std::slice::from_raw_parts_mut(self.values.add(first), count) }
@@ -201,15 +201,15 @@ impl Destination<'_> {
             }
         }
         if accumulate {
-            for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+            for (sums, first) in sums.iter_mut().zip(places.firsts()) {
                 add(simd, sums, load(simd, out(first)));
             }
         }
         for then in then {
             // SAFETY: as this function's.
-            unsafe { then.go(simd, sums, rows, self.values) };
+            unsafe { then.go(simd, sums, places, self.values) };
         }
-        for (sums, first) in sums.iter().zip(rows.firsts()) {
+        for (sums, first) in sums.iter().zip(places.firsts()) {
             store(simd, *sums, out(first));
         }
     }
@@ -217,7 +217,7 @@ impl Destination<'_> {
 
 /// Values of some pixels: `count` channels of each from `channel` on.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct Places<'a> {
     pixels: &'a [usize],
     /// Of a pixel.
     channels: usize,
@@ -225,7 +225,7 @@ struct Rows<'a> {
     count: usize,
 }
 
-impl Rows<'_> {
+impl Places<'_> {
     /// Where they begin.
     #[inline(always)]
     fn firsts(&self) -> impl Iterator<Item = usize> {
@@ -250,11 +250,11 @@ impl Epilogue<'_> {
         &self,
         simd: S,
         sums: &mut [[S::f32s; VECTORS]],
-        rows: Rows<'_>,
+        places: Places<'_>,
         out: *const f32,
     ) {
         // Each kind goes through all pixels: what it needs of the channels is loaded once.
-        let Rows { channel, count, .. } = rows;
+        let Places { channel, count, .. } = places;
         match *self {
             Epilogue::Clamp { low, high, scale } => {
                 let [low, high, scale] = [low, high, scale].map(|bound| simd.splat_f32s(bound));
@@ -276,12 +276,12 @@ impl Epilogue<'_> {
                 }
             }
             Epilogue::Add(other) => {
-                for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+                for (sums, first) in sums.iter_mut().zip(places.firsts()) {
                     add(simd, sums, load(simd, &other[first..][..count]));
                 }
             }
             Epilogue::StabilizedRatio { r, epsilon } => {
-                for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+                for (sums, first) in sums.iter_mut().zip(places.firsts()) {
                     let r = load::<S, VECTORS>(simd, &r[first..][..count]);
                     for v in 0..VECTORS {
                         sums[v] = ratio(simd, r[v], sums[v], epsilon);
@@ -290,7 +290,7 @@ impl Epilogue<'_> {
             }
             Epilogue::MultiplyAdd { a, count: row, repeat, stride, scale, accumulate } => {
                 let scale = simd.splat_f32s(scale);
-                for (sums, first) in sums.iter_mut().zip(rows.firsts()) {
+                for (sums, first) in sums.iter_mut().zip(places.firsts()) {
                     let at = match repeat {
                         1 if row == stride => first,
                         _ => first / row / repeat * stride + first % row,

@@ -44,14 +44,14 @@ const CHANNELS: u32 = 16;
 /// Output channels for which transforming pays, at least.
 const FEWEST_COLUMNS: u32 = 16;
 
-/// What sums of terms of one sign are at least, as a share of the magnitudes that they were put
-/// together from: smaller ones are made by their formula. They are off by 2^-13 of themselves at most,
-/// and a few of a thousand are smaller.
-const LEAST_OF_ONE_SIGN: f32 = 1.0 / 1024.0;
+/// What sums of terms of one sign are at least, as a share of the magnitudes of the points that they
+/// were put together from: smaller ones are made by their formula. Points round by some 2^-24 of
+/// themselves, so that what passes is off by some 2^-14 of itself at most.
+const SHARE_OF_ONE_SIGN: f32 = 1.0 / 1024.0;
 
-/// The same for sums of terms of either sign, which often come out small, and then have few digits by
-/// their formula, too.
-const LEAST: f32 = 1.0 / 16_384.0;
+/// The same for sums of terms of either sign. They often come out small because terms cancel, and have
+/// few digits by their formula, too: only those are made by it that something else nearby drowns.
+const SHARE: f32 = 1.0 / 16_384.0;
 
 /// Filters, transformed, in 32 bit however they are stored:
 /// `[panel][point][input channel][column of the panel]`.
@@ -392,16 +392,18 @@ impl Run<'_> {
                 }
             }
         }
-        if let Some(least) = self.least() {
+        if let Some(share) = self.least_share() {
             for v in 0..VECTORS {
                 let mut around = zero;
                 for of_point in products {
                     around = simd.add_f32s(around, simd.abs_f32s(of_point[row][v]));
                 }
-                let least = simd.mul_f32s(around, simd.splat_f32s(least));
+                let least = simd.mul_f32s(around, simd.splat_f32s(share));
                 let mut smallest = simd.abs_f32s(out[0][0][v]);
-                for (i, j) in [(0, 1), (1, 0), (1, 1)] {
-                    smallest = simd.min_f32s(smallest, simd.abs_f32s(out[i][j][v]));
+                for row in &out[..outputs.size[0]] {
+                    for of_pixel in &row[..outputs.size[1]] {
+                        smallest = simd.min_f32s(smallest, simd.abs_f32s(of_pixel[v]));
+                    }
                 }
                 let is_small = simd.less_than_f32s(smallest, least);
                 if simd.first_true_m32s(is_small) < S::F32_LANES {
@@ -429,12 +431,12 @@ impl Run<'_> {
     }
 
     /// The share of the magnitudes around it that a sum must have, if that matters.
-    fn least(&self) -> Option<f32> {
+    fn least_share(&self) -> Option<f32> {
         let is_of_one_sign = self.filters.kind.part.is_of_one_sign();
         (self.p.rounding == Rounding::Checked.code()).then_some(
             match is_of_one_sign && !self.filters.kind.is_transposed {
-                true => LEAST_OF_ONE_SIGN,
-                false => LEAST,
+                true => SHARE_OF_ONE_SIGN,
+                false => SHARE,
             },
         )
     }
@@ -480,7 +482,8 @@ impl Run<'_> {
                 continue;
             }
             let pixel = &self.a[((plane * height + y) * width + x) * channels..][..channels];
-            for (channel, a) in pixel.iter().enumerate() {
+            // Signals have many zeros, and filters lie far apart.
+            for (channel, a) in pixel.iter().enumerate().filter(|(_, a)| **a != 0.0) {
                 let place = kind.place(channel, column, tap, in_per_group);
                 sum += f64::from(*a) * kind.part.of(self.stored.get::<f64>(place), 0.0);
             }

@@ -12,8 +12,8 @@ pub struct Builder {
     program: Program,
     layer: usize,
     note: usize,
-    /// The largest magnitudes that were asked for, by the value.
-    largest: HashMap<Slot, Slot>,
+    /// The largest magnitudes that were asked for, by the value and its rows.
+    largest: HashMap<(Slot, usize), Slot>,
 }
 
 impl Default for Builder {
@@ -93,6 +93,7 @@ impl Builder {
 
     /// Appends a step that writes or updates the given values.
     pub fn emit_into(&mut self, call: Call, reads: &[Operand], outs: &[Slot]) {
+        self.largest.retain(|(value, _), _| !outs.contains(value));
         let mut operands = reads.to_vec();
         operands.extend(outs.iter().map(|out| Operand::Value(*out)));
         debug_assert_eq!(operands.len(), call.kernel().operands.len(), "{call:?}");
@@ -100,12 +101,12 @@ impl Builder {
         self.program.steps.push(Step { call, operands, layer, note, joined });
     }
 
-    /// The largest magnitude in each of a value's rows, which no later step changes.
+    /// The largest magnitude in each of a value's rows, as it is now.
     pub(super) fn largest(&mut self, value: Slot, rows: usize) -> Slot {
-        if let Some(known) = self.largest.get(&value) {
+        if let Some(known) = self.largest.get(&(value, rows)) {
             return *known;
         }
-        let count = self.len(value) / rows;
+        let (of_rows, count) = (rows, self.len(value) / rows);
         // A workgroup would go through a whole row alone: first pieces of it, then one of these.
         let pieces = count.div_ceil(LARGEST_PIECE).min(MOST_PIECES);
         let mut found = value;
@@ -116,7 +117,7 @@ impl Builder {
                 found = self.emit(call, &[Operand::Value(found)], (rows * pieces) as usize);
             }
         }
-        self.largest.insert(value, found);
+        self.largest.insert((value, of_rows), found);
         found
     }
 

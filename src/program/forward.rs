@@ -33,7 +33,7 @@ struct MadeAlong {
 pub(super) struct Needs {
     /// How the sums of convolutions are rounded; linear layers always keep what f32 loses, pools
     /// never.
-    pub(super) rounding: Rounding,
+    pub(super) of_forward: Rounding,
     /// The same for denominators of relevance and transposes.
     pub(super) of_relevance: Rounding,
     /// For each node, which denominators are wanted along with it, of fully connected layers.
@@ -45,7 +45,7 @@ impl Needs {
     pub(super) fn plain(graph: &Graph) -> Self {
         let own = Rounding::Own;
         let denominators = vec![None; graph.nodes().len()];
-        Self { rounding: own, of_relevance: own, denominators }
+        Self { of_forward: own, of_relevance: own, denominators }
     }
 }
 
@@ -128,7 +128,7 @@ impl Forward {
             Op::Conv2d(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
                 let operator = Operator::of(network, id, limits)
                     .expect("weights are bound, and these layers are operators");
-                let operator = operator.with_rounding(self.needs.rounding);
+                let operator = operator.with_rounding(self.needs.of_forward);
                 operator.apply(b, batch, inputs[0], Parts::LAYER, None)
             }
             Op::Relu => b.emit(Call::Clamp(clamp::Params::relu(word(len))), &operands, len),

@@ -237,11 +237,8 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let rules = plan.composite.assign(graph)?;
     let non_negative = graph.non_negative();
     let [of_forward, of_relevance] = roundings(plan, &rules, &non_negative);
-    let needs = Needs {
-        rounding: of_forward,
-        of_relevance,
-        denominators: denominators(plan, &rules, &non_negative),
-    };
+    let needs =
+        Needs { of_forward, of_relevance, denominators: denominators(plan, &rules, &non_negative) };
     let mut forward = Forward::start(&mut b, graph, plan.batch, picture, needs);
     for id in (1..graph.nodes().len()).map(NodeId) {
         forward.run(&mut b, plan.network, id, plan.batch, plan.limits);

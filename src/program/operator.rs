@@ -193,10 +193,7 @@ impl Operator {
                     rounding,
                     ..*geometry
                 };
-                // Sums of either sign may be far smaller than what rounding takes of their terms.
-                let may_round =
-                    params.rounding == Rounding::Shared.code() || parts.weight.is_of_one_sign();
-                if limits.cooperative && may_round && conv2d_cooperative::suits(&params) {
+                if limits.cooperative && may_be_16_bit(&params) {
                     let largest = b.largest(a, batch);
                     let call = Call::Conv2dCooperative(conv2d_cooperative::Params {
                         conv: params,
@@ -279,7 +276,7 @@ impl Operator {
                     gamma: parts.gamma,
                     ..*geometry
                 };
-                if limits.cooperative && conv2d_cooperative::suits(&params) {
+                if limits.cooperative && may_be_16_bit(&params) {
                     let largest = b.largest(s, rows_);
                     let scale =
                         conv2d_cooperative::scale(weight.values(), parts.weight, parts.gamma);
@@ -291,10 +288,10 @@ impl Operator {
                 }
                 let quads = limits.has_variants && conv2d_quads::suits(&params);
                 let params = conv_transpose2d::Params(params);
-                let call = if quads {
-                    Call::ConvTranspose2dQuads(params)
-                } else if limits.has_variants && conv_transpose2d_colors::suits(&params) {
+                let call = if limits.has_variants && conv_transpose2d_colors::suits(&params) {
                     Call::ConvTranspose2dColors(params)
+                } else if quads {
+                    Call::ConvTranspose2dQuads(params)
                 } else {
                     Call::ConvTranspose2d(params)
                 };
@@ -320,6 +317,13 @@ impl Operator {
             }
         }
     }
+}
+
+/// Whether a convolution may be rounded to 16 bit and gains: where its sums may be rounded by more than
+/// their own terms are by f32.
+fn may_be_16_bit(p: &conv2d::Params) -> bool {
+    let roundings = [Rounding::Shared, Rounding::Checked].map(Rounding::code);
+    roundings.contains(&p.rounding) && conv2d_cooperative::suits(p)
 }
 
 fn filters(b: &mut Builder, weight: &Weight, packing: Packing, parts: Parts) -> Operand {

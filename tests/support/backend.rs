@@ -29,6 +29,12 @@ impl Backend {
         if self.is_reference() { f64 } else { f32 }
     }
 
+    /// The same if it is a GPU, but that no tiles are shared.
+    pub(crate) fn with_whole_tiles(&self) -> Option<Self> {
+        let device = gpu::sharing(&self.device, false)?;
+        Some(Self { name: format!("{}, whole tiles", self.name), device, ..*self })
+    }
+
     /// Whether it can run such a kernel: GPUs need cooperative matrices for some.
     pub(crate) fn takes(&self, call: &Call) -> bool {
         let is_cpu = matches!(self.device, Device::Cpu(_) | Device::CpuF64(_));
@@ -75,7 +81,7 @@ pub(crate) fn fast() -> Option<Backend> {
         match Device::open_fast(&choice) {
             Ok(device) => {
                 let name = format!("{}, fast", device.name());
-                let device = gpu::shared(device);
+                let device = gpu::sharing(&device, true).expect("it is a GPU's");
                 return Some(Backend { name, device, is_plain: false });
             }
             Err(error) => why = error.to_string(),
@@ -131,9 +137,13 @@ mod gpu {
     /// More workgroups than any of the tests' convolutions has.
     const MANY: u32 = 4096;
 
-    /// The same with tiles shared wherever they can be.
-    pub(super) fn shared(device: Device) -> Device {
-        if let Device::Gpu(gpu) = &device { Device::Gpu(gpu.clone().busy(MANY)) } else { device }
+    /// The device with tiles shared wherever they can be, or nowhere.
+    pub(super) fn sharing(device: &Device, shares: bool) -> Option<Device> {
+        let busy = if shares { MANY } else { 1 };
+        if let Device::Gpu(gpu) = device {
+            return Some(Device::Gpu(gpu.clone().busy(busy)));
+        }
+        None
     }
 
     fn open() -> Option<Gpu> {
@@ -157,7 +167,7 @@ mod gpu {
         Vec::new()
     }
 
-    pub(super) fn shared(device: super::Device) -> super::Device {
-        device
+    pub(super) fn sharing(_: &super::Device, _: bool) -> Option<super::Device> {
+        None
     }
 }

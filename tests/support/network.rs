@@ -134,6 +134,11 @@ impl<'a> Question<'a> {
         Self { network, composite, methods, targets, pictures, bounds, limits, upsampling }
     }
 
+    /// The same, lowered for that backend.
+    pub(crate) fn on(&self, backend: &Backend) -> Self {
+        Self { limits: backend.device.limits(), bounds: self.bounds.clone(), ..*self }
+    }
+
     fn batch(&self) -> usize {
         self.pictures.len() / self.network.graph().input_shape().len()
     }

@@ -140,24 +140,29 @@ fn convolutions(random: &mut Random) -> Vec<Conv> {
     let exact = Rounding::Exact.code();
     let exact: Vec<_> = cases.iter().map(|p| Conv { rounding: exact, ..*p }).collect();
     cases.extend(exact);
-    cases.extend(shared(random));
+    cases.extend(transformed(random));
     cases
 }
 
-/// Shapes whose windows the CPU transforms: with whole and cut windows, few and many of them, whole
-/// and cut panels.
-fn shared(random: &mut Random) -> Vec<Conv> {
-    let drawn = (0..6).map(|i| {
+/// Shapes whose windows the CPU transforms, in both directions or in one: with whole and cut windows, few
+/// and many of them, whole and cut panels.
+fn transformed(random: &mut Random) -> Vec<Conv> {
+    let drawn = (0..10).map(|i| {
         let mut of = |from: usize, to: usize| random.of(from..=to) as u32;
-        let (channels, padding) = ([16 * of(1, 3), of(16, 70), 1], [of(0, 3), of(0, 3)]);
+        let both = i < 6;
+        let outs = if both { 16 * of(1, 4) } else { of(16, 70) };
+        let padding = [(); 2].map(|()| of(0, if both { 2 } else { 3 }));
         let input = padding.map(|zeros| of(3 - 2 * zeros.min(1) as usize, 13));
+        let channels = [16 * of(1, 3), outs, 1];
         let shape = (of(1, 3), channels, [input, [3; 2], [1; 2], padding, [1; 2]]);
-        Conv {
+        let p = Conv {
             bias_part: [Part::All, Part::Nothing][i % 2].code(),
-            accumulate: u32::from(i > 3),
+            accumulate: u32::from(i % 5 > 2),
             rounding: Rounding::Shared.code(),
             ..geometry(shape)
-        }
+        };
+        assert!(winograd::suits(&p) && (!both || winograd::suits_transposed(&p)), "{p:?}");
+        p
     });
     let mut cases: Vec<_> = drawn.collect();
     let parts = [Part::All, Part::Positive, Part::Negative].into_iter().cycle();
@@ -168,7 +173,8 @@ fn shared(random: &mut Random) -> Vec<Conv> {
     });
     let checked: Vec<_> = checked.collect();
     cases.extend(checked);
-    assert!(cases.iter().all(winograd::suits));
+    let halves: Vec<_> = (0..).zip(&cases).map(|(i, p)| Conv { stored: half(i), ..*p }).collect();
+    cases.extend(halves);
     cases
 }
 

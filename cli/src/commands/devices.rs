@@ -15,8 +15,8 @@ Examples:
   clrp explain cat.jpg --weights squeezenet1_1.safetensors --device llvmpipe
 
 JSON (--json), one object:
-  devices  name, backend, kind, driver, threads (of the CPU; null for GPUs), auto (whether
-           --device auto takes it)";
+  devices  name, backend, kind, driver, threads (of the CPU; null for GPUs), busy (workgroups, as
+           --calibrate has measured; else null), auto (whether --device auto takes it)";
 
 /// Arguments of `clrp devices`.
 #[derive(Debug, Args)]
@@ -46,6 +46,7 @@ struct Entry {
     kind: String,
     driver: String,
     threads: Option<usize>,
+    busy: Option<u32>,
     auto: bool,
 }
 
@@ -62,6 +63,7 @@ impl Devices {
             kind: "cpu".to_owned(),
             driver: String::new(),
             threads: Some(rayon::current_num_threads()),
+            busy: None,
             auto: false,
         }];
         devices.extend(gpus());
@@ -110,6 +112,7 @@ fn calibrate(name: &str) -> Result<()> {
 #[cfg(feature = "gpu")]
 fn gpus() -> Vec<Entry> {
     let entry = |adapter: clrp::backend::gpu::AdapterInfo| Entry {
+        busy: crate::tuning::busy(&adapter),
         name: adapter.name,
         backend: adapter.backend,
         kind: adapter.kind.to_string(),

@@ -16,11 +16,11 @@ const TRIED: [u32; 8] = [1, 32, 64, 128, 256, 512, 1024, 2048];
 /// GoogLeNet's and ResNet's last ones for one picture.
 const MAPS: [[u32; 2]; 4] = [[28, 256], [14, 256], [14, 512], [7, 512]];
 
-/// Runs of each, of which the best counts; one more goes before.
-const RUNS: usize = 5;
+/// Rounds in which all are run, at most; the best run of each counts.
+const ROUNDS: usize = 7;
 
-/// Time after which no more runs of one are begun.
-const ENOUGH: Duration = Duration::from_millis(500);
+/// Time after which no other round is begun.
+const ENOUGH: Duration = Duration::from_secs(3);
 
 /// What a larger number must gain: less is noise.
 const GAIN: f64 = 0.97;
@@ -29,20 +29,25 @@ const GAIN: f64 = 0.97;
 pub(super) fn busy(gpu: &Gpu) -> Result<u32> {
     let (program, len) = program()?;
     let input = vec![0.5; len];
-    let mut best = (1, Duration::MAX);
-    for workgroups in TRIED {
-        let mut session = gpu.clone().busy(workgroups).prepare(&program)?;
-        session.run(&[Input::Float(&input)])?;
-        let (mut least, mut spent) = (Duration::MAX, Duration::ZERO);
-        for _ in 0..RUNS {
+    let prepare = |workgroups: &u32| gpu.clone().busy(*workgroups).prepare(&program);
+    let mut sessions = TRIED.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+    // Turn by turn, because clocks rise with the work; the first round only warms up.
+    let mut least = [Duration::MAX; TRIED.len()];
+    let begun = Instant::now();
+    for round in 0..=ROUNDS {
+        for (session, least) in sessions.iter_mut().zip(&mut least) {
             let start = Instant::now();
             session.run(&[Input::Float(&input)])?;
-            least = least.min(start.elapsed());
-            spent += start.elapsed();
-            if spent > ENOUGH {
-                break;
+            if round > 0 {
+                *least = start.elapsed().min(*least);
             }
         }
+        if round > 0 && begun.elapsed() > ENOUGH {
+            break;
+        }
+    }
+    let mut best = (TRIED[0], least[0]);
+    for (workgroups, least) in TRIED.into_iter().zip(least) {
         if least < best.1.mul_f64(GAIN) {
             best = (workgroups, least);
         }

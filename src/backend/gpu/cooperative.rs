@@ -47,7 +47,11 @@ impl Cooperative {
         if found.subgroup_min_size != found.subgroup_max_size {
             return Err(without("its subgroups are not all of one size"));
         }
-        Ok(Self { subgroup: found.subgroup_min_size })
+        let subgroup = found.subgroup_min_size;
+        if SUBGROUPS * subgroup > adapter.limits().max_compute_invocations_per_workgroup {
+            return Err(without("its workgroups have no room for four subgroups"));
+        }
+        Ok(Self { subgroup })
     }
 
     /// What wgpu asks of those who use what is experimental.

@@ -96,8 +96,10 @@ impl Gpu {
 
     /// Opens an adapter that has cooperative matrices ("tensor cores"), and multiplies by them where
     /// sums may be rounded to 16 bit: the forward pass unless something jumps there, denominators
-    /// whose terms are of one sign, transposes. Sums are kept in 32 bit, and powers of two bring
-    /// numbers to the middle of what 16 bit hold, so that ratios neither overflow nor vanish.
+    /// whose terms are of one sign, transposes of relevance; not gradients. Sums are kept in 32 bit, and
+    /// powers of two bring each picture's or row's numbers to the middle of what 16 bit hold, so that
+    /// ratios neither overflow nor vanish: those below 2^-24 of the largest lose digits, and below 2^-34
+    /// they are 0.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`Error::Unsupported`](crate::Error::Unsupported) if the adapter
@@ -143,15 +145,16 @@ impl Gpu {
 
     /// The same GPU, which so many workgroups are taken to keep busy: where a convolution has fewer
     /// tiles, several share the depth of each. No driver tells the number; unless given it is 256 for
-    /// a GPU with memory of its own, less for others.
+    /// a GPU with memory of its own, less for others. More than 16,384 are taken for as many. The last
+    /// bits of results depend on it, and on how many pictures run at once.
     #[must_use]
     pub fn busy(mut self, workgroups: u32) -> Self {
-        self.busy = workgroups;
+        self.busy = workgroups.min(MOST_BUSY);
         self
     }
 
     /// How many workgroups keep this GPU [busy](Self::busy), as some convolutions tell that are run
-    /// for it: half a second or so. To be kept for later: it is the same as long as GPU and driver are.
+    /// for it: a few seconds. To be kept for later: it is the same as long as GPU and driver are.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
@@ -161,13 +164,11 @@ impl Gpu {
 
     /// Keeps compiled kernels in a file in this folder from process to process, where the driver can
     /// do that (Vulkan's), so that the next one need not compile them. Clones share it; what was
-    /// compiled before is not kept. A folder that is not there, or cannot be read or written, is as good as
-    /// none.
-    ///
-    /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the driver fails.
-    pub fn keep_kernels(&self, folder: impl AsRef<Path>) -> Result<()> {
-        self.shared.pipelines.keep(&self.shared.device, folder.as_ref())
+    /// compiled before is not kept. A folder that is not there, or cannot be read or written, and a file
+    /// that is damaged are as good as none. Nobody else should be able to write there: drivers trust
+    /// what they have made.
+    pub fn keep_kernels(&self, folder: impl AsRef<Path>) {
+        self.shared.pipelines.keep(&self.shared.device, folder.as_ref());
     }
 
     pub(super) fn has_variants(&self) -> bool {
@@ -203,6 +204,9 @@ impl Gpu {
         GpuSession::new(self, program)
     }
 }
+
+/// Workgroups that a GPU is taken to need at most: no dimension may have more than 65,535.
+const MOST_BUSY: u32 = 16_384;
 
 /// What values and weights are used for: kernels, uploads, and copies to the outputs.
 const COPIED_STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE

@@ -79,12 +79,11 @@ impl Pipelines {
     }
 
     /// Keeps what is compiled from now on in that folder.
-    pub(super) fn keep(&self, device: &Device, folder: &Path) -> Result<()> {
-        if let Some(on_disk) = OnDisk::open(device, folder)? {
+    pub(super) fn keep(&self, device: &Device, folder: &Path) {
+        if let Some(on_disk) = OnDisk::open(device, folder) {
             // The first folder counts.
             let _ = self.on_disk.set(on_disk);
         }
-        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Variant, Arc<Pipeline>>> {

@@ -26,13 +26,16 @@ pub(super) struct Room {
     pub(super) numbers: usize,
 }
 
+/// Numbers that all shares of a convolution have at most: what they gain is lost where they are many.
+const MOST_NUMBERS: usize = 16 << 20;
+
 /// Depth that a share has at least: a shorter one costs more than it gains.
 const LEAST_DEPTH: u32 = 128;
 
 /// Spreads the steps that gain by it. What is shared lies in a buffer of its own, one for all of them.
 pub(super) fn spread(program: &Program, room: Room) -> Spread {
     let mut spread = Spread {
-        program: Program { steps: Vec::with_capacity(program.steps.len()), ..program.clone() },
+        program: Program { steps: Vec::new(), ..program.clone() },
         workgroups: Vec::with_capacity(program.steps.len()),
         steps_of: Vec::with_capacity(program.steps.len()),
         shared: None,
@@ -66,6 +69,11 @@ impl Spread {
 
         let p = step.call.convolution().expect("only convolutions are shared");
         let is_transpose = step.call.is_transpose();
+        let (planes, channels) = match is_transpose {
+            true => (p.in_height * p.in_width, p.in_channels),
+            false => (p.out_height * p.out_width, p.out_channels),
+        };
+        debug_assert_eq!(total, (p.batch * planes * channels) as usize, "as the shaders count");
         // A transpose has no bias; something has to stand in its place.
         let (bias, bias_part) = match is_transpose {
             true => (Operand::Value(sums), Part::Nothing.code()),
@@ -74,7 +82,7 @@ impl Spread {
         let call = Call::AddShares(add_shares::Params {
             total: u32::try_from(total).expect("kernels count values in 32 bit"),
             shares,
-            channels: if is_transpose { p.in_channels } else { p.out_channels },
+            channels,
             bias_part,
             gamma: p.gamma,
             accumulate: p.accumulate,
@@ -108,15 +116,19 @@ fn shares(call: &Call, room: Room) -> u32 {
             (depth, p.out_height * p.out_width * p.out_channels)
         }
     };
-    let fit = room.numbers / (p.batch as usize * outputs as usize).max(1);
+    let fit = room.numbers.min(MOST_NUMBERS) / (p.batch as usize * outputs as usize).max(1);
     let most = u64::from(depth / LEAST_DEPTH).min(fit as u64).max(1);
     u32::try_from(wanted.clamp(1, most)).unwrap_or(1)
 }
 
-/// Products of an input that meets the most taps.
+/// Products of an input that meets the most taps: every so many along each axis.
 fn depth_of_transpose(p: &conv2d::Params) -> u32 {
-    let taps = p.kernel_height.div_ceil(p.stride_height) * p.kernel_width.div_ceil(p.stride_width);
-    taps * p.out_per_group()
+    let taps = |kernel: u32, stride: u32, dilation: u32| {
+        let step = (1..stride).find(|step| (step * dilation).is_multiple_of(stride));
+        kernel.div_ceil(step.unwrap_or(stride))
+    };
+    let down = taps(p.kernel_height, p.stride_height, p.dilation_height);
+    down * taps(p.kernel_width, p.stride_width, p.dilation_width) * p.out_per_group()
 }
 
 #[cfg(test)]
