@@ -44,6 +44,7 @@ const SHARED: &[&str] = &[
     "weights_at",
     "numbers16",
     "place_of",
+    "weights_of",
 ];
 
 fn parsed(kernel: &Kernel) -> Module {

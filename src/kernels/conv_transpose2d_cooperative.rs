@@ -1,6 +1,6 @@
-//! Transpose of a convolution by cooperative matrices: [`conv_transpose2d`](super::conv_transpose2d)
-//! with signals and weights rounded to 16 bit. Twin of `shaders/conv_transpose2d_cooperative.wgsl`, and
-//! the same as that one's: it does not round.
+//! Transpose of a convolution by cooperative matrices: [`conv_transpose2d`] with signals and weights
+//! rounded to 16 bit. Twin of `shaders/conv_transpose2d_cooperative.wgsl`, and the same as that one's: it
+//! does not round.
 
 pub use super::conv_transpose2d::cpu;
 use super::{conv_transpose2d, conv2d_cooperative, kernel};
