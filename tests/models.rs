@@ -84,8 +84,7 @@ impl Case {
             bounds: bounds(),
             ..Question::new(network, composite, methods, &self.targets, &self.picture)
         };
-        let question = Question { limits: backend.device.limits(), ..question };
-        let answer = question.ask(backend);
+        let answer = question.on(backend).ask(backend);
         let tolerance = backend.of_precision(MAP_TORCH_F64, MAP_F32);
         self.hold(&answer.scores, "logits", tolerance, backend);
         for (method, maps) in methods.iter().zip(&answer.maps) {

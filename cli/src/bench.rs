@@ -88,30 +88,7 @@ fn best(device: &Device, (program, inputs): (Program, usize)) -> Result<f64> {
 
 /// Products one after the other: convolutions of 1x1, by the fastest kernel that the device has.
 fn gemm(steps: usize, side: u32, limits: Limits) -> clrp::Result<(Program, usize)> {
-    let conv = Convolution {
-        batch: 1,
-        in_height: 1,
-        in_width: side,
-        in_channels: side,
-        out_height: 1,
-        out_width: side,
-        out_channels: side,
-        kernel_height: 1,
-        kernel_width: 1,
-        stride_height: 1,
-        stride_width: 1,
-        padding_height: 0,
-        padding_width: 0,
-        dilation_height: 1,
-        dilation_width: 1,
-        groups: 1,
-        part: Part::All.code(),
-        bias_part: Part::Nothing.code(),
-        gamma: 0.0,
-        accumulate: 0,
-        stored: 0,
-        rounding: 0,
-    };
+    let conv = Convolution::keeping_size([1, side], side, 1);
     // A product keeps the size of its numbers.
     let share = 1.0 / f64::from(side);
     let call = if limits.cooperative {

@@ -93,6 +93,35 @@ pub const TILE: u32 = 64;
 const FEW_CHANNELS: u32 = 8;
 
 impl Params {
+    /// A convolution of one picture that keeps its rows, columns and channels: windows of an odd length
+    /// with stride 1, all of the weights in 32 bit, no bias.
+    pub const fn keeping_size([height, width]: [u32; 2], channels: u32, kernel: u32) -> Self {
+        Self {
+            batch: 1,
+            in_height: height,
+            in_width: width,
+            in_channels: channels,
+            out_height: height,
+            out_width: width,
+            out_channels: channels,
+            kernel_height: kernel,
+            kernel_width: kernel,
+            stride_height: 1,
+            stride_width: 1,
+            padding_height: kernel / 2,
+            padding_width: kernel / 2,
+            dilation_height: 1,
+            dilation_width: 1,
+            groups: 1,
+            part: Part::All.code(),
+            bias_part: Part::Nothing.code(),
+            gamma: 0.0,
+            accumulate: 0,
+            stored: super::Encoding::F32.code(),
+            rounding: Rounding::Own.code(),
+        }
+    }
+
     /// Tiles of positions, tiles of each group's channels.
     pub fn workgroups(&self) -> [u32; 3] {
         let positions = self.batch * self.out_height * self.out_width;

@@ -19,30 +19,7 @@ mod tests {
 
     #[test]
     fn only_channels_in_fours_without_exact_sums_suit() {
-        let p = Params {
-            batch: 1,
-            in_height: 5,
-            in_width: 5,
-            in_channels: 16,
-            out_height: 5,
-            out_width: 5,
-            out_channels: 8,
-            kernel_height: 1,
-            kernel_width: 1,
-            stride_height: 1,
-            stride_width: 1,
-            padding_height: 0,
-            padding_width: 0,
-            dilation_height: 1,
-            dilation_width: 1,
-            groups: 2,
-            part: 0,
-            bias_part: 0,
-            gamma: 0.0,
-            accumulate: 0,
-            stored: Encoding::F32.code(),
-            rounding: 0,
-        };
+        let p = Params { out_channels: 8, groups: 2, ..Params::keeping_size([5; 2], 16, 1) };
         assert!(suits(&p) && suits(&Params { stored: Encoding::F16.code(), ..p }));
         for other in [
             Params { groups: 4, ..p },

@@ -106,18 +106,19 @@ impl Builder {
         if let Some(known) = self.largest.get(&(value, rows)) {
             return *known;
         }
-        let (of_rows, count) = (rows, self.len(value) / rows);
+        let count = self.len(value) / rows;
+        let mut largest = |of: Slot, count: usize, pieces: usize| {
+            let [rows, count, pieces] = [rows, count, pieces].map(|n| n as u32);
+            let call = Call::Largest(largest::Params { rows, count, pieces });
+            self.emit(call, &[Operand::Value(of)], (rows * pieces) as usize)
+        };
         // A workgroup would go through a whole row alone: first pieces of it, then one of these.
         let pieces = count.div_ceil(LARGEST_PIECE).min(MOST_PIECES);
-        let mut found = value;
-        for (count, pieces) in [(count, pieces), (pieces, 1)] {
-            if count > 1 || found == value {
-                let [rows, count, pieces] = [rows, count, pieces].map(|n| n as u32);
-                let call = Call::Largest(largest::Params { rows, count, pieces });
-                found = self.emit(call, &[Operand::Value(found)], (rows * pieces) as usize);
-            }
+        let mut found = largest(value, count, pieces);
+        if pieces > 1 {
+            found = largest(found, pieces, 1);
         }
-        self.largest.insert((value, of_rows), found);
+        self.largest.insert((value, rows), found);
         found
     }
 

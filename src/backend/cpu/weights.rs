@@ -9,7 +9,7 @@ use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
 use crate::kernels::panels::Panels;
 use crate::kernels::winograd::{self, Transformed};
-use crate::kernels::{Call, Part, conv_transpose2d, conv2d, parallel};
+use crate::kernels::{Call, Part, conv_transpose2d, parallel};
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
 use crate::weight::Identity;
@@ -40,52 +40,31 @@ impl Layout {
             Form::Filters(_) => {}
             Form::Vector | Form::Rows { .. } => return Layout::Plain,
         }
-        if let Some(p) = convolution(call)
-            && !F::IS_REFERENCE
-            && p.sums_in_registers()
-        {
-            // Whatever the encoding: numbers of 16 bit give what the same give in 32.
-            if variants && winograd::suits(p) {
-                let part = Part::from_code(p.part);
-                return Layout::Transformed(winograd::Kind { part, is_transposed: false });
+        let Some(p) = call.convolution().filter(|_| !F::IS_REFERENCE) else {
+            return Layout::Plain;
+        };
+        // Whatever the encoding: numbers of 16 bit give what the same give in 32.
+        let part = Part::from_code(p.part);
+        let transformed =
+            |is_transposed| Layout::Transformed(winograd::Kind { part, is_transposed });
+        if call.is_transpose() {
+            if !conv_transpose2d::Params(*p).sums_in_registers() {
+                return Layout::Plain;
             }
-            return match p.joins_taps() {
-                true => Layout::PanelsOfRows(p.kernel_width),
-                false => Layout::Panels,
+            return match variants && winograd::suits_transposed(p) {
+                true => transformed(true),
+                false => Layout::TransposedPanels,
             };
         }
-        if let Some(p) = transpose(call)
-            && !F::IS_REFERENCE
-            && p.sums_in_registers()
-        {
-            if variants && winograd::suits_transposed(&p.0) {
-                let part = Part::from_code(p.0.part);
-                return Layout::Transformed(winograd::Kind { part, is_transposed: true });
-            }
-            return Layout::TransposedPanels;
+        if !p.sums_in_registers() {
+            return Layout::Plain;
         }
-        Layout::Plain
+        match (variants && winograd::suits(p), p.joins_taps()) {
+            (true, _) => transformed(false),
+            (false, true) => Layout::PanelsOfRows(p.kernel_width),
+            (false, false) => Layout::Panels,
+        }
     }
-}
-
-fn convolution(call: &Call) -> Option<&conv2d::Params> {
-    if let Call::Conv2dCooperative(p) = call {
-        return Some(&p.conv);
-    }
-    if let Call::Conv2d(p) | Call::Conv2dQuads(p) = call { Some(p) } else { None }
-}
-
-fn transpose(call: &Call) -> Option<conv_transpose2d::Params> {
-    if let Call::ConvTranspose2dCooperative(p) = call {
-        return Some(p.plain());
-    }
-    if let Call::ConvTranspose2d(p)
-    | Call::ConvTranspose2dColors(p)
-    | Call::ConvTranspose2dQuads(p) = call
-    {
-        return Some(*p);
-    }
-    None
 }
 
 /// The weights that some session holds.

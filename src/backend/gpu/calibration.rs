@@ -67,47 +67,19 @@ fn program() -> Result<(Program, usize)> {
         form,
         part: (Part::All, 0.0),
     };
+    let mut last = input;
     for [side, channels] in MAPS {
         let size = channels as usize;
         let packing = Packing { groups: 1, out_per_group: size, in_per_group: size, taps: 9 };
         let w = b.weight(made(vec![1e-4; packing.len()], Form::Filters(packing)));
         let bias = b.weight(made(vec![0.0; size], Form::Vector));
-        let p = convolution(side, channels);
+        let p = conv2d::Params::keeping_size([side; 2], channels, 3);
         let len = (side * side * channels) as usize;
         let operands = [Operand::Value(input), w, bias];
         let x = b.emit(Call::Conv2dQuads(p), &operands, len);
         let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(p));
-        let x = b.emit(transpose, &[Operand::Value(x), w], len);
-        if side == MAPS[MAPS.len() - 1][0] {
-            b.output(x);
-        }
+        last = b.emit(transpose, &[Operand::Value(x), w], len);
     }
+    b.output(last);
     Ok((b.finish()?, largest))
-}
-
-fn convolution(side: u32, channels: u32) -> conv2d::Params {
-    conv2d::Params {
-        batch: 1,
-        in_height: side,
-        in_width: side,
-        in_channels: channels,
-        out_height: side,
-        out_width: side,
-        out_channels: channels,
-        kernel_height: 3,
-        kernel_width: 3,
-        stride_height: 1,
-        stride_width: 1,
-        padding_height: 1,
-        padding_width: 1,
-        dilation_height: 1,
-        dilation_width: 1,
-        groups: 1,
-        part: Part::All.code(),
-        bias_part: Part::All.code(),
-        gamma: 0.0,
-        accumulate: 0,
-        stored: 0,
-        rounding: 0,
-    }
 }

@@ -138,30 +138,7 @@ mod tests {
     use crate::program::{Builder, Form, Source, WeightUse};
 
     /// VGG16's last convolutions for one picture.
-    const LAST: conv2d::Params = conv2d::Params {
-        batch: 1,
-        in_height: 14,
-        in_width: 14,
-        in_channels: 512,
-        out_height: 14,
-        out_width: 14,
-        out_channels: 512,
-        kernel_height: 3,
-        kernel_width: 3,
-        stride_height: 1,
-        stride_width: 1,
-        padding_height: 1,
-        padding_width: 1,
-        dilation_height: 1,
-        dilation_width: 1,
-        groups: 1,
-        part: 0,
-        bias_part: 0,
-        gamma: 0.0,
-        accumulate: 0,
-        stored: 0,
-        rounding: 0,
-    };
+    const LAST: conv2d::Params = conv2d::Params::keeping_size([14; 2], 512, 3);
     const ROOM: Room = Room { busy: 256, numbers: usize::MAX };
 
     #[test]

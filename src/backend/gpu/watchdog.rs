@@ -110,30 +110,7 @@ mod tests {
     #[test]
     fn a_convolution_costs_its_multiplications_and_additions() {
         // VGG16's second layer: 224 * 224 positions, 64 * 64 channels, 9 taps.
-        let p = conv2d::Params {
-            batch: 1,
-            in_height: 224,
-            in_width: 224,
-            in_channels: 64,
-            out_height: 224,
-            out_width: 224,
-            out_channels: 64,
-            kernel_height: 3,
-            kernel_width: 3,
-            stride_height: 1,
-            stride_width: 1,
-            padding_height: 1,
-            padding_width: 1,
-            dilation_height: 1,
-            dilation_width: 1,
-            groups: 1,
-            part: 0,
-            bias_part: 0,
-            gamma: 0.0,
-            accumulate: 0,
-            stored: 0,
-            rounding: 0,
-        };
+        let p = conv2d::Params::keeping_size([224; 2], 64, 3);
         assert_eq!(work(&Call::Conv2d(p)), 3_699_376_128);
         let exact = conv2d::Params { rounding: 1, ..p };
         assert_eq!(work(&Call::Conv2d(exact)), 14 * 3_699_376_128);

@@ -16,47 +16,24 @@ fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
 
 const PARAMS: Params = Params {
     batch: 2,
-    in_height: 6,
     in_width: 9,
-    in_channels: 32,
-    out_height: 6,
     out_width: 7,
     out_channels: 20,
-    kernel_height: 3,
-    kernel_width: 3,
-    stride_height: 1,
-    stride_width: 1,
-    padding_height: 1,
     padding_width: 0,
-    dilation_height: 1,
-    dilation_width: 1,
-    groups: 1,
-    part: Part::All.code(),
     bias_part: Part::All.code(),
-    gamma: 0.0,
-    accumulate: 0,
-    stored: 0,
     rounding: Rounding::Checked.code(),
+    ..Params::keeping_size([6, 7], 32, 3)
 };
 
 const KIND: Kind = Kind { part: Part::All, is_transposed: false };
 
-/// A convolution of positive numbers and its transpose, where one number stands out by far, and its
-/// filters by the sign of the channels' sum.
+/// A convolution of positive numbers, or its transpose, where one number stands out by far.
 fn sharp(is_transposed: bool) -> (Params, Vec<f32>, Vec<f32>, Packing) {
     let packing = Packing { groups: 1, out_per_group: 16, in_per_group: 16, taps: 9 };
     let p = Params {
-        in_height: 7,
-        in_width: 7,
-        in_channels: 16,
-        out_height: 7,
-        out_width: 7,
-        out_channels: 16,
         part: Part::Positive.code(),
-        bias_part: Part::Nothing.code(),
-        padding_width: 1,
-        batch: 1,
-        ..PARAMS
+        rounding: Rounding::Checked.code(),
+        ..Params::keeping_size([7; 2], 16, 3)
     };
     let mut a: Vec<f32> = (0..49 * 16).map(|i| (i * 31 % 17) as f32 * 1e-7).collect();
     // A corner without anything, beside it what stands out.
