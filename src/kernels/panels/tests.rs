@@ -7,8 +7,17 @@ use crate::kernels::epilogue::Epilogue;
 
 #[test]
 fn every_vector_unit_gives_the_same() {
-    // Two planes of 5x7 pixels, a window of 2x2 with zeros around, 150 channels to 20.
-    let (shape, source) = ([4, 150, 20], Planes { count: 2, size: [5, 7] });
+    // In tiles of eight and of seven where vectors are widest.
+    for (size, is_by_sevens) in [([5, 7], false), ([7, 7], true)] {
+        assert_eq!(suit_sevens(2 * size[0] * size[1]), is_by_sevens);
+        check_every_vector_unit(size);
+    }
+}
+
+/// Two planes of pixels, a window of 2x2 with zeros around, 150 channels to 20.
+fn check_every_vector_unit(size: [usize; 2]) {
+    let (shape, source) = ([4, 150, 20], Planes { count: 2, size });
+    let pixels = 2 * size[0] * size[1];
     let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
     let weights: Vec<f32> = (0..shape.iter().product()).map(number).collect();
     let place = |tap, row| (tap * shape[1] + row) * shape[2];
@@ -16,8 +25,8 @@ fn every_vector_unit_gives_the_same() {
     let taps = [[-1, -1], [-1, 0], [0, -1], [0, 0]].into_iter().enumerate();
     let taps = taps.map(|(number, shift)| Tap { number, shift }).collect();
     let lattice = Lattice { origin: [0; 2], step: [1; 2], size: source.size, stride: [1; 2], taps };
-    let values: Vec<f32> = (0..2 * 5 * 7 * shape[1]).map(|i| number(i + 3)).collect();
-    let others: Vec<f32> = (0..2 * 5 * 7 * shape[2]).map(|i| number(i + 5)).collect();
+    let values: Vec<f32> = (0..pixels * shape[1]).map(|i| number(i + 3)).collect();
+    let others: Vec<f32> = (0..pixels * shape[2]).map(|i| number(i + 5)).collect();
     let of_channels: Vec<f32> = (0..shape[2]).map(|i| number(i + 11)).collect();
     let then = [
         Epilogue::ChannelAffine { scale: &of_channels, shift: Some(&of_channels) },

@@ -81,17 +81,24 @@ fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
 
 #[test]
 fn every_vector_unit_gives_the_same() {
+    // In tiles of eight and of seven where vectors are widest: 12 windows a picture.
+    for (batch, is_by_sevens) in [(2, false), (7, true)] {
+        assert_eq!(suit_sevens(12 * batch as usize), is_by_sevens);
+        check_every_vector_unit(Params { batch, ..PARAMS });
+    }
+}
+
+fn check_every_vector_unit(p: Params) {
     let packing = Packing { groups: 1, out_per_group: 20, in_per_group: 32, taps: 9 };
-    let p = PARAMS;
     assert!(suits(&p));
     let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
     let of_length = |length: usize| (0..length).map(number).collect::<Vec<_>>();
     let weights = of_length(packing.len());
     let filters = Transformed::new(Rows::F32(&weights), &packing, KIND);
-    let (a, bias) = (of_length(2 * 6 * 9 * 32), of_length(20));
+    let (a, bias) = (of_length(p.batch as usize * 6 * 9 * 32), of_length(20));
     let epilogues = Epilogues { bias: &bias, accumulate: false, then: &[] };
     let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
-        let mut out = vec![f32::NAN; 2 * 6 * 7 * 20];
+        let mut out = vec![f32::NAN; p.batch as usize * 6 * 7 * 20];
         filters.run_by(&p, &a, Rows::F32(&weights), epilogues, &mut out, by);
         out
     };
