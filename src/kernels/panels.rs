@@ -294,7 +294,7 @@ impl Product<'_> {
             let positions = self.target.count * lattice.size[0] * lattice.size[1];
             let chunk = positions.div_ceil(wanted.div_ceil(groups)).max(POSITIONS);
             let near = SOURCE_BYTES / (self.channels * size_of::<f32>()).max(1);
-            // Whole tiles, whatever the vector unit.
+            // Whole tiles, whatever the vector unit, but of seven.
             let chunk = chunk.min(near).max(POSITIONS).next_multiple_of(TILES);
             for start in (0..positions).step_by(chunk) {
                 let positions = start..(start + chunk).min(positions);
@@ -309,7 +309,7 @@ impl Product<'_> {
     }
 }
 
-/// A multiple of the positions of every tile below.
+/// A multiple of the positions of every tile below but those of seven.
 const TILES: usize = 24;
 
 struct Run<'a> {
@@ -337,10 +337,12 @@ pub(super) trait Tiled {
 /// Tiles whose sums fit the registers.
 pub(super) struct InTiles<T>(pub(super) T);
 
-/// Whether so many rows fill tiles of seven better than tiles of eight, as the 49 pixels of a 7x7 map
-/// do. By less than a 24th it does not pay: seven rows share a weight where eight could.
-pub(super) fn suit_sevens(rows: usize) -> bool {
-    25 * rows.next_multiple_of(7) < 24 * rows.next_multiple_of(8)
+/// Rows of a tile of the widest vectors: seven for so many rows in all as fill these better than
+/// eight, as the 49 pixels of a 7x7 map do. By less than a 24th it does not pay: seven rows share a
+/// weight where eight could.
+pub(super) fn rows_of_widest(count: usize) -> usize {
+    let sevens_pay = 25 * count.next_multiple_of(7) < 24 * count.next_multiple_of(8);
+    if sevens_pay { 7 } else { 8 }
 }
 
 impl<T: Tiled> WithSimd for InTiles<T> {
@@ -349,7 +351,7 @@ impl<T: Tiled> WithSimd for InTiles<T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match S::F32_LANES {
-            16 if suit_sevens(self.0.count()) => self.0.tiles::<S, 7, 1>(simd),
+            16 if rows_of_widest(self.0.count()) == 7 => self.0.tiles::<S, 7, 1>(simd),
             16 => self.0.tiles::<S, 8, 1>(simd),
             8 => self.0.tiles::<S, 6, 2>(simd),
             4 => self.0.tiles::<S, 4, 4>(simd),

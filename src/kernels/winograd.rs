@@ -14,7 +14,7 @@ use super::Part;
 use super::conv2d::{Packing, Params, Rounding};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::panels::{ALL, InTiles, Tap, Tiled, WIDTH, suit_sevens, sums};
+use super::panels::{ALL, InTiles, Tap, Tiled, WIDTH, rows_of_widest, sums};
 
 /// Points of a window, rows times columns.
 const POINTS: usize = SIDE * SIDE;
@@ -31,12 +31,6 @@ const BLOCK_BYTES: usize = 512 << 10;
 
 /// As many windows may a task have at least: the filters come from memory for each.
 const WINDOWS: usize = 24;
-
-/// Windows that are multiplied at once by the widest vectors.
-const TILES: usize = 8;
-
-/// The same where they [suit](suit_sevens) sevens.
-const SEVENS: usize = 7;
 
 /// Tasks for each thread, at least: so that none waits long for the last one.
 const TASKS: usize = 3;
@@ -193,7 +187,7 @@ impl Transformed {
         let windows = p.output().count * rows_of_windows(p).into_iter().product::<usize>();
         let bytes = POINTS * self.in_channels * size_of::<f32>();
         let most = (BLOCK_BYTES / bytes.max(1)).max(WINDOWS);
-        let tile = if suit_sevens(windows) { SEVENS } else { TILES };
+        let tile = rows_of_widest(windows);
         let block = windows.div_ceil(windows.div_ceil(most).max(1)).next_multiple_of(tile);
         let blocks = windows.div_ceil(block.max(1));
         let groups = (TASKS * rayon::current_num_threads()).div_ceil(blocks.max(1));

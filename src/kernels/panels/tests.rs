@@ -8,8 +8,8 @@ use crate::kernels::epilogue::Epilogue;
 #[test]
 fn every_vector_unit_gives_the_same() {
     // In tiles of eight and of seven where vectors are widest.
-    for (size, is_by_sevens) in [([5, 7], false), ([7, 7], true)] {
-        assert_eq!(suit_sevens(2 * size[0] * size[1]), is_by_sevens);
+    for (size, rows) in [([5, 7], 8), ([7, 7], 7)] {
+        assert_eq!(rows_of_widest(2 * size[0] * size[1]), rows);
         check_every_vector_unit(size);
     }
 }

@@ -82,8 +82,8 @@ fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
 #[test]
 fn every_vector_unit_gives_the_same() {
     // In tiles of eight and of seven where vectors are widest: 12 windows a picture.
-    for (batch, is_by_sevens) in [(2, false), (7, true)] {
-        assert_eq!(suit_sevens(12 * batch as usize), is_by_sevens);
+    for (batch, rows) in [(2, 8), (7, 7)] {
+        assert_eq!(rows_of_widest(12 * batch as usize), rows);
         check_every_vector_unit(Params { batch, ..PARAMS });
     }
 }
