@@ -212,6 +212,7 @@ fn the_outside_world_is_met_in_few_places() {
         "src/backend/gpu/pipelines.rs",
         "src/backend/gpu/pipelines_on_disk.rs",
         "src/file/mapped.rs",
+        "src/kernels/colors.rs",
         "src/kernels/epilogue.rs",
         "src/kernels/matmul.rs",
         "src/kernels/panels.rs",

@@ -23,8 +23,13 @@ impl Params {
 
 /// Operands: `a`, `b`, `y`.
 pub fn cpu<F: Float>(_: &Params, a: &[F], b: &[F], y: &mut [F]) {
-    parallel::pieces(y, 1, |first, y| {
-        let (a, b) = (&a[first..][..y.len()], &b[first..][..y.len()]);
-        y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = a + b);
-    });
+    parallel::pieces(
+        y,
+        1,
+        #[inline(always)]
+        |first, y| {
+            let (a, b) = (&a[first..][..y.len()], &b[first..][..y.len()]);
+            y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = a + b);
+        },
+    );
 }

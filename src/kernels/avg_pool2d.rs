@@ -76,6 +76,20 @@ impl Params {
     }
 }
 
+impl Params {
+    /// Rows of the output whose windows hold row `y` of the input.
+    pub(super) fn rows_that_hold(&self, y: usize) -> Range<usize> {
+        let (length, windows) = (self.in_height as usize, self.out_height as usize);
+        if self.adaptive == 1 {
+            return y * windows / length..((y + 1) * windows - 1) / length + 1;
+        }
+        let (kernel, stride) = (self.kernel_height as usize, self.stride_height as usize);
+        let padded = y + self.padding_height as usize;
+        let first = (padded + stride).saturating_sub(kernel) / stride;
+        first..(padded / stride + 1).min(windows)
+    }
+}
+
 /// The cells of window `at`, and how many they are with those in the padding.
 fn adaptive(at: usize, length: u32, windows: u32) -> (Range<usize>, usize) {
     let (length, windows) = (length as usize, windows as usize);
@@ -103,27 +117,58 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], out: &mut [F]) {
     let channels = p.channels as usize;
     let plane = (p.in_height * p.in_width) as usize * channels;
     let out_positions = (p.out_height * p.out_width) as usize;
-    parallel::pieces(out, channels, |first, piece| {
-        for (i, out) in piece.chunks_exact_mut(channels).enumerate() {
-            let at = first / channels + i;
-            let (image, position) = (at / out_positions, at % out_positions);
-            let (y, x) = (position / p.out_width as usize, position % p.out_width as usize);
-            let (rows, columns, divisor) = p.window(y, x);
-            out.fill(F::ZERO);
-            for row in rows {
-                for column in columns.clone() {
-                    let cell = image * plane + (row * p.in_width as usize + column) * channels;
-                    for (sum, &a) in out.iter_mut().zip(&a[cell..]) {
-                        *sum += a;
-                    }
-                }
+    parallel::pieces(
+        out,
+        channels,
+        #[inline(always)]
+        |first, piece| {
+            for (i, out) in piece.chunks_exact_mut(channels).enumerate() {
+                let at = first / channels + i;
+                let (image, position) = (at / out_positions, at % out_positions);
+                let (y, x) = (position / p.out_width as usize, position % p.out_width as usize);
+                let (rows, columns, divisor) = p.window(y, x);
+                let cells = rows.flat_map(|row| {
+                    columns.clone().map(move |column| row * p.in_width as usize + column)
+                });
+                find_means(&a[image * plane..][..plane], cells, F::from_f64(divisor as f64), out);
             }
-            let divisor = F::from_f64(divisor as f64);
-            for sum in out {
-                *sum = *sum / divisor;
+        },
+    );
+}
+
+/// Channels that are added up at once.
+pub(super) const LANES: usize = 16;
+
+/// The sums of each channel over cells of a plane, divided.
+#[inline(always)]
+fn find_means<F: Float>(
+    a: &[F],
+    cells: impl Iterator<Item = usize> + Clone,
+    divisor: F,
+    out: &mut [F],
+) {
+    let channels = out.len();
+    let (out, rest) = out.as_chunks_mut::<LANES>();
+    for (block, out) in out.iter_mut().enumerate() {
+        let mut sums = [F::ZERO; LANES];
+        for cell in cells.clone() {
+            let cell: &[F; LANES] = a[cell * channels + block * LANES..]
+                .first_chunk()
+                .expect("a cell has all channels");
+            for lane in 0..LANES {
+                sums[lane] += cell[lane];
             }
         }
-    });
+        *out = sums.map(|sum| sum / divisor);
+    }
+    let first = channels - rest.len();
+    for (c, out) in rest.iter_mut().enumerate() {
+        let mut sum = F::ZERO;
+        for cell in cells.clone() {
+            sum += a[cell * channels + first + c];
+        }
+        *out = sum / divisor;
+    }
 }
 
 #[cfg(test)]

@@ -28,13 +28,18 @@ impl Params {
 /// Operands: `a`, scales, shifts, `y`.
 pub fn cpu<F: Float>(p: &Params, a: &[F], scale: &[F], shift: &[F], y: &mut [F]) {
     let channels = p.channels as usize;
-    parallel::pieces(y, channels, |first, piece| {
-        let pixels = piece.chunks_exact_mut(channels).zip(a[first..].chunks_exact(channels));
-        for (y, a) in pixels {
-            for c in 0..channels {
-                let shift = if p.shifted == 1 { shift[c] } else { F::ZERO };
-                y[c] = a[c] * scale[c] + shift;
+    parallel::pieces(
+        y,
+        channels,
+        #[inline(always)]
+        |first, piece| {
+            let pixels = piece.chunks_exact_mut(channels).zip(a[first..].chunks_exact(channels));
+            for (y, a) in pixels {
+                for c in 0..channels {
+                    let shift = if p.shifted == 1 { shift[c] } else { F::ZERO };
+                    y[c] = a[c] * scale[c] + shift;
+                }
             }
-        }
-    });
+        },
+    );
 }

@@ -50,9 +50,14 @@ impl Params {
 /// Operands: `a`, `y`.
 pub fn cpu<F: Float>(p: &Params, a: &[F], y: &mut [F]) {
     let (low, high, scale) = (F::from_f32(p.low), F::from_f32(p.high), F::from_f32(p.scale));
-    parallel::pieces(y, 1, |first, piece| {
-        for (y, &a) in piece.iter_mut().zip(&a[first..]) {
-            *y = a.maximum(low).minimum(high) * scale;
-        }
-    });
+    parallel::pieces(
+        y,
+        1,
+        #[inline(always)]
+        |first, piece| {
+            for (y, &a) in piece.iter_mut().zip(&a[first..]) {
+                *y = a.maximum(low).minimum(high) * scale;
+            }
+        },
+    );
 }

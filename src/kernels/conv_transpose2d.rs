@@ -2,6 +2,7 @@
 //! gradients alike. Twin of `shaders/conv_transpose2d.wgsl`; the shader gathers, the twin
 //! scatters.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -11,7 +12,7 @@ use super::conv2d::{Filters, TILE, filters, inside};
 use super::epilogue::{Epilogue, Epilogues};
 use super::matmul::{Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Product, Tap};
-use super::{Part, kernel};
+use super::{Part, colors, kernel};
 use crate::num::Float;
 
 /// The convolution whose transpose is taken, seen from the forward side; `batch` counts rows of
@@ -71,6 +72,12 @@ pub fn cpu<F: Float>(
         return in_registers(p, s, w, then, out);
     }
     assert!(then.is_empty(), "windows are rolled out, and nothing else");
+    if p.groups == 1
+        && p.in_channels < FEWEST_COLUMNS
+        && let Some((s, out)) = F::as_f32(s).zip(F::as_f32_mut(out))
+    {
+        return colors::run(p, &lattices(p), s, &in_32_bit(p, w), out);
+    }
     let row = (p.in_width * p.in_channels) as usize;
     let plane = p.in_height as usize * row;
     let bands = rayon::current_num_threads().div_ceil(p.batch.max(1) as usize);
@@ -119,9 +126,25 @@ fn in_registers<F: Float>(
     product.run(s, out);
 }
 
+/// Packed filters to multiply by.
+fn in_32_bit<'a, F: Float>(p: &Geometry, w: Filters<'a, F>) -> Cow<'a, [f32]> {
+    match w {
+        Filters::Ready(values) => {
+            let values = F::as_f32(values);
+            Cow::Borrowed(values.expect("they are as wide as the signal"))
+        }
+        Filters::Stored(rows) => {
+            let part = Part::from_code(p.part);
+            let len = p.taps() * (p.in_channels * p.out_channels) as usize;
+            Cow::Owned((0..len).map(|i| part.of(rows.get::<f32>(i), p.gamma)).collect())
+        }
+        Filters::Panels(_) | Filters::Transformed(..) => unreachable!("they are not packed"),
+    }
+}
+
 /// Inputs at the same place between two strides meet the same taps: input `origin + stride * i`
 /// gets from output `i + shift`.
-fn lattices(p: &Geometry) -> Vec<Lattice> {
+pub(super) fn lattices(p: &Geometry) -> Vec<Lattice> {
     let stride = [p.stride_height, p.stride_width].map(|stride| stride as usize);
     let padding = [p.padding_height, p.padding_width].map(|zeros| zeros as isize);
     let [height, width] = p.input().size;

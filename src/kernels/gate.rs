@@ -70,13 +70,18 @@ fn pass<F: Float>(
     passes: impl Fn(F, F) -> bool + Sync,
 ) {
     let count = p.count as usize;
-    parallel::rows(out, count, |row, start, out| {
-        let y = &y[row / p.repeat as usize * count + start..][..out.len()];
-        let g = &g[row * count + start..][..out.len()];
-        for ((out, &g), &y) in out.iter_mut().zip(g).zip(y) {
-            *out = if passes(g, y) { g } else { F::ZERO };
-        }
-    });
+    parallel::rows(
+        out,
+        count,
+        #[inline(always)]
+        |row, start, out| {
+            let y = &y[row / p.repeat as usize * count + start..][..out.len()];
+            let g = &g[row * count + start..][..out.len()];
+            for ((out, &g), &y) in out.iter_mut().zip(g).zip(y) {
+                *out = if passes(g, y) { g } else { F::ZERO };
+            }
+        },
+    );
 }
 
 #[cfg(test)]

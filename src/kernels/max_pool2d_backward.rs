@@ -1,10 +1,11 @@
 //! Max pooling, backward: each input cell collects what the windows it won received.
-//! Twin of `shaders/max_pool2d_backward.wgsl`; the shader gathers, the twin scatters.
+//! Twin of `shaders/max_pool2d_backward.wgsl`.
 
-use rayon::prelude::*;
+use std::hint::select_unpredictable;
+use std::ops::Range;
 
 pub use super::max_pool2d::Params as Geometry;
-use super::{and_field, kernel, lanes};
+use super::{and_field, kernel, lanes, parallel};
 use crate::num::Float;
 
 /// The pooling, and how many rows of signal each picture has.
@@ -40,41 +41,87 @@ impl Params {
     }
 }
 
-/// Rows of a plane that a task fills; the windows that reach into several are gone through for each.
-const BAND: usize = 8;
+/// Channels that are compared at once.
+const LANES: usize = 16;
 
 /// Operands: winners, signal at the outputs, signal at the inputs.
 pub fn cpu<F: Float>(params: &Params, winner: &[u32], r_out: &[F], r_in: &mut [F]) {
     let p = &params.pool;
     let channels = p.channels as usize;
-    let (in_height, in_row) = (p.in_height as usize, p.in_width as usize * channels);
-    let (out_height, out_row) = (p.out_height as usize, p.out_width as usize * channels);
-    let out_plane = out_height * out_row;
-    let reach = (p.kernel_height as usize - 1) * p.dilation_height as usize;
-    let (stride, padding) = (p.stride_height as usize, p.padding_height as usize);
-    let planes = r_in.par_chunks_mut((in_height * in_row).max(1));
-    let planes = planes.zip(r_out.par_chunks(out_plane.max(1)));
-    planes.enumerate().for_each(|(row, (r_in, r_out))| {
-        let winner = &winner[row / params.repeat as usize * out_plane..][..out_plane];
-        r_in.par_chunks_mut(BAND * in_row).enumerate().for_each(|(band, r_in)| {
-            r_in.fill(F::ZERO);
-            let first = band * BAND;
-            let cells = first * p.in_width as usize * channels;
-            // The windows that reach into the band.
-            let start = (first + padding).saturating_sub(reach).div_ceil(stride);
-            let end = (first + r_in.len() / in_row - 1 + padding) / stride + 1;
-            let windows = start.min(out_height) * out_row..end.min(out_height) * out_row;
-            let pixels = winner[windows.clone()].chunks_exact(channels);
-            for (winner, r) in pixels.zip(r_out[windows].chunks_exact(channels)) {
-                for (c, (&cell, &r)) in winner.iter().zip(r).enumerate() {
-                    let at = (cell as usize * channels + c).wrapping_sub(cells);
-                    if let Some(r_in) = r_in.get_mut(at) {
-                        *r_in += r;
-                    }
+    let [in_height, in_width] = [p.in_height, p.in_width].map(|length| length as usize);
+    let [out_height, out_width] = [p.out_height, p.out_width].map(|length| length as usize);
+    let plane = out_height * out_width * channels;
+    parallel::pieces(
+        r_in,
+        channels,
+        #[inline(always)]
+        |first, piece| {
+            let mut windows = Vec::new();
+            for (i, r_in) in piece.chunks_exact_mut(channels).enumerate() {
+                let position = first / channels + i;
+                let (line, x) = (position / in_width, position % in_width);
+                let (row, y) = (line / in_height, line % in_height);
+                windows.clear();
+                for y in p.rows_that_reach(y) {
+                    windows.extend(p.columns_that_reach(x).map(|x| y * out_width + x));
                 }
+                let of_picture = row / params.repeat as usize * plane;
+                let (winner, r_out) = (&winner[of_picture..], &r_out[row * plane..]);
+                let cell = (y * in_width + x) as u32;
+                collect(cell, &windows, &winner[..plane], &r_out[..plane], r_in);
             }
-        });
-    });
+        },
+    );
+}
+
+impl Geometry {
+    /// Rows of the output whose windows reach as far as row `y` of the input.
+    fn rows_that_reach(&self, y: usize) -> Range<usize> {
+        let extent = (self.kernel_height - 1) * self.dilation_height + 1;
+        reaching(y, extent, self.stride_height, self.padding_height, self.out_height)
+    }
+
+    /// Columns of the output, likewise.
+    fn columns_that_reach(&self, x: usize) -> Range<usize> {
+        let extent = (self.kernel_width - 1) * self.dilation_width + 1;
+        reaching(x, extent, self.stride_width, self.padding_width, self.out_width)
+    }
+}
+
+fn reaching(at: usize, extent: u32, stride: u32, padding: u32, windows: u32) -> Range<usize> {
+    let [extent, stride, padding] = [extent, stride, padding].map(|length| length as usize);
+    let padded = at + padding;
+    let first = (padded + stride).saturating_sub(extent) / stride;
+    first..(padded / stride + 1).min(windows as usize)
+}
+
+/// What a cell receives from the windows that it won, for each channel.
+#[inline(always)]
+fn collect<F: Float>(cell: u32, windows: &[usize], winner: &[u32], r_out: &[F], r_in: &mut [F]) {
+    let channels = r_in.len();
+    let (r_in, rest) = r_in.as_chunks_mut::<LANES>();
+    for (block, r_in) in r_in.iter_mut().enumerate() {
+        let mut sums = [F::ZERO; LANES];
+        for window in windows {
+            let at = window * channels + block * LANES;
+            let has_all = "a window has all channels";
+            let winner = winner[at..].first_chunk::<LANES>().expect(has_all);
+            let r = r_out[at..].first_chunk::<LANES>().expect(has_all);
+            for lane in 0..LANES {
+                // No jumps, which would keep lanes from being compared at once.
+                sums[lane] += select_unpredictable(winner[lane] == cell, r[lane], F::ZERO);
+            }
+        }
+        *r_in = sums;
+    }
+    let first = channels - rest.len();
+    for (c, r_in) in rest.iter_mut().enumerate() {
+        let of_windows = windows.iter().map(|window| window * channels + first + c);
+        *r_in = F::ZERO;
+        for at in of_windows.filter(|at| winner[*at] == cell) {
+            *r_in += r_out[at];
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod channel_affine;
 pub mod channel_constant;
 pub mod channel_dot;
 pub mod clamp;
+mod colors;
 pub mod conv2d;
 pub mod conv2d_cooperative;
 pub mod conv2d_quads;

@@ -34,15 +34,20 @@ impl Params {
 pub fn cpu<F: Float>(p: &Params, a: &[F], c: &[F], r: &mut [F]) {
     let scale = F::from_f32(p.scale);
     let count = p.count as usize;
-    parallel::rows(r, count, |row, start, r| {
-        let a = &a[row / p.repeat as usize * p.stride as usize + start..][..r.len()];
-        let c = &c[row * count + start..][..r.len()];
-        let products = a.iter().zip(c).map(|(&a, &c)| scale * a * c);
-        match p.accumulate {
-            1 => r.iter_mut().zip(products).for_each(|(r, product)| *r += product),
-            _ => r.iter_mut().zip(products).for_each(|(r, product)| *r = product),
-        }
-    });
+    parallel::rows(
+        r,
+        count,
+        #[inline(always)]
+        |row, start, r| {
+            let a = &a[row / p.repeat as usize * p.stride as usize + start..][..r.len()];
+            let c = &c[row * count + start..][..r.len()];
+            let products = a.iter().zip(c).map(|(&a, &c)| scale * a * c);
+            match p.accumulate {
+                1 => r.iter_mut().zip(products).for_each(|(r, product)| *r += product),
+                _ => r.iter_mut().zip(products).for_each(|(r, product)| *r = product),
+            }
+        },
+    );
 }
 
 #[cfg(test)]

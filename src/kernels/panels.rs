@@ -33,7 +33,7 @@ pub const WIDTH: usize = 16;
 
 /// Products after which a piece ends, at the end of a tap or of as many of its rows: the sum of many
 /// more in f32 alone costs digits.
-const PIECE: usize = 128;
+pub(super) const PIECE: usize = 128;
 
 /// Bytes of the panels that a task goes through with every few positions: they stay in the
 /// second-level cache.

@@ -33,13 +33,18 @@ impl Params {
 pub fn cpu<F: Float>(p: &Params, r: &[F], z: &[F], s: &mut [F]) {
     let epsilon = F::from_f32(p.epsilon);
     let count = p.count as usize;
-    parallel::rows(s, count, |row, start, s| {
-        let z = &z[row / p.repeat as usize * p.stride as usize + start..][..s.len()];
-        let r = &r[row * count + start..][..s.len()];
-        for ((s, &r), &z) in s.iter_mut().zip(r).zip(z) {
-            *s = ratio(r, z, epsilon);
-        }
-    });
+    parallel::rows(
+        s,
+        count,
+        #[inline(always)]
+        |row, start, s| {
+            let z = &z[row / p.repeat as usize * p.stride as usize + start..][..s.len()];
+            let r = &r[row * count + start..][..s.len()];
+            for ((s, &r), &z) in s.iter_mut().zip(r).zip(z) {
+                *s = ratio(r, z, epsilon);
+            }
+        },
+    );
 }
 
 #[inline(always)]
