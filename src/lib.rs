@@ -13,6 +13,7 @@
 //!
 //! Start with [`Explainer`].
 
+mod aligned;
 pub mod backend;
 pub mod error;
 pub mod evaluation;

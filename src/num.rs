@@ -9,13 +9,12 @@ use half::{bf16, f16};
 
 /// `f32` or `f64`.
 pub trait Float:
-    Copy
+    bytemuck::Pod
     + Debug
     + Default
     + PartialOrd
     + Send
     + Sync
-    + 'static
     + Sum
     + Add<Output = Self>
     + AddAssign

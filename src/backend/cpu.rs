@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use self::weights::{Layout, Ready, Weights};
 use super::{Input, Output, Session, Watch};
+use crate::aligned::Aligned;
 use crate::error::Result;
 use crate::kernels::conv2d::Filters;
 use crate::kernels::epilogue::{self, Epilogue};
@@ -77,7 +78,7 @@ impl<F: Number> Cpu<F> {
             program.buffers.iter().map(len).collect::<Vec<_>>()
         };
         CpuSession {
-            floats: floats(Element::Float).into_iter().map(|len| vec![F::ZERO; len]).collect(),
+            floats: floats(Element::Float).into_iter().map(Aligned::zeros).collect(),
             indices: floats(Element::Index).into_iter().map(|len| vec![0; len]).collect(),
             weights,
             variants: self.variants,
@@ -110,7 +111,7 @@ impl Number for f64 {
 pub struct CpuSession<F> {
     program: Arc<Program>,
     /// One for each buffer of the program; empty where the buffer holds indices.
-    floats: Vec<Vec<F>>,
+    floats: Vec<Aligned<F>>,
     /// One for each buffer of the program; empty where the buffer holds floats.
     indices: Vec<Vec<u32>>,
     /// Those that are not read as they are stored, as steps want them.
@@ -224,7 +225,7 @@ impl<F: Number> CpuSession<F> {
         let (step, then) = (&steps[0], &steps[1..=joined]);
         let last = then.last().unwrap_or(step);
         // A kernel writes one or two values of floats and at most one of indices.
-        let mut outs = [const { Vec::new() }; 2];
+        let mut outs = [Aligned::default(), Aligned::default()];
         let mut out_index = Vec::new();
         let (mut places, mut place_index) = (Vec::with_capacity(2), None);
         for (operand, access) in last.operands.iter().zip(last.call.kernel().operands) {

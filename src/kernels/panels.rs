@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use bytemuck::Pod;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 use super::Part;
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
+use crate::aligned::Aligned;
 
 /// Numbers of 32 bit in a vector of this processor. Sums are made in as many streams, so that the
 /// last bits of results depend on it.
@@ -61,9 +63,9 @@ pub struct Panels {
 
 #[derive(Clone, Debug)]
 enum Numbers {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-    BF16(Vec<bf16>),
+    F32(Aligned<f32>),
+    F16(Aligned<f16>),
+    BF16(Aligned<bf16>),
 }
 
 impl Panels {
@@ -75,16 +77,15 @@ impl Panels {
         place: impl Fn(usize, usize) -> usize + Sync,
         column_stride: usize,
     ) -> Self {
-        fn packed<T: Copy + Send + Sync, U: Copy + Send>(
+        fn packed<T: Copy + Send + Sync, U: Pod + Send>(
             from: &[T],
             [taps, rows, columns]: [usize; 3],
             place: &(impl Fn(usize, usize) -> usize + Sync),
             column_stride: usize,
-            zero: U,
             number: impl Fn(T) -> U + Sync,
-        ) -> Vec<U> {
+        ) -> Aligned<U> {
             let panel = taps * rows * WIDTH;
-            let mut out = vec![zero; panel * columns.div_ceil(WIDTH)];
+            let mut out = Aligned::zeros(panel * columns.div_ceil(WIDTH));
             out.par_chunks_mut(panel.max(1)).enumerate().for_each(|(i, out)| {
                 let first = i * WIDTH;
                 let lanes = WIDTH.min(columns - first);
@@ -99,12 +100,10 @@ impl Panels {
         }
         let (shape, place, stride) = ([taps, rows, columns], &place, column_stride);
         let numbers = match numbers {
-            Rows::F32(from) => Numbers::F32(packed(from, shape, place, stride, 0.0, |w| w)),
-            Rows::F64(from) => Numbers::F32(packed(from, shape, place, stride, 0.0, |w| w as f32)),
-            Rows::F16(from) => Numbers::F16(packed(from, shape, place, stride, f16::ZERO, |w| w)),
-            Rows::BF16(from) => {
-                Numbers::BF16(packed(from, shape, place, stride, bf16::ZERO, |w| w))
-            }
+            Rows::F32(from) => Numbers::F32(packed(from, shape, place, stride, |w| w)),
+            Rows::F64(from) => Numbers::F32(packed(from, shape, place, stride, |w| w as f32)),
+            Rows::F16(from) => Numbers::F16(packed(from, shape, place, stride, |w| w)),
+            Rows::BF16(from) => Numbers::BF16(packed(from, shape, place, stride, |w| w)),
         };
         Self { taps, rows, columns, numbers }
     }
@@ -112,9 +111,9 @@ impl Panels {
     /// Bytes that the numbers take.
     pub fn bytes(&self) -> usize {
         match &self.numbers {
-            Numbers::F32(numbers) => size_of_val(numbers.as_slice()),
-            Numbers::F16(numbers) => size_of_val(numbers.as_slice()),
-            Numbers::BF16(numbers) => size_of_val(numbers.as_slice()),
+            Numbers::F32(numbers) => size_of_val(&**numbers),
+            Numbers::F16(numbers) => size_of_val(&**numbers),
+            Numbers::BF16(numbers) => size_of_val(&**numbers),
         }
     }
 
@@ -133,7 +132,7 @@ impl Panels {
         &'a self,
         panels: &Range<usize>,
         (part, gamma): (Part, f32),
-        room: &'a mut Vec<f32>,
+        room: &'a mut Aligned<f32>,
     ) -> (&'a [f32], Part) {
         let range = panels.start * self.panel_len()..panels.end * self.panel_len();
         if let (Numbers::F32(numbers), Part::All | Part::Positive | Part::Negative) =
@@ -141,7 +140,7 @@ impl Panels {
         {
             return (&numbers[range], part);
         }
-        room.resize(range.len(), 0.0);
+        room.resize(range.len());
         match &self.numbers {
             Numbers::F32(numbers) => room.copy_from_slice(&numbers[range]),
             Numbers::F16(numbers) => numbers[range].convert_to_f32_slice(room),
@@ -258,7 +257,7 @@ impl Product<'_> {
         debug_assert!(self.is_covered_once(), "lattices have all pixels, each once");
         let destination = self.epilogues.into(target, self.panels.columns);
         let nothing = vec![0.0; self.panels.rows];
-        self.tasks().par_iter().for_each_init(Vec::new, |room, task| {
+        self.tasks().par_iter().for_each_init(Aligned::default, |room, task| {
             let (panels, part) = self.panels.ready(&task.panels, self.part, room);
             let (product, nothing) = (self, nothing.as_slice());
             by(Run { product, task, panels, part, source, nothing, destination });

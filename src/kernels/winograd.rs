@@ -15,6 +15,7 @@ use super::conv2d::{Packing, Params, Rounding};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
 use super::panels::{ALL, InTiles, Tap, Tiled, WIDTH, rows_of_widest, sums};
+use crate::aligned::Aligned;
 
 /// Points of a window, rows times columns.
 const POINTS: usize = SIDE * SIDE;
@@ -57,7 +58,7 @@ pub struct Transformed {
     in_channels: usize,
     out_channels: usize,
     kind: Kind,
-    numbers: Vec<f32>,
+    numbers: Aligned<f32>,
 }
 
 /// Which filters are transformed.
@@ -113,7 +114,7 @@ impl Transformed {
             false => (packing.in_per_group, packing.out_per_group),
         };
         let panel = POINTS * in_channels * WIDTH;
-        let mut out = vec![0.0; panel * out_channels.div_ceil(WIDTH)];
+        let mut out = Aligned::<f32>::zeros(panel * out_channels.div_ceil(WIDTH));
         out.par_chunks_mut(panel.max(1)).enumerate().for_each(|(i, out)| {
             let columns = i * WIDTH..out_channels.min((i + 1) * WIDTH);
             for channel in 0..in_channels {
@@ -133,7 +134,7 @@ impl Transformed {
 
     /// Bytes that the numbers take.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.numbers.as_slice())
+        size_of_val(&*self.numbers)
     }
 
     /// Convolves, or does the transpose of the convolution if the filters are those of it. `stored` are
@@ -176,7 +177,7 @@ impl Transformed {
         let nothing = vec![0.0; self.in_channels];
         let destination = epilogues.into(out, self.out_channels);
         let (filters, nothing) = (self, nothing.as_slice());
-        self.tasks(p).into_par_iter().for_each_init(Vec::new, |room, task| {
+        self.tasks(p).into_par_iter().for_each_init(Aligned::default, |room, task| {
             by(Run { p, filters, task, a, stored, nothing, room, destination });
         });
     }
@@ -245,7 +246,7 @@ struct Run<'a> {
     stored: Rows<'a>,
     /// Zeros in place of a pixel in the padding.
     nothing: &'a [f32],
-    room: &'a mut Vec<f32>,
+    room: &'a mut Aligned<f32>,
     destination: Destination<'a>,
 }
 
@@ -327,7 +328,7 @@ impl Run<'_> {
     fn transform<S: Simd>(&mut self, simd: S) {
         let (channels, count) = (self.filters.in_channels, self.task.windows.len());
         let mut room = std::mem::take(self.room);
-        room.resize(POINTS * count * channels, 0.0);
+        room.resize(POINTS * count * channels);
         let [height, width] = self.p.input().size;
         let padding = [self.p.padding_height as usize, self.p.padding_width as usize];
         for (i, window) in self.task.windows.clone().enumerate() {
