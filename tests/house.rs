@@ -9,10 +9,11 @@ use clrp::kernels::ALL;
 /// What each folder or file of `src` may use besides itself, floor by floor.
 const FLOORS: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("aligned", &[]),
     ("num", &[]),
     ("file", &["error"]),
     ("tensor", &["error"]),
-    ("kernels", &["num"]),
+    ("kernels", &["aligned", "num"]),
     ("weight", &["file", "kernels", "num"]),
     ("scene", &["error"]),
     ("graph", &["error", "file", "kernels", "tensor", "weight"]),
@@ -24,7 +25,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("switches", &["graph", "num", "tensor"]),
     ("methods", &["error", "kernels"]),
     ("program", &["error", "graph", "kernels", "methods", "rules", "tensor", "weight"]),
-    ("backend", &["error", "file", "kernels", "num", "program", "tensor", "weight"]),
+    ("backend", &["aligned", "error", "file", "kernels", "num", "program", "tensor", "weight"]),
     ("evaluation", &["error", "image", "scene", "tensor"]),
     (
         "explainer",
