@@ -7,7 +7,7 @@
 //! cannot tell which network or rule it runs; a rule cannot tell which backend runs it.*
 //!
 //! The floors, from the bottom; a folder uses only those below it:
-//! [`error`], [`num`] | [`mod@file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
+//! [`error`], [`num`], `aligned` | [`mod@file`], [`tensor`], [`kernels`], [`scene`], [`labels`] | [`weight`] | [`graph`],
 //! [`image`] | [`similarity`] | [`models`], [`rules`], [`switches`] | [`methods`] | [`program`] | [`backend`] |
 //! [`explainer`]; beside it [`evaluation`], which needs no more than [`image`] and [`scene`].
 //!

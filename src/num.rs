@@ -9,7 +9,8 @@ use half::{bf16, f16};
 
 /// `f32` or `f64`.
 pub trait Float:
-    bytemuck::Pod
+    Copy
+    + 'static
     + Debug
     + Default
     + PartialOrd

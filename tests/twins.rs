@@ -275,10 +275,20 @@ fn every_kernel_has_cases() {
     assert_eq!(seen, ALL.iter().map(|kernel| kernel.name).collect());
 }
 
+/// Floats or indices.
+fn numbers(output: &Output) -> Vec<f64> {
+    match output {
+        Output::F32(_) | Output::F64(_) => output.to_f64(),
+        Output::Index(values) => values.iter().map(|&index| f64::from(index)).collect(),
+    }
+}
+
 /// What plain loops give, one output after the other, for the kernels whose twins are not plain themselves.
 fn plain(case: &Case) -> Option<Vec<f64>> {
     let given = |i: usize| case.operands[i].floats();
     match &case.call {
+        Call::AvgPool2d(p) => Some(naive::avg_pool2d(p, &given(0))),
+        Call::AvgPool2dBackward(p) => Some(naive::avg_pool2d_backward(&p.0, &given(0))),
         Call::Conv2d(p) | Call::Conv2dQuads(p) => {
             Some(naive::conv2d(p, &given(0), &given(1), &given(2), &given(3)))
         }
@@ -301,11 +311,14 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         Call::LinearTranspose(p) => {
             Some(naive::linear_transpose(&p.0, &given(0), &given(1), &given(2)))
         }
+        Call::MaxPool2d(p) => Some(naive::max_pool2d(p, &given(0))),
+        Call::MaxPool2dBackward(p) => {
+            let Given::Index(winners) = &case.operands[0] else { panic!("winners are indices") };
+            Some(naive::max_pool2d_backward(&p.pool, p.repeat, winners, &given(1)))
+        }
         Call::Add(_)
         | Call::AddShares(_)
         | Call::Attribution(_)
-        | Call::AvgPool2d(_)
-        | Call::AvgPool2dBackward(_)
         | Call::ChannelAffine(_)
         | Call::ChannelConstant(_)
         | Call::ChannelDot(_)
@@ -319,8 +332,6 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::Leaks(_)
         | Call::LocalResponseNorm(_)
         | Call::LocalResponseNormBackward(_)
-        | Call::MaxPool2d(_)
-        | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
         | Call::MultiplyPlanes(_)
         | Call::OneHot(_)
@@ -338,11 +349,11 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
 #[test]
 fn fast_twins_are_what_plain_loops_give() {
     let reference = reference();
-    for cases in PRODUCTS {
+    for cases in [PRODUCTS, POOLS].concat() {
         let mut random = Random::new(5);
         for case in cases(&mut random) {
             let expected = plain(&case).expect("these twins are fast");
-            let actual = run(&reference, &case).iter().flat_map(Output::to_f64).collect::<Vec<_>>();
+            let actual = run(&reference, &case).iter().flat_map(numbers).collect::<Vec<_>>();
             let largest = expected.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
             let what = format!("{:?}", case.call);
             assert_each_close(&actual, &expected, SUMMED_F64, |_| largest, what);

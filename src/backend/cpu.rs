@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytemuck::Pod;
+
 use self::weights::{Layout, Ready, Weights};
 use super::{Input, Output, Session, Watch};
 use crate::aligned::Aligned;
@@ -89,7 +91,7 @@ impl<F: Number> Cpu<F> {
 }
 
 /// `f32` or `f64`, with the output that holds it.
-pub trait Number: Float {
+pub trait Number: Float + Pod {
     /// The output of these values.
     fn output(values: &[Self]) -> Output;
 }
@@ -145,25 +147,6 @@ fn release_matrices(program: &Program, step: &Step) {
 
 impl<F: Number> Session for CpuSession<F> {
     fn run_watched(&mut self, inputs: &[Input<'_>], watch: &mut Watch<'_>) -> Result<Vec<Output>> {
-        // Among the threads that share steps out: from outside, each step would have to wake them, and
-        // to be woken by them.
-        rayon::scope(|_| self.run_inside(inputs, watch))
-    }
-
-    fn step_times(&mut self, inputs: &[Input<'_>]) -> Result<Option<Vec<f64>>> {
-        let mut times = Vec::with_capacity(self.program.steps.len() + 1);
-        self.run_watched(inputs, &mut |_, _| {
-            times.push(Instant::now());
-            Ok(())
-        })?;
-        times.push(Instant::now());
-        let span = |pair: &[Instant]| (pair[1] - pair[0]).as_secs_f64();
-        Ok(Some(times.windows(2).map(span).collect()))
-    }
-}
-
-impl<F: Number> CpuSession<F> {
-    fn run_inside(&mut self, inputs: &[Input<'_>], watch: &mut Watch<'_>) -> Result<Vec<Output>> {
         assert_eq!(inputs.len(), self.program.inputs.len(), "inputs of the program");
         let program = self.program.clone();
         for (slot, input) in program.inputs.iter().zip(inputs) {
@@ -199,6 +182,19 @@ impl<F: Number> CpuSession<F> {
         Ok(program.outputs.iter().map(output).collect())
     }
 
+    fn step_times(&mut self, inputs: &[Input<'_>]) -> Result<Option<Vec<f64>>> {
+        let mut times = Vec::with_capacity(self.program.steps.len() + 1);
+        self.run_watched(inputs, &mut |_, _| {
+            times.push(Instant::now());
+            Ok(())
+        })?;
+        times.push(Instant::now());
+        let span = |pair: &[Instant]| (pair[1] - pair[0]).as_secs_f64();
+        Ok(Some(times.windows(2).map(span).collect()))
+    }
+}
+
+impl<F: Number> CpuSession<F> {
     /// Bytes of the weights that were brought into an order of their own, which the sessions of a
     /// network share; matrices are read as they are stored, and take none.
     pub fn weight_bytes(&self) -> usize {

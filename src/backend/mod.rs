@@ -74,8 +74,8 @@ impl Output {
 }
 
 /// Is told before each piece of work how many pieces are done, and of how many; an error ends the
-/// run. The thread that tells it may be another one than the caller's.
-pub type Watch<'a> = dyn FnMut(usize, usize) -> Result<()> + Send + 'a;
+/// run.
+pub type Watch<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
 
 /// A program made ready on a device: memory taken, weights in place, pipelines built.
 pub trait Session: Send {

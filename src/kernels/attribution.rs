@@ -59,21 +59,26 @@ pub fn cpu<F: Float>(p: &Params, rows: &[F], sums: &[F], maps: &mut [F]) {
     // What is no number stays none, so that it is told.
     let clamped = |r: F| if r <= F::ZERO { F::ZERO } else { r };
     // A plane of a map is a channel of a row.
-    parallel::rows(maps, positions, |plane, start, out| {
-        let (map, channel) = (plane / channels, plane % channels);
-        let (image, j) = (map / p.targets as usize, map % p.targets as usize);
-        let row = image * p.rows as usize + p.first as usize + j;
-        let places = (start..start + out.len()).map(|position| position * channels + channel);
-        let out = out.iter_mut().zip(places);
-        match p.mode {
-            0 => out.for_each(|(out, at)| *out = rows[row * count + at]),
-            1 => out.for_each(|(out, at)| *out = clamped(rows[row * count + at])),
-            _ => {
-                let dual = image * p.rows as usize + p.dual_first as usize + j;
-                out.for_each(|(out, at)| *out = clamped(share(row, at) - share(dual, at)));
+    parallel::rows(
+        maps,
+        positions,
+        #[inline(always)]
+        |plane, start, out| {
+            let (map, channel) = (plane / channels, plane % channels);
+            let (image, j) = (map / p.targets as usize, map % p.targets as usize);
+            let row = image * p.rows as usize + p.first as usize + j;
+            let places = (start..start + out.len()).map(|position| position * channels + channel);
+            let out = out.iter_mut().zip(places);
+            match p.mode {
+                0 => out.for_each(|(out, at)| *out = rows[row * count + at]),
+                1 => out.for_each(|(out, at)| *out = clamped(rows[row * count + at])),
+                _ => {
+                    let dual = image * p.rows as usize + p.dual_first as usize + j;
+                    out.for_each(|(out, at)| *out = clamped(share(row, at) - share(dual, at)));
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 #[cfg(test)]

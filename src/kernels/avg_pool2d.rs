@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use super::{kernel, lanes, parallel, params};
+use super::parallel::{self, LANES};
+use super::windows::Windows;
+use super::{kernel, lanes, params};
 use crate::num::Float;
 
 params! {
@@ -74,19 +76,20 @@ impl Params {
         };
         (rows, columns, divisor)
     }
-}
 
-impl Params {
     /// Rows of the output whose windows hold row `y` of the input.
     pub(super) fn rows_that_hold(&self, y: usize) -> Range<usize> {
-        let (length, windows) = (self.in_height as usize, self.out_height as usize);
         if self.adaptive == 1 {
+            let (length, windows) = (self.in_height as usize, self.out_height as usize);
             return y * windows / length..((y + 1) * windows - 1) / length + 1;
         }
-        let (kernel, stride) = (self.kernel_height as usize, self.stride_height as usize);
-        let padded = y + self.padding_height as usize;
-        let first = (padded + stride).saturating_sub(kernel) / stride;
-        first..(padded / stride + 1).min(windows)
+        let windows = Windows {
+            extent: self.kernel_height,
+            stride: self.stride_height,
+            padding: self.padding_height,
+            count: self.out_height,
+        };
+        windows.that_reach(y)
     }
 }
 
@@ -135,9 +138,6 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], out: &mut [F]) {
         },
     );
 }
-
-/// Channels that are added up at once.
-pub(super) const LANES: usize = 16;
 
 /// The sums of each channel over cells of a plane, divided.
 #[inline(always)]

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::avg_pool2d::LANES;
 pub use super::avg_pool2d::Params as Geometry;
-use super::{kernel, lanes, parallel};
+use super::parallel::{self, LANES};
+use super::{kernel, lanes};
 use crate::num::Float;
 
 /// The pooling; `batch` counts rows of the signal.

@@ -3,19 +3,30 @@
 //! and are added up last.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::conv_transpose2d::FEWEST_COLUMNS;
 use super::conv2d::Params;
 use super::panels::{Lattice, PIECE, Tap, WIDTH, added};
+use super::parallel;
 
 /// Channels whose sums are made together, at most.
 const TOGETHER: usize = 3;
 
 /// Tasks for each thread, so that none waits long for the last one.
 const TASKS: usize = 4;
+
+/// Output channels of which vectors are not empty for the most part, and of which even those of 4 numbers
+/// make no longer pieces than [`PIECE`].
+const DEPTHS: RangeInclusive<u32> = 8..=4 * PIECE as u32;
+
+/// Whether this is the faster way.
+pub(super) fn suits(p: &Params) -> bool {
+    p.groups == 1 && p.in_channels < FEWEST_COLUMNS && DEPTHS.contains(&p.out_channels)
+}
 
 /// Sums for every input what the outputs that it met send back. `lattices` are those of
 /// `conv_transpose2d`, `w` has the filters, packed.
@@ -41,7 +52,8 @@ fn run_by(
     assert_eq!(s.len(), pixels * channels, "values of the signal");
     assert_eq!(w.len(), p.taps() * p.in_channels as usize * channels, "values of the filters");
     let (s, w) = (in_whole_vectors(s, channels), in_whole_vectors(w, channels));
-    let (s, w) = (Signal::new(p, &s), w.as_ref());
+    let w = w.as_ref();
+    let s = Signal { s: &s, size: p.output().size, depth: channels.next_multiple_of(WIDTH) };
     let rows = out.len() / row.max(1);
     let of_task = rows.div_ceil(TASKS * rayon::current_num_threads()).max(1);
     out.par_chunks_mut((of_task * row).max(1)).enumerate().for_each(|(i, out)| {
@@ -56,9 +68,17 @@ fn in_whole_vectors(rows: &[f32], len: usize) -> Cow<'_, [f32]> {
         return Cow::Borrowed(rows);
     }
     let mut filled = vec![0.0; rows.len() / len * whole];
-    for (to, from) in filled.chunks_exact_mut(whole).zip(rows.chunks_exact(len)) {
-        to[..len].copy_from_slice(from);
-    }
+    parallel::pieces(
+        &mut filled,
+        whole,
+        #[inline(always)]
+        |first, piece| {
+            let rows = rows[first / whole * len..].chunks_exact(len);
+            for (to, from) in piece.chunks_exact_mut(whole).zip(rows) {
+                to[..len].copy_from_slice(from);
+            }
+        },
+    );
     Cow::Owned(filled)
 }
 
@@ -94,31 +114,37 @@ impl Rows<'_> {
         let [height, width] = p.input().size;
         let channels = p.in_channels as usize;
         let [down, across] = [p.stride_height, p.stride_width].map(|stride| stride as usize);
-        let mut room = vec![0.0; p.taps() * PIXELS * s.depth];
-        let mut rows = Vec::with_capacity(p.taps());
+        let mut met = Meetings::<PIXELS>::new(s, p.taps());
         for (i, out) in out.chunks_exact_mut(width * channels).enumerate() {
             let (plane, y) = ((first_row + i) / height, (first_row + i) % height);
             for x in 0..across.min(width) {
                 let lattice = &lattices[y % down * across.min(width) + x];
                 for first in (0..lattice.size[1]).step_by(PIXELS) {
                     let place = [plane, y / down, first];
-                    s.take::<PIXELS>(lattice, place, &mut room, &mut rows);
+                    met.find(lattice, place);
                     let pixels = first..lattice.size[1].min(first + PIXELS);
                     for channel in (0..channels).step_by(TOGETHER) {
                         let filters = Filters { taps: &lattice.taps, w, channels, channel };
                         let places = pixels.clone().map(|i| (x + across * i) * channels + channel);
                         let then = Then { places, accumulate: p.accumulate == 1, out };
-                        let from = (&s, rows.as_slice(), room.as_slice());
                         match channels - channel {
-                            1 => then.keep(filters.sums::<S, PIXELS, 1>(simd, from)),
-                            2 => then.keep(filters.sums::<S, PIXELS, 2>(simd, from)),
-                            _ => then.keep(filters.sums::<S, PIXELS, TOGETHER>(simd, from)),
+                            1 => then.keep(filters.sums::<S, PIXELS, 1>(simd, &met)),
+                            2 => then.keep(filters.sums::<S, PIXELS, 2>(simd, &met)),
+                            _ => then.keep(filters.sums::<S, PIXELS, TOGETHER>(simd, &met)),
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// Planes of so many rows and columns of pixels, which have `depth` values each.
+#[derive(Clone, Copy)]
+struct Signal<'a> {
+    s: &'a [f32],
+    size: [usize; 2],
+    depth: usize,
 }
 
 /// Where the pixels lie that a tap meets.
@@ -132,51 +158,56 @@ enum Met {
     Copies,
 }
 
-/// Planes of so many rows and columns of pixels, which have `depth` values each.
-#[derive(Clone, Copy)]
-struct Signal<'a> {
-    s: &'a [f32],
-    size: [usize; 2],
-    depth: usize,
+/// What the taps of a lattice meet, for so many pixels of it that lie side by side.
+struct Meetings<'a, const PIXELS: usize> {
+    signal: Signal<'a>,
+    of_taps: Vec<Met>,
+    /// Of each tap the pixels, where some are copies.
+    room: Vec<f32>,
 }
 
-impl<'a> Signal<'a> {
-    fn new(p: &Params, s: &'a [f32]) -> Self {
-        let depth = (p.out_channels as usize).next_multiple_of(WIDTH);
-        Self { s, size: p.output().size, depth }
+impl<'a, const PIXELS: usize> Meetings<'a, PIXELS> {
+    fn new(signal: Signal<'a>, taps: usize) -> Self {
+        let room = vec![0.0; taps * PIXELS * signal.depth];
+        Self { signal, of_taps: Vec::with_capacity(taps), room }
     }
 
-    /// The pixels that each tap of a lattice meets, for so many pixels of it from that plane, row and
-    /// column on. Zeros take the place of those past an end.
+    /// Finds what they meet from that plane, row and column of the lattice on. Zeros take the place of
+    /// pixels past an end.
     #[inline(always)]
-    fn take<const PIXELS: usize>(
-        &self,
-        lattice: &Lattice,
-        [plane, row, column]: [usize; 3],
-        room: &mut [f32],
-        rows: &mut Vec<Met>,
-    ) {
-        let [height, width] = self.size;
-        rows.clear();
-        let rooms = room.chunks_exact_mut(PIXELS * self.depth);
+    fn find(&mut self, lattice: &Lattice, [plane, row, column]: [usize; 3]) {
+        let Signal { s, size: [height, width], depth } = self.signal;
+        self.of_taps.clear();
+        let rooms = self.room.chunks_exact_mut(PIXELS * depth);
         for (tap, room) in lattice.taps.iter().zip(rooms) {
             // What is negative is past every end.
             let y = row.wrapping_add_signed(tap.shift[0]);
             let x = column.wrapping_add_signed(tap.shift[1]);
-            let first = |x: usize| ((plane * height + y) * width + x) * self.depth;
-            rows.push(if y >= height {
+            let first = |x: usize| ((plane * height + y) * width + x) * depth;
+            self.of_taps.push(if y >= height {
                 Met::Nothing
             } else if x < width && x + PIXELS <= width {
                 Met::Signal(first(x))
             } else {
-                for (i, pixel) in room.chunks_exact_mut(self.depth).enumerate() {
+                for (i, pixel) in room.chunks_exact_mut(depth).enumerate() {
                     match x.wrapping_add(i) {
-                        x if x < width => pixel.copy_from_slice(&self.s[first(x)..][..self.depth]),
+                        x if x < width => pixel.copy_from_slice(&s[first(x)..][..depth]),
                         _ => pixel.fill(0.0),
                     }
                 }
                 Met::Copies
             });
+        }
+    }
+
+    /// The pixels that a tap meets, if there are any.
+    #[inline(always)]
+    fn pixels(&self, tap: usize) -> Option<&[f32]> {
+        let len = PIXELS * self.signal.depth;
+        match self.of_taps[tap] {
+            Met::Nothing => None,
+            Met::Signal(first) => Some(&self.signal.s[first..][..len]),
+            Met::Copies => Some(&self.room[tap * len..][..len]),
         }
     }
 }
@@ -209,21 +240,22 @@ struct Filters<'a> {
 }
 
 impl Filters<'_> {
-    /// The sums of some pixels, each tap of which meets those of `met`.
+    /// The sums of the pixels that the taps were found to meet.
     #[inline(always)]
     fn sums<S: Simd, const PIXELS: usize, const CHANNELS: usize>(
         &self,
         simd: S,
-        from: (&Signal<'_>, &[Met], &[f32]),
+        met: &Meetings<'_, PIXELS>,
     ) -> [[f32; CHANNELS]; PIXELS] {
         let zero = simd.splat_f32s(0.0);
-        let of_piece = (PIECE / (from.0.depth / S::F32_LANES)).max(1);
+        // Numbers one by one may be more than a piece should have; a tap is not cut all the same.
+        let of_piece = (PIECE / (met.signal.depth / S::F32_LANES)).max(1);
         let taps = self.taps.len();
-        let mut sums = self.piece::<S, PIXELS, CHANNELS>(simd, from, 0..taps.min(of_piece));
+        let mut sums = self.piece::<S, PIXELS, CHANNELS>(simd, met, 0..taps.min(of_piece));
         let mut lost = [[zero; CHANNELS]; PIXELS];
         for first in (of_piece..taps).step_by(of_piece) {
             let taps = first..taps.min(first + of_piece);
-            let piece = self.piece::<S, PIXELS, CHANNELS>(simd, from, taps);
+            let piece = self.piece::<S, PIXELS, CHANNELS>(simd, met, taps);
             for i in 0..PIXELS {
                 for c in 0..CHANNELS {
                     (sums[i][c], lost[i][c]) = added(simd, (sums[i][c], lost[i][c]), piece[i][c]);
@@ -246,23 +278,20 @@ impl Filters<'_> {
     fn piece<S: Simd, const PIXELS: usize, const CHANNELS: usize>(
         &self,
         simd: S,
-        (signal, met, room): (&Signal<'_>, &[Met], &[f32]),
+        met: &Meetings<'_, PIXELS>,
         taps: Range<usize>,
     ) -> [[S::f32s; CHANNELS]; PIXELS] {
-        let depth = signal.depth;
+        let depth = met.signal.depth;
         let mut sums = [[simd.splat_f32s(0.0); CHANNELS]; PIXELS];
-        for (tap, met) in taps.clone().zip(&met[taps]) {
-            let pixels = match *met {
-                Met::Nothing => continue,
-                Met::Signal(first) => &signal.s[first..][..PIXELS * depth],
-                Met::Copies => &room[tap * PIXELS * depth..][..PIXELS * depth],
-            };
+        for tap in taps {
+            let Some(pixels) = met.pixels(tap) else { continue };
             let first = self.taps[tap].number * self.channels + self.channel;
             let filters = &self.w[first * depth..][..CHANNELS * depth];
             let (pixels, filters) = (S::as_simd_f32s(pixels).0, S::as_simd_f32s(filters).0);
             let count = depth / S::F32_LANES;
             for v in 0..count {
-                // SAFETY: `depth` is `count` whole vectors; there are as many for each pixel and filter.
+                // SAFETY: `depth` is `count` whole vectors, as `tiles` asserts; there are as many for each
+                // pixel and filter.
                 let w: [S::f32s; CHANNELS] =
                     std::array::from_fn(|c| unsafe { *filters.get_unchecked(c * count + v) });
                 for i in 0..PIXELS {
@@ -323,6 +352,8 @@ mod tests {
             [2, 7, 12, 5, 1, 4, 2],
             [5, 40, 21, 2, 3, 0, 1],
             [4, 100, 5, 3, 1, 0, 1],
+            [7, 512, 6, 3, 1, 1, 1],
+            [3, 8, 30, 3, 2, 1, 1],
             [3, 80, 20, 7, 1, 3, 1],
         ]
         .into_iter()

@@ -1,6 +1,6 @@
 //! Transpose of a convolution: `c[i] = sum over taps and channels of M(w) s`, for relevance and
-//! gradients alike. Twin of `shaders/conv_transpose2d.wgsl`; the shader gathers, the twin
-//! scatters.
+//! gradients alike. Twin of `shaders/conv_transpose2d.wgsl`, which gathers; so does the twin in 32 bit, while
+//! that in 64 bit, of groups and with exact sums scatters.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,6 +12,7 @@ use super::conv2d::{Filters, TILE, filters, inside};
 use super::epilogue::{Epilogue, Epilogues};
 use super::matmul::{Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Product, Tap};
+use super::windows::Windows;
 use super::{Part, colors, kernel};
 use crate::num::Float;
 
@@ -42,12 +43,12 @@ impl Params {
     }
 }
 
-/// Columns of which panels are faster than rolled-out windows.
-const FEWEST_COLUMNS: u32 = 8;
+/// Columns of which panels are not empty for the most part.
+pub(super) const FEWEST_COLUMNS: u32 = 8;
 
 impl Params {
-    /// Whether the CPU makes sums in 32 bit in registers, where something can follow: unless panels
-    /// would be empty for the most part, those of the colours of a picture.
+    /// Whether the CPU makes sums in 32 bit by panels, after which something can follow: it does not where
+    /// these would be empty for the most part, as for the colours of a picture.
     pub const fn sums_in_registers(&self) -> bool {
         self.0.groups == 1 && self.0.in_channels >= FEWEST_COLUMNS
     }
@@ -56,7 +57,8 @@ impl Params {
 /// Values of rolled-out windows a block should have: they stay in the second-level cache.
 const BLOCK_BYTES: usize = 384 << 10;
 
-/// Multiplies blocks of output rows and adds the windows up in bands of input rows.
+/// Gathers by panels or, for [few channels](colors), by filters as they are packed; otherwise multiplies
+/// blocks of output rows and adds the windows up in bands of input rows.
 ///
 /// # Panics
 /// If something is to follow that the [filters](Filters::takes_epilogues) do not take.
@@ -71,9 +73,8 @@ pub fn cpu<F: Float>(
     if w.takes_epilogues() {
         return in_registers(p, s, w, then, out);
     }
-    assert!(then.is_empty(), "windows are rolled out, and nothing else");
-    if p.groups == 1
-        && p.in_channels < FEWEST_COLUMNS
+    assert!(then.is_empty(), "packed filters end with the sums");
+    if colors::suits(p)
         && let Some((s, out)) = F::as_f32(s).zip(F::as_f32_mut(out))
     {
         return colors::run(p, &lattices(p), s, &in_32_bit(p, w), out);
@@ -203,11 +204,14 @@ fn add_band<F: Float>(
             room,
         );
     }
-    let reach = (p.kernel_height - 1) as usize * p.dilation_height as usize;
-    let stride = p.stride_height as usize;
-    let padding = p.padding_height as usize;
-    let first = (rows.start + padding).saturating_sub(reach).div_ceil(stride);
-    let end = ((rows.end - 1 + padding) / stride + 1).min(p.out_height as usize);
+    let of_windows = Windows {
+        extent: (p.kernel_height - 1) * p.dilation_height + 1,
+        stride: p.stride_height,
+        padding: p.padding_height,
+        count: p.out_height,
+    };
+    let first = of_windows.that_reach(rows.start).start;
+    let end = of_windows.that_reach(rows.end - 1).end;
     let block = (BLOCK_BYTES / (out_width * depth * size_of::<F>()).max(1)).max(1);
     for y in (first..end).step_by(block) {
         let count = block.min(end - y);

@@ -1,7 +1,8 @@
 //! Max pooling that records its switches: the first maximum in scan order wins, padding never.
 //! Twin of `shaders/max_pool2d.wgsl`.
 
-use super::{kernel, lanes, parallel, params};
+use super::parallel::{self, LANES};
+use super::{kernel, lanes, params};
 use crate::num::Float;
 
 params! {
@@ -87,9 +88,6 @@ fn list_cells(p: &Params, y: usize, x: usize, cells: &mut Vec<usize>) {
         }
     }
 }
-
-/// Channels that are compared at once.
-const LANES: usize = 16;
 
 /// The maximum of each channel among the cells of a plane, and which cell has it.
 #[inline(always)]

@@ -2,10 +2,11 @@
 //! Twin of `shaders/max_pool2d_backward.wgsl`.
 
 use std::hint::select_unpredictable;
-use std::ops::Range;
 
 pub use super::max_pool2d::Params as Geometry;
-use super::{and_field, kernel, lanes, parallel};
+use super::parallel::{self, LANES};
+use super::windows::Windows;
+use super::{and_field, kernel, lanes};
 use crate::num::Float;
 
 /// The pooling, and how many rows of signal each picture has.
@@ -41,9 +42,6 @@ impl Params {
     }
 }
 
-/// Channels that are compared at once.
-const LANES: usize = 16;
-
 /// Operands: winners, signal at the outputs, signal at the inputs.
 pub fn cpu<F: Float>(params: &Params, winner: &[u32], r_out: &[F], r_in: &mut [F]) {
     let p = &params.pool;
@@ -51,6 +49,18 @@ pub fn cpu<F: Float>(params: &Params, winner: &[u32], r_out: &[F], r_in: &mut [F
     let [in_height, in_width] = [p.in_height, p.in_width].map(|length| length as usize);
     let [out_height, out_width] = [p.out_height, p.out_width].map(|length| length as usize);
     let plane = out_height * out_width * channels;
+    let down = Windows {
+        extent: (p.kernel_height - 1) * p.dilation_height + 1,
+        stride: p.stride_height,
+        padding: p.padding_height,
+        count: p.out_height,
+    };
+    let across = Windows {
+        extent: (p.kernel_width - 1) * p.dilation_width + 1,
+        stride: p.stride_width,
+        padding: p.padding_width,
+        count: p.out_width,
+    };
     parallel::pieces(
         r_in,
         channels,
@@ -62,8 +72,8 @@ pub fn cpu<F: Float>(params: &Params, winner: &[u32], r_out: &[F], r_in: &mut [F
                 let (line, x) = (position / in_width, position % in_width);
                 let (row, y) = (line / in_height, line % in_height);
                 windows.clear();
-                for y in p.rows_that_reach(y) {
-                    windows.extend(p.columns_that_reach(x).map(|x| y * out_width + x));
+                for y in down.that_reach(y) {
+                    windows.extend(across.that_reach(x).map(|x| y * out_width + x));
                 }
                 let of_picture = row / params.repeat as usize * plane;
                 let (winner, r_out) = (&winner[of_picture..], &r_out[row * plane..]);
@@ -72,27 +82,6 @@ pub fn cpu<F: Float>(params: &Params, winner: &[u32], r_out: &[F], r_in: &mut [F
             }
         },
     );
-}
-
-impl Geometry {
-    /// Rows of the output whose windows reach as far as row `y` of the input.
-    fn rows_that_reach(&self, y: usize) -> Range<usize> {
-        let extent = (self.kernel_height - 1) * self.dilation_height + 1;
-        reaching(y, extent, self.stride_height, self.padding_height, self.out_height)
-    }
-
-    /// Columns of the output, likewise.
-    fn columns_that_reach(&self, x: usize) -> Range<usize> {
-        let extent = (self.kernel_width - 1) * self.dilation_width + 1;
-        reaching(x, extent, self.stride_width, self.padding_width, self.out_width)
-    }
-}
-
-fn reaching(at: usize, extent: u32, stride: u32, padding: u32, windows: u32) -> Range<usize> {
-    let [extent, stride, padding] = [extent, stride, padding].map(|length| length as usize);
-    let padded = at + padding;
-    let first = (padded + stride).saturating_sub(extent) / stride;
-    first..(padded / stride + 1).min(windows as usize)
 }
 
 /// What a cell receives from the windows that it won, for each channel.

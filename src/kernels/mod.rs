@@ -57,6 +57,7 @@ pub mod sum_rows;
 pub mod tally;
 pub mod top_k;
 pub mod upsample2d;
+mod windows;
 pub mod winograd;
 
 pub use encoding::Encoding;

@@ -1,11 +1,15 @@
 //! How the CPU twins spread over cores: fixed pieces, so that the sums do not depend on timing, each
-//! by the widest vectors that the processor has.
+//! by the widest vectors that the processor has. That holds for what is inlined into the call: a closure
+//! given here says `#[inline(always)]`.
 
 use pulp::Arch;
 use rayon::prelude::*;
 
 /// Values a piece should at least have for a thread to be worth waking.
 const PIECE: usize = 1 << 14;
+
+/// Values that loops treat as one: the compiler makes vectors of as many.
+pub(super) const LANES: usize = 16;
 
 /// Calls `body(index of the first value, piece)` for pieces of `out` of a whole number of
 /// `unit` values, on all cores.
@@ -69,9 +73,14 @@ fn run<P: Send>(pieces: impl IndexedParallelIterator<Item = P>, body: impl Fn(us
 
 /// Calls `body(index, value)` for every value of `out`, on all cores.
 pub fn each<T: Send>(out: &mut [T], body: impl Fn(usize, &mut T) + Sync) {
-    pieces(out, 1, |first, piece| {
-        for (i, value) in piece.iter_mut().enumerate() {
-            body(first + i, value);
-        }
-    });
+    pieces(
+        out,
+        1,
+        #[inline(always)]
+        |first, piece| {
+            for (i, value) in piece.iter_mut().enumerate() {
+                body(first + i, value);
+            }
+        },
+    );
 }

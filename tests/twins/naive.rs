@@ -1,9 +1,11 @@
-//! Convolutions and matrix products as plain loops in f64: the reference for the twins that are
+//! Convolutions, matrix products and pools as plain loops in f64: the reference for the twins that are
 //! not plain themselves.
 
 use clrp::kernels::Part;
+use clrp::kernels::avg_pool2d::Params as AvgPool;
 use clrp::kernels::conv2d::Params as Conv;
 use clrp::kernels::linear::Params as Linear;
+use clrp::kernels::max_pool2d::Params as MaxPool;
 
 /// What is added to, if the call accumulates.
 fn start(accumulate: u32, before: &[f32]) -> Vec<f64> {
@@ -98,4 +100,124 @@ pub(super) fn linear_transpose(p: &Linear, s: &[f32], w: &[f32], before: &[f32])
         }
     }
     c
+}
+
+/// Cells and windows of all pictures and channels: `visit(first input, first output, output row, output
+/// column)`, where the first ones are those of the picture's channel and the next lie `channels` on.
+fn planes(
+    [batch, channels]: [u32; 2],
+    input: [u32; 2],
+    output: [u32; 2],
+    mut visit: impl FnMut(usize, usize, [u32; 2]),
+) {
+    for image in 0..batch {
+        for c in 0..channels {
+            let plane =
+                |[height, width]: [u32; 2]| (image * height * width * channels + c) as usize;
+            for y in 0..output[0] {
+                for x in 0..output[1] {
+                    let window = ((y * output[1] + x) * channels) as usize;
+                    visit(plane(input), plane(output) + window, [y, x]);
+                }
+            }
+        }
+    }
+}
+
+/// Maxima, then who has them: the first in scan order.
+pub(super) fn max_pool2d(p: &MaxPool, a: &[f32]) -> Vec<f64> {
+    let outs = (p.batch * p.out_height * p.out_width * p.channels) as usize;
+    let (mut maxima, mut winners) = (vec![f64::NAN; outs], vec![f64::NAN; outs]);
+    let (input, output) = ([p.in_height, p.in_width], [p.out_height, p.out_width]);
+    planes([p.batch, p.channels], input, output, |first, out, [y, x]| {
+        for ky in 0..p.kernel_height {
+            for kx in 0..p.kernel_width {
+                let row =
+                    (y * p.stride_height + ky * p.dilation_height).wrapping_sub(p.padding_height);
+                let column =
+                    (x * p.stride_width + kx * p.dilation_width).wrapping_sub(p.padding_width);
+                if row >= p.in_height || column >= p.in_width {
+                    continue;
+                }
+                let cell = row * p.in_width + column;
+                let candidate = f64::from(a[first + (cell * p.channels) as usize]);
+                if maxima[out].is_nan() || candidate > maxima[out] {
+                    (maxima[out], winners[out]) = (candidate, f64::from(cell));
+                }
+            }
+        }
+    });
+    [maxima, winners].concat()
+}
+
+/// Every window hands what it received to the cell that won it; rows of a picture share its winners.
+pub(super) fn max_pool2d_backward(
+    p: &MaxPool,
+    repeat: u32,
+    winners: &[u32],
+    r_out: &[f32],
+) -> Vec<f64> {
+    let mut r_in = vec![0.0; (p.batch * p.in_height * p.in_width * p.channels) as usize];
+    let plane = (p.out_height * p.out_width * p.channels) as usize;
+    let (input, output) = ([p.in_height, p.in_width], [p.out_height, p.out_width]);
+    planes([p.batch, p.channels], input, output, |first, out, _| {
+        let of_picture = out / plane / repeat as usize * plane + out % plane;
+        let cell = winners[of_picture] * p.channels;
+        r_in[first + cell as usize] += f64::from(r_out[out]);
+    });
+    r_in
+}
+
+/// Calls `visit(input, output, divisor)` with the flat indices of every cell of every window.
+fn means(p: &AvgPool, mut visit: impl FnMut(usize, usize, f64)) {
+    // Along one side: first cell, end, and how many cells count with those in the padding.
+    let slide = |at: u32, length: u32, kernel: u32, stride: u32, before: u32, after: u32| {
+        let padded = at * stride..(at * stride + kernel).min(before + length + after);
+        let inside = |cell: u32| cell.saturating_sub(before).min(length);
+        (inside(padded.start), inside(padded.end), padded.len())
+    };
+    let divide = |at: u32, length: u32, windows: u32| {
+        let cells = at * length / windows..((at + 1) * length).div_ceil(windows);
+        (cells.start, cells.end, cells.len())
+    };
+    let [input, output] = [[p.in_height, p.in_width], [p.out_height, p.out_width]];
+    planes([p.batch, p.channels], input, output, |first, out, [y, x]| {
+        let [down, across] = match p.adaptive {
+            1 => [divide(y, p.in_height, p.out_height), divide(x, p.in_width, p.out_width)],
+            _ => [
+                slide(
+                    y,
+                    p.in_height,
+                    p.kernel_height,
+                    p.stride_height,
+                    p.padding_height,
+                    p.end_height,
+                ),
+                slide(x, p.in_width, p.kernel_width, p.stride_width, p.padding_width, p.end_width),
+            ],
+        };
+        let inside = (down.1 - down.0) * (across.1 - across.0);
+        let divisor = match p.count_include_pad {
+            1 => down.2 * across.2,
+            _ => inside as usize,
+        };
+        for row in down.0..down.1 {
+            for column in across.0..across.1 {
+                let cell = (row * p.in_width + column) * p.channels;
+                visit(first + cell as usize, out, divisor as f64);
+            }
+        }
+    });
+}
+
+pub(super) fn avg_pool2d(p: &AvgPool, a: &[f32]) -> Vec<f64> {
+    let mut out = vec![0.0; (p.batch * p.out_height * p.out_width * p.channels) as usize];
+    means(p, |i, k, divisor| out[k] += f64::from(a[i]) / divisor);
+    out
+}
+
+pub(super) fn avg_pool2d_backward(p: &AvgPool, r_out: &[f32]) -> Vec<f64> {
+    let mut r_in = vec![0.0; (p.batch * p.in_height * p.in_width * p.channels) as usize];
+    means(p, |i, k, divisor| r_in[i] += f64::from(r_out[k]) / divisor);
+    r_in
 }

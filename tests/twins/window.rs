@@ -15,6 +15,7 @@ const MAX_POOLS: &[Shape] = &[
     ([2, 5], [[6, 8], [3, 4], [2, 2], [2, 2], [0, 0], [1, 1]]),
     // AlexNet's, whose windows overlap.
     ([1, 70], [[13, 15], [6, 7], [3, 3], [2, 2], [0, 0], [1, 1]]),
+    ([2, 35], [[8, 7], [4, 4], [3, 3], [2, 2], [1, 1], [1, 1]]),
     // SqueezeNet's: the last windows reach past the end.
     ([2, 9], [[8, 12], [4, 6], [3, 3], [2, 2], [0, 0], [1, 1]]),
     // ResNet's padding; GoogLeNet's stride 1.
