@@ -119,13 +119,24 @@ impl<'a> Epilogues<'a> {
     /// For pixels of so many channels.
     ///
     /// # Panics
-    /// If biases or factors are not as many.
+    /// If biases or factors are not as many, or other operands do not suit the pixels.
     pub(super) fn into(self, values: &'a mut [f32], channels: usize) -> Destination<'a> {
         let suits = |of: &[f32]| of.is_empty() || of.len() == channels;
         assert!(suits(self.bias), "a bias for each channel");
         for then in self.then {
-            if let Epilogue::ChannelAffine { scale, shift } = then {
-                assert!(suits(scale) && shift.is_none_or(suits), "factors for each channel");
+            match *then {
+                Epilogue::Clamp { .. } => {}
+                Epilogue::ChannelAffine { scale, shift } => {
+                    assert!(suits(scale) && shift.is_none_or(suits), "factors for each channel");
+                }
+                Epilogue::Add(other) | Epilogue::StabilizedRatio { r: other, .. } => {
+                    assert_eq!(other.len(), values.len(), "as many values");
+                }
+                Epilogue::MultiplyAdd { a, count, repeat, stride, .. } => {
+                    assert!(count.is_multiple_of(channels), "rows of whole pixels");
+                    let last = (values.len() / count - 1) / repeat * stride;
+                    assert!(last + count <= a.len(), "factors of each picture");
+                }
             }
         }
         let (len, values) = (values.len(), values.as_mut_ptr());
@@ -151,26 +162,30 @@ unsafe impl Send for Destination<'_> {}
 unsafe impl Sync for Destination<'_> {}
 
 impl Destination<'_> {
-    /// Keeps the sums of some pixels' channels from `channel` on, for each pixel those of a panel;
-    /// those past the last channel are left out.
+    /// Keeps the sums of some pixels' channels from `channel` on, for each of the first `kept` pixels those
+    /// of a panel; those past the last channel are left out. Of the other pixels, which may be the same
+    /// ones again, nothing is kept: so many at once stay in registers.
     ///
     /// # Safety
     /// Nobody else reads or writes these channels of the pixels meanwhile.
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
-    pub(super) unsafe fn put<S: Simd, const VECTORS: usize>(
+    pub(super) unsafe fn put<S: Simd, const PIXELS: usize, const VECTORS: usize>(
         &self,
         simd: S,
-        sums: &mut [[S::f32s; VECTORS]],
-        pixels: &[usize],
+        sums: [[S::f32s; VECTORS]; PIXELS],
+        (pixels, kept): ([usize; PIXELS], usize),
         channel: usize,
     ) {
+        let firsts = pixels.map(|pixel| pixel * self.channels + channel);
         // Of a whole panel the length is known beforehand.
         let count = WIDTH.min(self.channels - channel);
         // SAFETY: as this function's.
         match count {
-            WIDTH => unsafe { self.put_some(simd, sums, pixels, channel, WIDTH) },
-            _ => unsafe { self.put_some(simd, sums, pixels, channel, count) },
+            WIDTH => unsafe {
+                self.put_some(simd, sums, Places { firsts, channel, count: WIDTH }, kept)
+            },
+            _ => unsafe { self.put_some(simd, sums, Places { firsts, channel, count }, kept) },
         }
     }
 
@@ -178,65 +193,51 @@ impl Destination<'_> {
     /// As [`put`](Self::put).
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
-    unsafe fn put_some<S: Simd, const VECTORS: usize>(
+    unsafe fn put_some<S: Simd, const PIXELS: usize, const VECTORS: usize>(
         &self,
         simd: S,
-        sums: &mut [[S::f32s; VECTORS]],
-        pixels: &[usize],
-        channel: usize,
-        count: usize,
+        mut sums: [[S::f32s; VECTORS]; PIXELS],
+        places: Places<PIXELS>,
+        kept: usize,
     ) {
         let Epilogues { bias, accumulate, then } = self.epilogues;
-        let places = Places { pixels, channels: self.channels, channel, count };
-        assert!(places.end() <= self.len, "pixels inside the target");
+        let Places { firsts, channel, count } = places;
+        let end = firsts.iter().fold(0, |end, first| end.max(first + count));
+        assert!(end <= self.len, "pixels inside the target");
         let out = |first: usize| {
             // SAFETY: it lies inside, and nobody else is there.
             unsafe { std::slice::from_raw_parts_mut(self.values.add(first), count) }
         };
-        let sums = &mut sums[..pixels.len()];
         if !bias.is_empty() {
             let bias = load::<S, VECTORS>(simd, &bias[channel..][..count]);
-            for sums in &mut *sums {
-                add(simd, sums, bias);
+            for i in 0..PIXELS {
+                add(simd, &mut sums[i], bias);
             }
         }
         if accumulate {
-            for (sums, first) in sums.iter_mut().zip(places.firsts()) {
-                add(simd, sums, load(simd, out(first)));
+            for i in 0..PIXELS {
+                add(simd, &mut sums[i], load(simd, out(firsts[i])));
             }
         }
         for then in then {
             // SAFETY: as this function's.
-            unsafe { then.go(simd, sums, places, self.values) };
+            unsafe { then.go(simd, &mut sums, places, self.values) };
         }
-        for (sums, first) in sums.iter().zip(places.firsts()) {
-            store(simd, *sums, out(first));
+        for i in 0..PIXELS {
+            if i < kept {
+                store(simd, sums[i], out(firsts[i]));
+            }
         }
     }
 }
 
 /// Values of some pixels: `count` channels of each from `channel` on.
 #[derive(Clone, Copy)]
-struct Places<'a> {
-    pixels: &'a [usize],
-    /// Of a pixel.
-    channels: usize,
+struct Places<const PIXELS: usize> {
+    /// Where they begin.
+    firsts: [usize; PIXELS],
     channel: usize,
     count: usize,
-}
-
-impl Places<'_> {
-    /// Where they begin.
-    #[inline(always)]
-    fn firsts(&self) -> impl Iterator<Item = usize> {
-        self.pixels.iter().map(|pixel| pixel * self.channels + self.channel)
-    }
-
-    /// Past the last value.
-    #[inline(always)]
-    fn end(&self) -> usize {
-        self.firsts().max().map_or(0, |first| first + self.count)
-    }
 }
 
 impl Epilogue<'_> {
@@ -246,63 +247,72 @@ impl Epilogue<'_> {
     /// `out` has these places, and nobody else reads or writes them meanwhile.
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
-    unsafe fn go<S: Simd, const VECTORS: usize>(
+    unsafe fn go<S: Simd, const PIXELS: usize, const VECTORS: usize>(
         &self,
         simd: S,
-        sums: &mut [[S::f32s; VECTORS]],
-        places: Places<'_>,
+        sums: &mut [[S::f32s; VECTORS]; PIXELS],
+        places: Places<PIXELS>,
         out: *const f32,
     ) {
-        // Each kind goes through all pixels: what it needs of the channels is loaded once.
-        let Places { channel, count, .. } = places;
+        // Each kind goes through all pixels: what it needs of the channels is loaded once. The loops are
+        // of known length, and sums have known places, so that they stay in registers.
+        let Places { firsts, channel, count } = places;
         match *self {
             Epilogue::Clamp { low, high, scale } => {
                 let [low, high, scale] = [low, high, scale].map(|bound| simd.splat_f32s(bound));
-                for sum in sums.as_flattened_mut() {
-                    let clamped = simd.min_f32s(simd.max_f32s(*sum, low), high);
-                    *sum = simd.mul_f32s(clamped, scale);
+                for i in 0..PIXELS {
+                    for v in 0..VECTORS {
+                        let clamped = simd.min_f32s(simd.max_f32s(sums[i][v], low), high);
+                        sums[i][v] = simd.mul_f32s(clamped, scale);
+                    }
                 }
             }
             Epilogue::ChannelAffine { scale, shift } => {
                 let scale = load::<S, VECTORS>(simd, &scale[channel..][..count]);
-                let shift = shift.map(|shift| load(simd, &shift[channel..][..count]));
-                for sums in sums {
+                for i in 0..PIXELS {
                     for v in 0..VECTORS {
-                        sums[v] = simd.mul_f32s(sums[v], scale[v]);
+                        sums[i][v] = simd.mul_f32s(sums[i][v], scale[v]);
                     }
-                    if let Some(shift) = shift {
-                        add(simd, sums, shift);
+                }
+                if let Some(shift) = shift {
+                    let shift = load(simd, &shift[channel..][..count]);
+                    for i in 0..PIXELS {
+                        add(simd, &mut sums[i], shift);
                     }
                 }
             }
             Epilogue::Add(other) => {
-                for (sums, first) in sums.iter_mut().zip(places.firsts()) {
-                    add(simd, sums, load(simd, &other[first..][..count]));
+                for i in 0..PIXELS {
+                    // SAFETY: there are as many as in `out`.
+                    add(simd, &mut sums[i], unsafe { load_at(simd, other, firsts[i], count) });
                 }
             }
             Epilogue::StabilizedRatio { r, epsilon } => {
-                for (sums, first) in sums.iter_mut().zip(places.firsts()) {
-                    let r = load::<S, VECTORS>(simd, &r[first..][..count]);
+                for i in 0..PIXELS {
+                    // SAFETY: there are as many as in `out`.
+                    let r: [S::f32s; VECTORS] = unsafe { load_at(simd, r, firsts[i], count) };
                     for v in 0..VECTORS {
-                        sums[v] = ratio(simd, r[v], sums[v], epsilon);
+                        sums[i][v] = ratio(simd, r[v], sums[i][v], epsilon);
                     }
                 }
             }
             Epilogue::MultiplyAdd { a, count: row, repeat, stride, scale, accumulate } => {
                 let scale = simd.splat_f32s(scale);
-                for (sums, first) in sums.iter_mut().zip(places.firsts()) {
+                for i in 0..PIXELS {
+                    let first = firsts[i];
                     let at = match repeat {
                         1 if row == stride => first,
                         _ => first / row / repeat * stride + first % row,
                     };
-                    let a = load::<S, VECTORS>(simd, &a[at..][..count]);
+                    // SAFETY: they are enough for the last picture, and rows have whole pixels.
+                    let a: [S::f32s; VECTORS] = unsafe { load_at(simd, a, at, count) };
                     for v in 0..VECTORS {
-                        sums[v] = simd.mul_f32s(simd.mul_f32s(scale, a[v]), sums[v]);
+                        sums[i][v] = simd.mul_f32s(simd.mul_f32s(scale, a[v]), sums[i][v]);
                     }
                     if accumulate {
                         // SAFETY: as this function's.
                         let out = unsafe { std::slice::from_raw_parts(out.add(first), count) };
-                        add(simd, sums, load(simd, out));
+                        add(simd, &mut sums[i], load(simd, out));
                     }
                 }
             }
@@ -344,6 +354,23 @@ fn load<S: Simd, const VECTORS: usize>(simd: S, values: &[f32]) -> [S::f32s; VEC
         loaded[whole.len()] = simd.partial_load_f32s(rest);
     }
     loaded
+}
+
+/// The same from a place on that is known to have so many: bounds that are asked for eight times over keep
+/// the compiler from holding sums in registers.
+///
+/// # Safety
+/// There are `first + count` values.
+#[inline(always)]
+#[expect(unsafe_code, reason = "asked once for all")]
+unsafe fn load_at<S: Simd, const VECTORS: usize>(
+    simd: S,
+    values: &[f32],
+    first: usize,
+    count: usize,
+) -> [S::f32s; VECTORS] {
+    // SAFETY: as this function's.
+    load(simd, unsafe { values.get_unchecked(first..first + count) })
 }
 
 /// As many of a panel's values as there are places.

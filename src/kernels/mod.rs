@@ -27,6 +27,7 @@ pub mod conv_transpose2d_colors;
 pub mod conv_transpose2d_cooperative;
 pub mod conv_transpose2d_quads;
 pub mod copy_channels;
+mod cut;
 pub mod dot_rows;
 mod encoding;
 pub mod epilogue;

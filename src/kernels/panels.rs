@@ -12,6 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Part;
+use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
 use crate::aligned::Aligned;
@@ -47,9 +48,6 @@ const SOURCE_BYTES: usize = 4 << 20;
 
 /// Positions of a task, at least: making its panels ready must not take longer than using them.
 const POSITIONS: usize = 96;
-
-/// Tasks for each thread, so that none waits long for the last one.
-const TASKS: usize = 4;
 
 /// Weights `[tap][row][column]` in panels: `[panel][tap][row][column of the panel]`, with zeros
 /// where the last panel has no columns.
@@ -285,20 +283,22 @@ impl Product<'_> {
     fn tasks(&self) -> Vec<Task> {
         let panels = self.panels.count();
         let bytes = self.panels.panel_len() * size_of::<f32>();
-        let wanted = TASKS * rayon::current_num_threads();
-        let group = (PANEL_BYTES / bytes.max(1)).clamp(1, panels.div_ceil(2).max(1));
-        let groups = panels.div_ceil(group).max(1);
+        let near = SOURCE_BYTES / (self.channels * size_of::<f32>()).max(1);
         let mut tasks = Vec::new();
         for (number, lattice) in self.lattices.iter().enumerate() {
             let positions = self.target.count * lattice.size[0] * lattice.size[1];
-            let chunk = positions.div_ceil(wanted.div_ceil(groups)).max(POSITIONS);
-            let near = SOURCE_BYTES / (self.channels * size_of::<f32>()).max(1);
-            // Whole tiles, whatever the vector unit, but of seven.
-            let chunk = chunk.min(near).max(POSITIONS).next_multiple_of(TILES);
-            for start in (0..positions).step_by(chunk) {
-                let positions = start..(start + chunk).min(positions);
-                for first in (0..panels).step_by(group) {
-                    let panels = first..(first + group).min(panels);
+            let work = Work {
+                rows: positions,
+                lanes: lanes(),
+                of_task: [near.max(POSITIONS), POSITIONS],
+                panels,
+                most_panels: PANEL_BYTES / bytes.max(1),
+            };
+            let cut = work.cut(rayon::current_num_threads());
+            for start in (0..positions).step_by(cut.rows) {
+                let positions = start..(start + cut.rows).min(positions);
+                for first in (0..panels).step_by(cut.panels) {
+                    let panels = first..(first + cut.panels).min(panels);
                     let positions = positions.clone();
                     tasks.push(Task { lattice: number, positions, panels });
                 }
@@ -307,9 +307,6 @@ impl Product<'_> {
         tasks
     }
 }
-
-/// A multiple of the positions of every tile below but those of seven.
-const TILES: usize = 24;
 
 struct Run<'a> {
     product: &'a Product<'a>,
@@ -336,21 +333,13 @@ pub(super) trait Tiled {
 /// Tiles whose sums fit the registers.
 pub(super) struct InTiles<T>(pub(super) T);
 
-/// Rows of a tile of the widest vectors: seven for so many rows in all as fill these better than
-/// eight, as the 49 pixels of a 7x7 map do. By less than a 24th it does not pay: seven rows share a
-/// weight where eight could.
-pub(super) fn rows_of_widest(count: usize) -> usize {
-    let sevens_pay = 25 * count.next_multiple_of(7) < 24 * count.next_multiple_of(8);
-    if sevens_pay { 7 } else { 8 }
-}
-
 impl<T: Tiled> WithSimd for InTiles<T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match S::F32_LANES {
-            16 if rows_of_widest(self.0.count()) == 7 => self.0.tiles::<S, 7, 1>(simd),
+            16 if rows_of_tile(16, self.0.count()) == 7 => self.0.tiles::<S, 7, 1>(simd),
             16 => self.0.tiles::<S, 8, 1>(simd),
             8 => self.0.tiles::<S, 6, 2>(simd),
             4 => self.0.tiles::<S, 4, 4>(simd),
@@ -415,13 +404,13 @@ impl Run<'_> {
                 let taps = &lattice.taps;
                 // SAFETY: rows are as long as `nothing`, which has as many values as panels have
                 // rows; the vectors are asked for above.
-                let mut sums = unsafe {
+                let sums = unsafe {
                     sums::<S, ROWS, VECTORS, PART>(simd, taps, &rows, panel, panels.rows)
                 };
                 let column = (self.task.panels.start + i) * WIDTH;
                 // SAFETY: each lattice has pixels of its own, each task positions of a lattice or
                 // columns of its own.
-                unsafe { self.destination.put(simd, &mut sums, &targets[..count], column) };
+                unsafe { self.destination.put(simd, sums, (targets, count), column) };
             }
         }
     }

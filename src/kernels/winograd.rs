@@ -12,9 +12,10 @@ use rayon::prelude::*;
 
 use super::Part;
 use super::conv2d::{Packing, Params, Rounding};
+use super::cut::Work;
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::panels::{ALL, InTiles, Tap, Tiled, WIDTH, rows_of_widest, sums};
+use super::panels::{ALL, InTiles, Tap, Tiled, WIDTH, lanes, sums};
 use crate::aligned::Aligned;
 
 /// Points of a window, rows times columns.
@@ -32,9 +33,6 @@ const BLOCK_BYTES: usize = 512 << 10;
 
 /// As many windows may a task have at least: the filters come from memory for each.
 const WINDOWS: usize = 24;
-
-/// Tasks for each thread, at least: so that none waits long for the last one.
-const TASKS: usize = 3;
 
 /// Input channels come in as many: whole vectors.
 const CHANNELS: u32 = 16;
@@ -187,17 +185,19 @@ impl Transformed {
         let panels = self.out_channels.div_ceil(WIDTH);
         let windows = p.output().count * rows_of_windows(p).into_iter().product::<usize>();
         let bytes = POINTS * self.in_channels * size_of::<f32>();
-        let most = (BLOCK_BYTES / bytes.max(1)).max(WINDOWS);
-        let tile = rows_of_widest(windows);
-        let block = windows.div_ceil(windows.div_ceil(most).max(1)).next_multiple_of(tile);
-        let blocks = windows.div_ceil(block.max(1));
-        let groups = (TASKS * rayon::current_num_threads()).div_ceil(blocks.max(1));
-        let group = panels.div_ceil(groups.max(1)).max(1);
+        let work = Work {
+            rows: windows,
+            lanes: lanes(),
+            of_task: [(BLOCK_BYTES / bytes.max(1)).max(WINDOWS), WINDOWS],
+            panels,
+            most_panels: panels,
+        };
+        let cut = work.cut(rayon::current_num_threads());
         let mut tasks = Vec::new();
-        for first in (0..panels).step_by(group) {
-            let panels = first..(first + group).min(panels);
-            for start in (0..windows).step_by(block.max(1)) {
-                let windows = start..(start + block).min(windows);
+        for first in (0..panels).step_by(cut.panels) {
+            let panels = first..(first + cut.panels).min(panels);
+            for start in (0..windows).step_by(cut.rows) {
+                let windows = start..(start + cut.rows).min(windows);
                 tasks.push(Task { windows, panels: panels.clone() });
             }
         }
@@ -420,7 +420,7 @@ impl Run<'_> {
         }
         let Outputs { pixel, size, .. } = outputs;
         let mut sums = [[zero; VECTORS]; STEP * STEP];
-        let mut pixels = [0; STEP * STEP];
+        let mut pixels = [pixel; STEP * STEP];
         let mut count = 0;
         let width = self.p.out_width as usize;
         for (i, row) in out.iter().enumerate().take(size[0]) {
@@ -430,7 +430,7 @@ impl Run<'_> {
             }
         }
         // SAFETY: each window has pixels of its own, each task windows or columns of its own.
-        unsafe { self.destination.put(simd, &mut sums, &pixels[..count], panel * WIDTH) };
+        unsafe { self.destination.put(simd, sums, (pixels, count), panel * WIDTH) };
     }
 
     /// The share of the magnitudes around it that a sum must have, if that matters.

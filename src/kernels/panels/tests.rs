@@ -9,7 +9,7 @@ use crate::kernels::epilogue::Epilogue;
 fn every_vector_unit_gives_the_same() {
     // In tiles of eight and of seven where vectors are widest.
     for (size, rows) in [([5, 7], 8), ([7, 7], 7)] {
-        assert_eq!(rows_of_widest(2 * size[0] * size[1]), rows);
+        assert_eq!(rows_of_tile(16, 2 * size[0] * size[1]), rows);
         check_every_vector_unit(size);
     }
 }

@@ -2,6 +2,7 @@
 
 use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
+use super::super::cut::rows_of_tile;
 use super::*;
 
 #[test]
@@ -83,7 +84,7 @@ fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
 fn every_vector_unit_gives_the_same() {
     // In tiles of eight and of seven where vectors are widest: 12 windows a picture.
     for (batch, rows) in [(2, 8), (7, 7)] {
-        assert_eq!(rows_of_widest(12 * batch as usize), rows);
+        assert_eq!(rows_of_tile(16, 12 * batch as usize), rows);
         check_every_vector_unit(Params { batch, ..PARAMS });
     }
 }
