@@ -11,6 +11,7 @@
 
 pub mod add;
 pub mod add_shares;
+mod ahead;
 pub mod attribution;
 pub mod avg_pool2d;
 pub mod avg_pool2d_backward;

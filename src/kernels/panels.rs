@@ -12,6 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Part;
+use super::ahead::Ahead;
 use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
@@ -117,6 +118,16 @@ impl Panels {
 
     fn panel_len(&self) -> usize {
         self.taps * self.rows * WIDTH
+    }
+
+    /// Some panels as they lie in memory.
+    fn stored(&self, panels: &Range<usize>) -> &[u8] {
+        let range = panels.start * self.panel_len()..panels.end * self.panel_len();
+        match &self.numbers {
+            Numbers::F32(numbers) => bytemuck::cast_slice(&numbers[range]),
+            Numbers::F16(numbers) => bytemuck::cast_slice(&numbers[range]),
+            Numbers::BF16(numbers) => bytemuck::cast_slice(&numbers[range]),
+        }
     }
 
     /// How many panels there are.
@@ -255,10 +266,14 @@ impl Product<'_> {
         debug_assert!(self.is_covered_once(), "lattices have all pixels, each once");
         let destination = self.epilogues.into(target, self.panels.columns);
         let nothing = vec![0.0; self.panels.rows];
-        self.tasks().par_iter().for_each_init(Aligned::default, |room, task| {
+        let tasks = self.tasks();
+        tasks.par_iter().enumerate().for_each_init(Aligned::default, |room, (i, task)| {
             let (panels, part) = self.panels.ready(&task.panels, self.part, room);
             let (product, nothing) = (self, nothing.as_slice());
-            by(Run { product, task, panels, part, source, nothing, destination });
+            // A thread goes from task to task as they lie, for the most part.
+            let next = tasks.get(i + 1).filter(|next| next.panels != task.panels);
+            let next = next.map_or(&[][..], |next| self.panels.stored(&next.panels));
+            by(Run { product, task, panels, part, next, source, nothing, destination });
         });
     }
 
@@ -315,6 +330,8 @@ struct Run<'a> {
     panels: &'a [f32],
     /// What is taken of each: [`Part::All`], [`Part::Positive`] or [`Part::Negative`].
     part: Part,
+    /// Weights that are multiplied by afterwards.
+    next: &'a [u8],
     source: &'a [f32],
     /// Zeros in place of a row that the source does not have.
     nothing: &'a [f32],
@@ -381,6 +398,9 @@ impl Run<'_> {
         let lattice = &self.product.lattices[self.task.lattice];
         let mut rows: Vec<Option<[&[f32]; ROWS]>> = Vec::with_capacity(lattice.taps.len());
         let reach = lattice.reach();
+        let pieces = lattice.taps.len() * panels.rows.div_ceil(PIECE);
+        let tiles = self.task.positions.len().div_ceil(ROWS) * self.task.panels.len();
+        let mut ahead = Ahead::new(self.next, tiles * pieces);
         let mut next = lattice.pixel(self.task.positions.start);
         for first in self.task.positions.clone().step_by(ROWS) {
             let count = ROWS.min(self.task.positions.end - first);
@@ -405,7 +425,14 @@ impl Run<'_> {
                 // SAFETY: rows are as long as `nothing`, which has as many values as panels have
                 // rows; the vectors are asked for above.
                 let sums = unsafe {
-                    sums::<S, ROWS, VECTORS, PART>(simd, taps, &rows, panel, panels.rows)
+                    sums::<S, ROWS, VECTORS, PART>(
+                        simd,
+                        taps,
+                        &rows,
+                        panel,
+                        panels.rows,
+                        &mut ahead,
+                    )
                 };
                 let column = (self.task.panels.start + i) * WIDTH;
                 // SAFETY: each lattice has pixels of its own, each task positions of a lattice or
@@ -473,7 +500,8 @@ struct Place {
     target: usize,
 }
 
-/// The sums of a tile: for each of its positions those of a panel's columns.
+/// The sums of a tile: for each of its positions those of a panel's columns. With each piece something of
+/// what comes `ahead` is fetched.
 ///
 /// # Safety
 /// Each row has `depth` values, and the vectors of a panel have [`WIDTH`].
@@ -485,6 +513,7 @@ pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize, cons
     rows: &[Option<[&[f32]; ROWS]>],
     panel: &[f32],
     depth: usize,
+    ahead: &mut Ahead<'_>,
 ) -> [[S::f32s; VECTORS]; ROWS] {
     let zero = simd.splat_f32s(0.0);
     let mut piece = [[zero; VECTORS]; ROWS];
@@ -495,6 +524,7 @@ pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize, cons
         let weights: &[S::f32s] = bytemuck::cast_slice(panel);
         for start in (0..depth).step_by(PIECE) {
             let end = depth.min(start + PIECE);
+            ahead.step();
             if let Some(rows) = rows {
                 for k in start..end {
                     for i in 0..ROWS {

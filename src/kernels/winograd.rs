@@ -11,11 +11,12 @@ use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
 use super::Part;
+use super::ahead::Ahead;
 use super::conv2d::{Packing, Params, Rounding};
 use super::cut::Work;
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::panels::{ALL, InTiles, Tap, Tiled, WIDTH, lanes, sums};
+use super::panels::{ALL, InTiles, PIECE, Tap, Tiled, WIDTH, lanes, sums};
 use crate::aligned::Aligned;
 
 /// Points of a window, rows times columns.
@@ -175,8 +176,10 @@ impl Transformed {
         let nothing = vec![0.0; self.in_channels];
         let destination = epilogues.into(out, self.out_channels);
         let (filters, nothing) = (self, nothing.as_slice());
-        self.tasks(p).into_par_iter().for_each_init(Aligned::default, |room, task| {
-            by(Run { p, filters, task, a, stored, nothing, room, destination });
+        let tasks = self.tasks(p);
+        tasks.par_iter().enumerate().for_each_init(Aligned::default, |room, (i, task)| {
+            let next = tasks.get(i + 1).map_or(0, |next| next.panels.start);
+            by(Run { p, filters, task, next, a, stored, nothing, room, destination });
         });
     }
 
@@ -241,7 +244,9 @@ struct Task {
 struct Run<'a> {
     p: &'a Params,
     filters: &'a Transformed,
-    task: Task,
+    task: &'a Task,
+    /// The panel that is multiplied by afterwards.
+    next: usize,
     a: &'a [f32],
     stored: Rows<'a>,
     /// Zeros in place of a pixel in the padding.
@@ -278,8 +283,13 @@ impl Tiled for Run<'_> {
         let tap = [Tap { number: 0, shift: [0; 2] }];
         let outputs: Vec<_> =
             self.task.windows.clone().map(|window| self.outputs(window)).collect();
+        let filters =
+            |panel: usize| &self.filters.numbers[panel * POINTS * matrix..][..POINTS * matrix];
         for panel in self.task.panels.clone() {
-            let points = &self.filters.numbers[panel * POINTS * matrix..][..POINTS * matrix];
+            let points = filters(panel);
+            let next = if panel + 1 < self.task.panels.end { panel + 1 } else { self.next };
+            let pieces = count.div_ceil(ROWS) * POINTS * channels.div_ceil(PIECE);
+            let mut ahead = Ahead::new(bytemuck::cast_slice(filters(next)), pieces);
             for first in (0..count).step_by(ROWS) {
                 // Loops and no closures around vectors: what is not inlined would be compiled
                 // for any processor.
@@ -293,7 +303,9 @@ impl Tiled for Run<'_> {
                     let rows = [Some(rows)];
                     // SAFETY: rows have `channels` values; the vectors are asked for above.
                     *products = unsafe {
-                        sums::<S, ROWS, VECTORS, ALL>(simd, &tap, &rows, filters, channels)
+                        sums::<S, ROWS, VECTORS, ALL>(
+                            simd, &tap, &rows, filters, channels, &mut ahead,
+                        )
                     };
                 }
                 for i in 0..ROWS.min(count - first) {

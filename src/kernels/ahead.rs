@@ -1,0 +1,64 @@
+//! Weights that come next, brought near while others are multiplied: memory is idle then, and the only
+//! thing that is waited for when they are met for the first time.
+
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
+/// What is brought into the second-level cache, bit by bit.
+#[derive(Debug)]
+pub(super) struct Ahead<'a> {
+    rest: &'a [u8],
+    /// Bytes of a step: whole lines.
+    share: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// In so many steps.
+    pub(super) fn new(next: &'a [u8], steps: usize) -> Self {
+        Self { rest: next, share: next.len().div_ceil(steps.max(1)).next_multiple_of(LINE) }
+    }
+
+    /// Asks for some of it.
+    #[inline(always)]
+    pub(super) fn step(&mut self) {
+        if self.rest.is_empty() {
+            return;
+        }
+        let (now, rest) = self.rest.split_at(self.share.min(self.rest.len()));
+        self.rest = rest;
+        for line in now.chunks(LINE) {
+            fetch(line);
+        }
+    }
+}
+
+/// Nothing waits for it, and nothing comes of it but that it may be near.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "a hint to the processor")]
+fn fetch(line: &[u8]) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // SAFETY: every processor of 64 bit has it, and it reads nothing that could be seen.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+}
+
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+fn fetch(_: &[u8]) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_asked_for_in_as_many_steps_as_there_are() {
+        for (len, steps) in [(0, 3), (1, 1), (640, 4), (1000, 7), (64, 100)] {
+            let next = vec![0; len];
+            let mut ahead = Ahead::new(&next, steps);
+            for _ in 0..steps {
+                ahead.step();
+            }
+            assert!(ahead.rest.is_empty(), "{len} in {steps}: {} are left", ahead.rest.len());
+        }
+    }
+}
