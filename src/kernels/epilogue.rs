@@ -298,20 +298,21 @@ impl Epilogue<'_> {
             }
             Epilogue::MultiplyAdd { a, count: row, repeat, stride, scale, accumulate } => {
                 let scale = simd.splat_f32s(scale);
+                let factors = match repeat {
+                    1 if row == stride => firsts,
+                    _ => firsts.map(|first| first / row / repeat * stride + first % row),
+                };
                 for i in 0..PIXELS {
-                    let first = firsts[i];
-                    let at = match repeat {
-                        1 if row == stride => first,
-                        _ => first / row / repeat * stride + first % row,
-                    };
                     // SAFETY: they are enough for the last picture, and rows have whole pixels.
-                    let a: [S::f32s; VECTORS] = unsafe { load_at(simd, a, at, count) };
+                    let a: [S::f32s; VECTORS] = unsafe { load_at(simd, a, factors[i], count) };
                     for v in 0..VECTORS {
                         sums[i][v] = simd.mul_f32s(simd.mul_f32s(scale, a[v]), sums[i][v]);
                     }
-                    if accumulate {
+                }
+                if accumulate {
+                    for i in 0..PIXELS {
                         // SAFETY: as this function's.
-                        let out = unsafe { std::slice::from_raw_parts(out.add(first), count) };
+                        let out = unsafe { std::slice::from_raw_parts(out.add(firsts[i]), count) };
                         add(simd, &mut sums[i], load(simd, out));
                     }
                 }
