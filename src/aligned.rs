@@ -28,18 +28,14 @@ impl<T> Default for Aligned<T> {
 impl<T: Pod> Aligned<T> {
     /// So many zeros.
     pub(crate) fn zeros(len: usize) -> Self {
-        // Asked of the system as zeros, memory is taken once it is written to.
-        let lines = bytemuck::zeroed_vec(Self::lines(len));
-        Self { lines, len, of: PhantomData }
-    }
-
-    fn lines(len: usize) -> usize {
-        (len * size_of::<T>()).div_ceil(size_of::<Line>())
+        let mut zeros = Self::default();
+        zeros.resize(len);
+        zeros
     }
 
     /// Has so many numbers from now on; new ones are what was there before, or 0.
     pub(crate) fn resize(&mut self, len: usize) {
-        self.lines.resize(Self::lines(len), Line::zeroed());
+        self.lines.resize((len * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
         self.len = len;
     }
 }

@@ -209,15 +209,16 @@ fn the_outside_world_is_met_in_few_places() {
     only_in("wgpu", &["src/backend/gpu/", "src/explainer/builder.rs", "src/lib.rs"]);
     only_in("std::fs", &["src/file.rs", "src/file/mapped.rs"]);
     let unsafe_in = [
-        "src/kernels/ahead.rs",
         "src/backend/gpu/cooperative.rs",
         "src/backend/gpu/pipelines.rs",
         "src/backend/gpu/pipelines_on_disk.rs",
         "src/file/mapped.rs",
+        "src/kernels/ahead.rs",
         "src/kernels/colors.rs",
         "src/kernels/epilogue.rs",
         "src/kernels/matmul.rs",
         "src/kernels/panels.rs",
+        "src/kernels/sums.rs",
         "src/kernels/winograd.rs",
     ];
     only_in("unsafe", &unsafe_in);

@@ -1,5 +1,5 @@
-//! Weights that come next, brought near while others are multiplied: memory is idle then, and the only
-//! thing that is waited for when they are met for the first time.
+//! Weights that come next, fetched while others are multiplied: memory is idle then, while products wait
+//! for it where weights are met for the first time.
 
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
@@ -56,7 +56,10 @@ mod tests {
             let next = vec![0; len];
             let mut ahead = Ahead::new(&next, steps);
             for _ in 0..steps {
+                let before = ahead.rest.len();
                 ahead.step();
+                let asked_for = before - ahead.rest.len();
+                assert!(asked_for < len.div_ceil(steps) + LINE, "{asked_for} of {len} in {steps}");
             }
             assert!(ahead.rest.is_empty(), "{len} in {steps}: {} are left", ahead.rest.len());
         }

@@ -83,13 +83,8 @@ impl Params {
             let (length, windows) = (self.in_height as usize, self.out_height as usize);
             return y * windows / length..((y + 1) * windows - 1) / length + 1;
         }
-        let windows = Windows {
-            extent: self.kernel_height,
-            stride: self.stride_height,
-            padding: self.padding_height,
-            count: self.out_height,
-        };
-        windows.that_reach(y)
+        let (stride, padding) = (self.stride_height, self.padding_height);
+        Windows::new([self.kernel_height, 1], stride, padding, self.out_height).that_reach(y)
     }
 }
 

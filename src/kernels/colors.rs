@@ -10,8 +10,9 @@ use rayon::prelude::*;
 
 use super::conv_transpose2d::FEWEST_COLUMNS;
 use super::conv2d::Params;
-use super::panels::{Lattice, PIECE, Tap, WIDTH, added};
+use super::panels::{Lattice, Tap, WIDTH};
 use super::parallel;
+use super::sums::{PIECE, added};
 
 /// Channels whose sums are made together, at most.
 const TOGETHER: usize = 3;
@@ -50,6 +51,8 @@ fn run_by(
     let channels = p.out_channels as usize;
     let pixels = p.output().count * p.output().size.iter().product::<usize>();
     assert_eq!(s.len(), pixels * channels, "values of the signal");
+    let inputs = p.input().count * p.input().size.iter().product::<usize>();
+    assert_eq!(out.len(), inputs * p.in_channels as usize, "values of the inputs");
     assert_eq!(w.len(), p.taps() * p.in_channels as usize * channels, "values of the filters");
     let (s, w) = (in_whole_vectors(s, channels), in_whole_vectors(w, channels));
     let w = w.as_ref();

@@ -140,7 +140,7 @@ impl Params {
     }
 
     /// Whether the CPU makes sums in 32 bit in registers, where something can follow.
-    pub const fn sums_in_registers(&self) -> bool {
+    pub const fn sums_by_panels(&self) -> bool {
         self.groups == 1 && !self.is_exact()
     }
 

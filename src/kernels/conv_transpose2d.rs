@@ -1,6 +1,6 @@
 //! Transpose of a convolution: `c[i] = sum over taps and channels of M(w) s`, for relevance and
 //! gradients alike. Twin of `shaders/conv_transpose2d.wgsl`, which gathers; so does the twin in 32 bit, while
-//! that in 64 bit, of groups and with exact sums scatters.
+//! that in 64 bit, of groups, and to few channels that [`colors`] does not take scatters.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -49,7 +49,7 @@ pub(super) const FEWEST_COLUMNS: u32 = 8;
 impl Params {
     /// Whether the CPU makes sums in 32 bit by panels, after which something can follow: it does not where
     /// these would be empty for the most part, as for the colours of a picture.
-    pub const fn sums_in_registers(&self) -> bool {
+    pub const fn sums_by_panels(&self) -> bool {
         self.0.groups == 1 && self.0.in_channels >= FEWEST_COLUMNS
     }
 }
@@ -113,7 +113,7 @@ fn in_registers<F: Float>(
     let panels = match w {
         Filters::Panels(panels) => panels,
         Filters::Transformed(filters, stored) => return filters.run(p, s, stored, epilogues, out),
-        Filters::Ready(_) | Filters::Stored(_) => unreachable!("their windows are rolled out"),
+        Filters::Ready(_) | Filters::Stored(_) => unreachable!("they are packed"),
     };
     let product = Product {
         source: p.output(),
@@ -204,12 +204,8 @@ fn add_band<F: Float>(
             room,
         );
     }
-    let of_windows = Windows {
-        extent: (p.kernel_height - 1) * p.dilation_height + 1,
-        stride: p.stride_height,
-        padding: p.padding_height,
-        count: p.out_height,
-    };
+    let taps = [p.kernel_height, p.dilation_height];
+    let of_windows = Windows::new(taps, p.stride_height, p.padding_height, p.out_height);
     let first = of_windows.that_reach(rows.start).start;
     let end = of_windows.that_reach(rows.end - 1).end;
     let block = (BLOCK_BYTES / (out_width * depth * size_of::<F>()).max(1)).max(1);

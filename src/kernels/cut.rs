@@ -35,8 +35,10 @@ pub(super) struct Work {
     pub rows: usize,
     /// Numbers of a vector.
     pub lanes: usize,
-    /// Rows of a task at most, but for the last tile's, and at least if there are so many.
-    pub of_task: [usize; 2],
+    /// Rows of a task at most, but for those that fill its last tile.
+    pub most_rows: usize,
+    /// Rows of a task at least, unless even shares of the most are fewer.
+    pub least_rows: usize,
     /// How many panels.
     pub panels: usize,
     /// Panels of a task at most.
@@ -53,9 +55,9 @@ pub(super) struct Cut {
 impl Work {
     /// What lets the last of so many threads end soonest.
     pub(super) fn cut(&self, threads: usize) -> Cut {
-        let [most, least] = self.of_task.map(|rows| rows.max(1));
-        let fewest = self.rows.div_ceil(most).max(1);
-        let pieces = fewest..=(self.rows / least).clamp(fewest, fewest + TASKS * threads);
+        let fewest = self.rows.div_ceil(self.most_rows.max(1)).max(1);
+        let pieces =
+            fewest..=(self.rows / self.least_rows.max(1)).clamp(fewest, fewest + TASKS * threads);
         let few_panels = self.panels.div_ceil(self.most_panels.max(1)).max(1);
         let most_panels = self.panels.clamp(few_panels, few_panels + TASKS * threads);
         let mut best = (f64::INFINITY, Cut { rows: 1, panels: 1 });
@@ -101,7 +103,8 @@ mod tests {
     fn threads_end_at_about_the_same_time() {
         // Rows and panels of ResNet-50's layers.
         for (rows, panels) in [(784, 4), (196, 8), (49, 16), (16, 32), (3136, 16), (196, 64)] {
-            let work = Work { rows, lanes: 16, of_task: [128, 24], panels, most_panels: 16 };
+            let (most_rows, least_rows) = (128, 24);
+            let work = Work { rows, lanes: 16, most_rows, least_rows, panels, most_panels: 16 };
             for threads in [1, 2, 4, 8] {
                 let cut = work.cut(threads);
                 let ideal = (rows * panels).div_ceil(threads);
@@ -113,7 +116,8 @@ mod tests {
 
     #[test]
     fn limits_are_kept() {
-        let work = Work { rows: 1000, lanes: 8, of_task: [96, 90], panels: 40, most_panels: 3 };
+        let (rows, most_rows, least_rows) = (1000, 96, 90);
+        let work = Work { rows, lanes: 8, most_rows, least_rows, panels: 40, most_panels: 3 };
         for threads in [1, 3, 64] {
             let Cut { rows, panels } = work.cut(threads);
             assert!((90..96 + 6).contains(&rows) && rows % 6 == 0 && (1..=3).contains(&panels));

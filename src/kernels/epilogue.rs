@@ -121,8 +121,8 @@ impl<'a> Epilogues<'a> {
     /// # Panics
     /// If biases or factors are not as many, or other operands do not suit the pixels.
     pub(super) fn into(self, values: &'a mut [f32], channels: usize) -> Destination<'a> {
-        let suits = |of: &[f32]| of.is_empty() || of.len() == channels;
-        assert!(suits(self.bias), "a bias for each channel");
+        let suits = |of: &[f32]| of.len() == channels;
+        assert!(self.bias.is_empty() || suits(self.bias), "a bias for each channel");
         for then in self.then {
             match *then {
                 Epilogue::Clamp { .. } => {}
@@ -134,8 +134,13 @@ impl<'a> Epilogues<'a> {
                 }
                 Epilogue::MultiplyAdd { a, count, repeat, stride, .. } => {
                     assert!(count.is_multiple_of(channels), "rows of whole pixels");
-                    let last = (values.len() / count - 1) / repeat * stride;
-                    assert!(last + count <= a.len(), "factors of each picture");
+                    assert!(values.len().is_multiple_of(count), "whole rows");
+                    let pictures = values.len().checked_div(count).unwrap_or(0).div_ceil(repeat);
+                    // The last one's, if there is one.
+                    let end = pictures.checked_sub(1).map_or(Some(0), |last| {
+                        last.checked_mul(stride).and_then(|first| first.checked_add(count))
+                    });
+                    assert!(end.is_some_and(|end| end <= a.len()), "factors of each picture");
                 }
             }
         }
@@ -167,7 +172,8 @@ impl Destination<'_> {
     /// ones again, nothing is kept: so many at once stay in registers.
     ///
     /// # Safety
-    /// Nobody else reads or writes these channels of the pixels meanwhile.
+    /// There is such a channel, and nobody else reads or writes it and those after it in these pixels
+    /// meanwhile.
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
     pub(super) unsafe fn put<S: Simd, const PIXELS: usize, const VECTORS: usize>(
@@ -178,14 +184,15 @@ impl Destination<'_> {
         channel: usize,
     ) {
         let firsts = pixels.map(|pixel| pixel * self.channels + channel);
+        let places = |count| Places { firsts, channel, count };
         // Of a whole panel the length is known beforehand.
         let count = WIDTH.min(self.channels - channel);
-        // SAFETY: as this function's.
-        match count {
-            WIDTH => unsafe {
-                self.put_some(simd, sums, Places { firsts, channel, count: WIDTH }, kept)
-            },
-            _ => unsafe { self.put_some(simd, sums, Places { firsts, channel, count }, kept) },
+        if count == WIDTH {
+            // SAFETY: as this function's.
+            unsafe { self.put_some(simd, sums, places(WIDTH), kept) };
+        } else {
+            // SAFETY: as this function's.
+            unsafe { self.put_some(simd, sums, places(count), kept) };
         }
     }
 
@@ -244,7 +251,8 @@ impl Epilogue<'_> {
     /// What becomes of the sums of some pixels, each of which goes to its place in `out`.
     ///
     /// # Safety
-    /// `out` has these places, and nobody else reads or writes them meanwhile.
+    /// `out` has these places, nobody else reads or writes them meanwhile, and operands are as
+    /// [`Epilogues::into`] asks for.
     #[inline(always)]
     #[expect(unsafe_code, reason = "tasks share the target")]
     unsafe fn go<S: Simd, const PIXELS: usize, const VECTORS: usize>(
@@ -259,7 +267,8 @@ impl Epilogue<'_> {
         let Places { firsts, channel, count } = places;
         match *self {
             Epilogue::Clamp { low, high, scale } => {
-                let [low, high, scale] = [low, high, scale].map(|bound| simd.splat_f32s(bound));
+                let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
+                let scale = simd.splat_f32s(scale);
                 for i in 0..PIXELS {
                     for v in 0..VECTORS {
                         let clamped = simd.min_f32s(simd.max_f32s(sums[i][v], low), high);
@@ -383,5 +392,49 @@ fn store<S: Simd, const VECTORS: usize>(simd: S, values: [S::f32s; VECTORS], pla
     }
     if !rest.is_empty() {
         simd.partial_store_f32s(rest, values[whole.len()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn operands_that_do_not_suit_are_refused_before_they_are_read() {
+        // Two rows of three pixels with four channels.
+        let enough = vec![0.0; 24];
+        let multiply = |a, count, repeat, stride| Epilogue::MultiplyAdd {
+            a,
+            count,
+            repeat,
+            stride,
+            scale: 1.0,
+            accumulate: false,
+        };
+        let takes = |then: Epilogue<'_>, len: usize| {
+            catch_unwind(|| {
+                let mut out = vec![0.0; len];
+                let epilogues = Epilogues { bias: &[], accumulate: false, then: &[then] };
+                epilogues.into(&mut out, 4);
+            })
+            .is_ok()
+        };
+        assert!(takes(Epilogue::Add(&enough), 24));
+        assert!(!takes(Epilogue::Add(&enough[1..]), 24));
+        assert!(!takes(Epilogue::StabilizedRatio { r: &enough[1..], epsilon: 0.0 }, 24));
+        assert!(takes(Epilogue::ChannelAffine { scale: &enough[..4], shift: None }, 24));
+        assert!(!takes(Epilogue::ChannelAffine { scale: &[], shift: None }, 24));
+        assert!(takes(multiply(&enough, 12, 1, 12), 24));
+        // Rows of one picture share its factors; pictures may share theirs.
+        assert!(takes(multiply(&enough[..12], 12, 2, 12), 24));
+        assert!(takes(multiply(&enough[..12], 12, 1, 0), 24));
+        assert!(takes(multiply(&[], 12, 1, 12), 0));
+        assert!(!takes(multiply(&enough[1..], 12, 1, 12), 24));
+        assert!(!takes(multiply(&enough, 16, 1, 16), 24));
+        assert!(!takes(multiply(&[], 24, 1, 24), 12));
+        assert!(!takes(multiply(&enough, 10, 1, 10), 20));
+        assert!(!takes(multiply(&enough, 12, 1, usize::MAX), 24));
     }
 }

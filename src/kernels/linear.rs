@@ -5,7 +5,7 @@ use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::panels::added;
+use super::sums::added;
 use super::{Part, kernel, params};
 use crate::num::Float;
 

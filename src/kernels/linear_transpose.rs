@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 pub use super::linear::Params as Geometry;
 use super::linear::{Rows, Stored, bounds_of};
-use super::panels::{WIDTH, added};
+use super::panels::WIDTH;
+use super::sums::added;
 use super::{Part, kernel};
 use crate::num::Float;
 

@@ -49,18 +49,10 @@ pub fn cpu<F: Float>(params: &Params, winner: &[u32], r_out: &[F], r_in: &mut [F
     let [in_height, in_width] = [p.in_height, p.in_width].map(|length| length as usize);
     let [out_height, out_width] = [p.out_height, p.out_width].map(|length| length as usize);
     let plane = out_height * out_width * channels;
-    let down = Windows {
-        extent: (p.kernel_height - 1) * p.dilation_height + 1,
-        stride: p.stride_height,
-        padding: p.padding_height,
-        count: p.out_height,
-    };
-    let across = Windows {
-        extent: (p.kernel_width - 1) * p.dilation_width + 1,
-        stride: p.stride_width,
-        padding: p.padding_width,
-        count: p.out_width,
-    };
+    let taps = [p.kernel_height, p.dilation_height];
+    let down = Windows::new(taps, p.stride_height, p.padding_height, p.out_height);
+    let taps = [p.kernel_width, p.dilation_width];
+    let across = Windows::new(taps, p.stride_width, p.padding_width, p.out_width);
     parallel::pieces(
         r_in,
         channels,

@@ -56,6 +56,7 @@ pub mod seed;
 pub mod softmax;
 pub mod stabilized_ratio;
 pub mod sum_rows;
+mod sums;
 pub mod tally;
 pub mod top_k;
 pub mod upsample2d;

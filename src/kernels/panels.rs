@@ -16,6 +16,7 @@ use super::ahead::Ahead;
 use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
+use super::sums::{ALL, NEGATIVE, PIECE, POSITIVE, sums};
 use crate::aligned::Aligned;
 
 /// Numbers of 32 bit in a vector of this processor. Sums are made in as many streams, so that the
@@ -34,10 +35,6 @@ pub fn lanes() -> usize {
 
 /// Columns of a panel: as many as the widest vector unit has lanes.
 pub const WIDTH: usize = 16;
-
-/// Products after which a piece ends, at the end of a tap or of as many of its rows: the sum of many
-/// more in f32 alone costs digits.
-pub(super) const PIECE: usize = 128;
 
 /// Bytes of the panels that a task goes through with every few positions: they stay in the
 /// second-level cache.
@@ -294,7 +291,7 @@ impl Product<'_> {
         times.into_iter().all(|times| times == 1)
     }
 
-    /// The same for every number of threads but for where they are cut.
+    /// Where they are cut depends on the number of threads; sums do not.
     fn tasks(&self) -> Vec<Task> {
         let panels = self.panels.count();
         let bytes = self.panels.panel_len() * size_of::<f32>();
@@ -305,7 +302,8 @@ impl Product<'_> {
             let work = Work {
                 rows: positions,
                 lanes: lanes(),
-                of_task: [near.max(POSITIONS), POSITIONS],
+                most_rows: near.max(POSITIONS),
+                least_rows: POSITIONS,
                 panels,
                 most_panels: PANEL_BYTES / bytes.max(1),
             };
@@ -372,6 +370,7 @@ impl Tiled for Run<'_> {
 
     #[inline(always)]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+        debug_assert_eq!(ROWS, rows_of_tile(S::F32_LANES, self.count()), "tiles as work is cut");
         // Known to the compiler, so that the choice does not stand inside of loops.
         if self.part == Part::Positive {
             self.tiles_of::<S, ROWS, VECTORS, POSITIVE>(simd);
@@ -382,11 +381,6 @@ impl Tiled for Run<'_> {
         }
     }
 }
-
-/// Parts of weights, as [`Part::code`] numbers them.
-pub(super) const ALL: u32 = Part::All.code();
-const POSITIVE: u32 = Part::Positive.code();
-const NEGATIVE: u32 = Part::Negative.code();
 
 impl Run<'_> {
     #[inline(always)]
@@ -498,82 +492,6 @@ struct Place {
     at: [isize; 2],
     /// The pixel of the target.
     target: usize,
-}
-
-/// The sums of a tile: for each of its positions those of a panel's columns. With each piece something of
-/// what comes `ahead` is fetched.
-///
-/// # Safety
-/// Each row has `depth` values, and the vectors of a panel have [`WIDTH`].
-#[inline(always)]
-#[expect(unsafe_code, reason = "the compiler does not see that all rows are equally long")]
-pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize, const PART: u32>(
-    simd: S,
-    taps: &[Tap],
-    rows: &[Option<[&[f32]; ROWS]>],
-    panel: &[f32],
-    depth: usize,
-    ahead: &mut Ahead<'_>,
-) -> [[S::f32s; VECTORS]; ROWS] {
-    let zero = simd.splat_f32s(0.0);
-    let mut piece = [[zero; VECTORS]; ROWS];
-    let mut total = [[(zero, zero); VECTORS]; ROWS];
-    let mut products = 0;
-    for (tap, rows) in taps.iter().zip(rows) {
-        let panel = &panel[tap.number * depth * WIDTH..][..depth * WIDTH];
-        let weights: &[S::f32s] = bytemuck::cast_slice(panel);
-        for start in (0..depth).step_by(PIECE) {
-            let end = depth.min(start + PIECE);
-            ahead.step();
-            if let Some(rows) = rows {
-                for k in start..end {
-                    for i in 0..ROWS {
-                        // SAFETY: `k` is below `depth`, and of weights there are `VECTORS` for each.
-                        let a = simd.splat_f32s(unsafe { *rows[i].get_unchecked(k) });
-                        for j in 0..VECTORS {
-                            let w = unsafe { *weights.get_unchecked(k * VECTORS + j) };
-                            let w = match PART {
-                                POSITIVE => simd.max_f32s(w, zero),
-                                NEGATIVE => simd.min_f32s(w, zero),
-                                _ => w,
-                            };
-                            piece[i][j] = simd.mul_add_e_f32s(a, w, piece[i][j]);
-                        }
-                    }
-                }
-            }
-            // Where pieces end does not depend on what the source has.
-            products += end - start;
-            if products >= PIECE {
-                products = 0;
-                for (total, piece) in
-                    total.as_flattened_mut().iter_mut().zip(piece.as_flattened_mut())
-                {
-                    *total = added(simd, *total, *piece);
-                    *piece = zero;
-                }
-            }
-        }
-    }
-    let mut sums = piece;
-    for (sum, total) in sums.as_flattened_mut().iter_mut().zip(total.as_flattened()) {
-        *sum = simd.add_f32s(total.0, simd.add_f32s(total.1, *sum));
-    }
-    sums
-}
-
-/// A sum and what it has lost, with another number (Knuth 1969, vol. 2, 4.2.2, theorem B).
-#[inline(always)]
-pub(super) fn added<S: Simd>(
-    simd: S,
-    (sum, lost): (S::f32s, S::f32s),
-    piece: S::f32s,
-) -> (S::f32s, S::f32s) {
-    let new = simd.add_f32s(sum, piece);
-    let added = simd.sub_f32s(new, sum);
-    let of_sum = simd.sub_f32s(sum, simd.sub_f32s(new, added));
-    let of_piece = simd.sub_f32s(piece, added);
-    (new, simd.add_f32s(lost, simd.add_f32s(of_sum, of_piece)))
 }
 
 #[cfg(test)]

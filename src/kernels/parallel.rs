@@ -1,6 +1,6 @@
 //! How the CPU twins spread over cores: fixed pieces, so that the sums do not depend on timing, each
 //! by the widest vectors that the processor has. That holds for what is inlined into the call: a closure
-//! given here says `#[inline(always)]`.
+//! says `#[inline(always)]` where its lanes matter.
 
 use pulp::Arch;
 use rayon::prelude::*;

@@ -6,23 +6,27 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
     /// Cells from the first to the last tap.
-    pub extent: u32,
-    /// Cells from window to window.
-    pub stride: u32,
-    /// Cells of padding before the first one of the plane.
-    pub padding: u32,
-    /// How many windows there are.
-    pub count: u32,
+    extent: usize,
+    stride: usize,
+    padding: usize,
+    count: usize,
 }
 
 impl Windows {
+    /// Of so many taps and so many cells from tap to tap: so many cells from window to window, of padding
+    /// before the first cell of the plane, and so many windows.
+    pub(super) fn new([taps, dilation]: [u32; 2], stride: u32, padding: u32, count: u32) -> Self {
+        let extent = (taps - 1) * dilation + 1;
+        let [extent, stride, padding, count] =
+            [extent, stride, padding, count].map(|length| length as usize);
+        Self { extent, stride, padding, count }
+    }
+
     /// Those that reach over cell `at`; with dilation, it may lie between two of their taps.
     pub(super) fn that_reach(&self, at: usize) -> Range<usize> {
-        let [extent, stride, padding, count] =
-            [self.extent, self.stride, self.padding, self.count].map(|length| length as usize);
-        let padded = at + padding;
-        let first = (padded + stride).saturating_sub(extent) / stride;
-        first..(padded / stride + 1).min(count)
+        let padded = at + self.padding;
+        let first = (padded + self.stride).saturating_sub(self.extent) / self.stride;
+        first..(padded / self.stride + 1).min(self.count)
     }
 }
 
@@ -35,7 +39,7 @@ mod tests {
         for extent in 1..5 {
             for stride in 1..5 {
                 for padding in 0..4 {
-                    let windows = Windows { extent, stride, padding, count: 4 };
+                    let windows = Windows::new([extent, 1], stride, padding, 4);
                     for at in 0..20 {
                         let padded = at as u32 + padding;
                         let reaches = |window: &u32| {

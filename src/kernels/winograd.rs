@@ -13,10 +13,11 @@ use rayon::prelude::*;
 use super::Part;
 use super::ahead::Ahead;
 use super::conv2d::{Packing, Params, Rounding};
-use super::cut::Work;
+use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::panels::{ALL, InTiles, PIECE, Tap, Tiled, WIDTH, lanes, sums};
+use super::panels::{InTiles, Tap, Tiled, WIDTH, lanes};
+use super::sums::{ALL, PIECE, sums};
 use crate::aligned::Aligned;
 
 /// Points of a window, rows times columns.
@@ -32,7 +33,8 @@ const STEP: usize = 2;
 /// second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
 
-/// As many windows may a task have at least: the filters come from memory for each.
+/// As many windows may a task have at least, unless even shares are fewer: the filters come from memory
+/// for each.
 const WINDOWS: usize = 24;
 
 /// Input channels come in as many: whole vectors.
@@ -178,12 +180,13 @@ impl Transformed {
         let (filters, nothing) = (self, nothing.as_slice());
         let tasks = self.tasks(p);
         tasks.par_iter().enumerate().for_each_init(Aligned::default, |room, (i, task)| {
-            let next = tasks.get(i + 1).map_or(0, |next| next.panels.start);
+            let next = tasks.get(i + 1).map(|next| next.panels.start);
+            let next = next.filter(|next| *next + 1 != task.panels.end);
             by(Run { p, filters, task, next, a, stored, nothing, room, destination });
         });
     }
 
-    /// The same for every number of threads but for where they are cut.
+    /// Where they are cut depends on the number of threads; sums do not.
     fn tasks(&self, p: &Params) -> Vec<Task> {
         let panels = self.out_channels.div_ceil(WIDTH);
         let windows = p.output().count * rows_of_windows(p).into_iter().product::<usize>();
@@ -191,7 +194,8 @@ impl Transformed {
         let work = Work {
             rows: windows,
             lanes: lanes(),
-            of_task: [(BLOCK_BYTES / bytes.max(1)).max(WINDOWS), WINDOWS],
+            most_rows: (BLOCK_BYTES / bytes.max(1)).max(WINDOWS),
+            least_rows: WINDOWS,
             panels,
             most_panels: panels,
         };
@@ -245,8 +249,8 @@ struct Run<'a> {
     p: &'a Params,
     filters: &'a Transformed,
     task: &'a Task,
-    /// The panel that is multiplied by afterwards.
-    next: usize,
+    /// The panel that is multiplied by afterwards, if it is another one.
+    next: Option<usize>,
     a: &'a [f32],
     stored: Rows<'a>,
     /// Zeros in place of a pixel in the padding.
@@ -275,6 +279,7 @@ impl Tiled for Run<'_> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "`sums` does not look at lengths")]
     fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(mut self, simd: S) {
+        debug_assert_eq!(ROWS, rows_of_tile(S::F32_LANES, self.count()), "tiles as work is cut");
         // What `sums` reads without asking.
         assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
         self.transform(simd);
@@ -283,13 +288,15 @@ impl Tiled for Run<'_> {
         let tap = [Tap { number: 0, shift: [0; 2] }];
         let outputs: Vec<_> =
             self.task.windows.clone().map(|window| self.outputs(window)).collect();
-        let filters =
+        let of_panel =
             |panel: usize| &self.filters.numbers[panel * POINTS * matrix..][..POINTS * matrix];
         for panel in self.task.panels.clone() {
-            let points = filters(panel);
-            let next = if panel + 1 < self.task.panels.end { panel + 1 } else { self.next };
+            let points = of_panel(panel);
+            let is_last = panel + 1 == self.task.panels.end;
+            let next = if is_last { self.next } else { Some(panel + 1) };
+            let next = bytemuck::cast_slice(next.map_or(&[], of_panel));
             let pieces = count.div_ceil(ROWS) * POINTS * channels.div_ceil(PIECE);
-            let mut ahead = Ahead::new(bytemuck::cast_slice(filters(next)), pieces);
+            let mut ahead = Ahead::new(next, pieces);
             for first in (0..count).step_by(ROWS) {
                 // Loops and no closures around vectors: what is not inlined would be compiled
                 // for any processor.

@@ -56,10 +56,10 @@ fn output(step: &Step) -> Option<Slot> {
 /// The channels of the sums that a kernel makes, where something can follow.
 fn sums(call: &Call) -> Option<u32> {
     if let Call::Conv2d(p) = call {
-        return (p.accumulate == 0 && p.sums_in_registers()).then_some(p.out_channels);
+        return (p.accumulate == 0 && p.sums_by_panels()).then_some(p.out_channels);
     }
     if let Call::ConvTranspose2d(p) = call {
-        return (p.0.accumulate == 0 && p.sums_in_registers()).then_some(p.0.in_channels);
+        return (p.0.accumulate == 0 && p.sums_by_panels()).then_some(p.0.in_channels);
     }
     None
 }

@@ -11,7 +11,13 @@ pub(super) fn attribution(random: &mut Random) -> Vec<Case> {
     for mode in [M::Plain, M::Clamped, M::NormalizedDifference] {
         // Pictures, rows, first row, targets, channels, positions, first row of the duals.
         for [batch, rows, first, targets, channels, positions, dual_first] in
-            [[1, 2, 0, 1, 1, 1, 1], [2, 5, 1, 2, 3, 35, 3], [1, 6, 3, 3, 67, 40, 0]]
+            // More values than one piece of work has in the last one.
+            [
+                [1, 2, 0, 1, 1, 1, 1],
+                [2, 5, 1, 2, 3, 35, 3],
+                [1, 6, 3, 3, 67, 40, 0],
+                [2, 3, 1, 1, 3, 5000, 2],
+            ]
         {
             let p = attribution::Params {
                 batch,

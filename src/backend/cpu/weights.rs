@@ -33,8 +33,7 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// That of a step's weight. For filters in 32 bit windows are not unrolled where sums are made in
-    /// registers.
+    /// That of a step's weight. Filters in 32 bit are panels where sums are made by these.
     pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse, variants: bool) -> Self {
         match weight.form {
             Form::Filters(_) => {}
@@ -48,7 +47,7 @@ impl Layout {
         let transformed =
             |is_transposed| Layout::Transformed(winograd::Kind { part, is_transposed });
         if call.is_transpose() {
-            if !conv_transpose2d::Params(*p).sums_in_registers() {
+            if !conv_transpose2d::Params(*p).sums_by_panels() {
                 return Layout::Plain;
             }
             return match variants && winograd::suits_transposed(p) {
@@ -56,7 +55,7 @@ impl Layout {
                 false => Layout::TransposedPanels,
             };
         }
-        if !p.sums_in_registers() {
+        if !p.sums_by_panels() {
             return Layout::Plain;
         }
         match (variants && winograd::suits(p), p.joins_taps()) {
