@@ -285,7 +285,8 @@ impl Filters<'_> {
         taps: Range<usize>,
     ) -> [[S::f32s; CHANNELS]; PIXELS] {
         let depth = met.signal.depth;
-        let mut sums = [[simd.splat_f32s(0.0); CHANNELS]; PIXELS];
+        let zero = simd.splat_f32s(0.0);
+        let mut sums = [[zero; CHANNELS]; PIXELS];
         for tap in taps {
             let Some(pixels) = met.pixels(tap) else { continue };
             let first = self.taps[tap].number * self.channels + self.channel;
@@ -293,10 +294,12 @@ impl Filters<'_> {
             let (pixels, filters) = (S::as_simd_f32s(pixels).0, S::as_simd_f32s(filters).0);
             let count = depth / S::F32_LANES;
             for v in 0..count {
-                // SAFETY: `depth` is `count` whole vectors, as `tiles` asserts; there are as many for each
-                // pixel and filter.
-                let w: [S::f32s; CHANNELS] =
-                    std::array::from_fn(|c| unsafe { *filters.get_unchecked(c * count + v) });
+                let mut w = [zero; CHANNELS];
+                for c in 0..CHANNELS {
+                    // SAFETY: `depth` is `count` whole vectors, as `tiles` asserts; there are as many for
+                    // each pixel and filter.
+                    w[c] = unsafe { *filters.get_unchecked(c * count + v) };
+                }
                 for i in 0..PIXELS {
                     // SAFETY: as above.
                     let s = unsafe { *pixels.get_unchecked(i * count + v) };
