@@ -1,6 +1,6 @@
 //! Transpose of a convolution: `c[i] = sum over taps and channels of M(w) s`, for relevance and
 //! gradients alike. Twin of `shaders/conv_transpose2d.wgsl`, which gathers; so does the twin in 32 bit, while
-//! that in 64 bit, of groups, and to few channels that [`colors`] does not take scatters.
+//! that in 64 bit, of groups, and to few channels that `colors.rs` does not take scatters.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -57,7 +57,7 @@ impl Params {
 /// Values of rolled-out windows a block should have: they stay in the second-level cache.
 const BLOCK_BYTES: usize = 384 << 10;
 
-/// Gathers by panels or, for [few channels](colors), by filters as they are packed; otherwise multiplies
+/// Gathers by panels or, for few channels (`colors.rs`), by filters as they are packed; otherwise multiplies
 /// blocks of output rows and adds the windows up in bands of input rows.
 ///
 /// # Panics
