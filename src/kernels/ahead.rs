@@ -27,7 +27,7 @@ impl<'a> Ahead<'a> {
         let (now, rest) = self.rest.split_at(self.share.min(self.rest.len()));
         self.rest = rest;
         for line in now.chunks(LINE) {
-            fetch(line);
+            fetch(line.as_ptr());
         }
     }
 }
@@ -36,15 +36,15 @@ impl<'a> Ahead<'a> {
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "a hint to the processor")]
-fn fetch(line: &[u8]) {
+pub(super) fn fetch<T>(place: *const T) {
     use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
     // SAFETY: every processor of 64 bit has it, and it reads nothing that could be seen.
-    unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
 }
 
 #[inline(always)]
 #[cfg(not(target_arch = "x86_64"))]
-fn fetch(_: &[u8]) {}
+pub(super) fn fetch<T>(_: *const T) {}
 
 #[cfg(test)]
 mod tests {

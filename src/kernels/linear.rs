@@ -5,6 +5,7 @@ use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::ahead::fetch;
 use super::sums::added;
 use super::{Part, kernel, params};
 use crate::num::Float;
@@ -227,6 +228,10 @@ pub(super) fn bounds_of(part: Part) -> Option<[f32; 2]> {
     }
 }
 
+/// Vectors of a row that are fetched before they are needed. Processors do so themselves, but not past the end
+/// of a page of memory, which a row has several of.
+const AHEAD: usize = 64;
+
 /// Products of a vector's lane that are added up in f32 alone.
 const PIECE: usize = 8;
 
@@ -246,12 +251,21 @@ impl<const N: usize> WithSimd for Dots<'_, N> {
     fn with_simd<S: Simd>(self, simd: S) -> [[f64; N]; ROWS] {
         let bounds = self.bounds.map(|bound| bound.map(|bound| simd.splat_f32s(bound)));
         let (a, a_rest) = S::as_simd_f32s(self.a);
+        let vectors = a.len();
         let rows = self.rows.map(|row| S::as_simd_f32s(row));
         let zero = simd.splat_f32s(0.0);
         let mut total = [[(zero, zero); N]; ROWS];
         for (i, a) in a.chunks(PIECE).enumerate() {
             let mut piece = [[zero; N]; ROWS];
             let w = rows.map(|(w, _)| &w[i * PIECE..][..a.len()]);
+            // Of the next four rows, where these end.
+            let ahead = i * PIECE + AHEAD;
+            let ahead = if ahead < vectors { ahead } else { ahead + (ROWS - 1) * vectors };
+            for (row, _) in rows {
+                for line in 0..PIECE {
+                    fetch(row.as_ptr().wrapping_add(ahead + line));
+                }
+            }
             for (k, &a) in a.iter().enumerate() {
                 for row in 0..ROWS {
                     for (n, [low, high]) in bounds.into_iter().enumerate() {

@@ -4,6 +4,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::ahead::fetch;
 pub use super::linear::Params as Geometry;
 use super::linear::{Rows, Stored, bounds_of};
 use super::panels::WIDTH;
@@ -124,7 +125,12 @@ impl<S: Stored> Block<'_, S> {
         let mut sums = vec![0.0; self.p.batch as usize * self.width];
         let mut lost = sums.clone();
         let mut rooms = [const { Vec::new() }; PIECE];
-        for live in live.chunks(PIECE) {
+        let mut groups = live.chunks(PIECE).peekable();
+        while let Some(live) = groups.next() {
+            let of_next = groups.peek().copied().unwrap_or(live);
+            let next = std::array::from_fn(|k| {
+                self.row(of_next[k.min(of_next.len() - 1)]).as_ptr().cast::<u8>()
+            });
             let mut rooms = rooms.iter_mut();
             let rows: [&[f32]; PIECE] = std::array::from_fn(|k| {
                 let row = self.row(live[k.min(live.len() - 1)]);
@@ -137,7 +143,8 @@ impl<S: Stored> Block<'_, S> {
                     live.get(k).map_or(0.0, |row| signal(self.p, s, b, *row) as f32)
                 });
                 if signals != [0.0; PIECE] {
-                    Arch::new().dispatch(Add { bounds, rows, signals, sums, lost });
+                    let (next, size) = ((b == 0).then_some(next), size_of::<S>());
+                    Arch::new().dispatch(Add { bounds, rows, next, size, signals, sums, lost });
                 }
             }
         }
@@ -149,6 +156,10 @@ impl<S: Stored> Block<'_, S> {
 struct Add<'a> {
     bounds: [f32; 2],
     rows: [&'a [f32]; PIECE],
+    /// The rows that come next, as they are stored, which are to be fetched meanwhile.
+    next: Option<[*const u8; PIECE]>,
+    /// Bytes of a number there.
+    size: usize,
     signals: [f32; PIECE],
     sums: &'a mut [f32],
     lost: &'a mut [f32],
@@ -166,6 +177,11 @@ impl WithSimd for Add<'_> {
         let (lost, lost_rest) = S::as_mut_simd_f32s(self.lost);
         for (i, (sum, lost)) in sums.iter_mut().zip(lost).enumerate() {
             let mut piece = simd.splat_f32s(0.0);
+            if let Some(next) = self.next {
+                for row in next {
+                    fetch(row.wrapping_add(i * S::F32_LANES * self.size));
+                }
+            }
             for k in 0..PIECE {
                 let w = simd.min_f32s(simd.max_f32s(rows[k].0[i], low), high);
                 piece = simd.mul_add_e_f32s(w, signals[k], piece);
