@@ -139,7 +139,7 @@ impl Params {
         self.rounding == Rounding::Exact.code()
     }
 
-    /// Whether the CPU makes sums in 32 bit in registers, where something can follow.
+    /// Whether the CPU makes sums in 32 bit by panels, after which something can follow.
     pub const fn sums_by_panels(&self) -> bool {
         self.groups == 1 && !self.is_exact()
     }

@@ -328,7 +328,7 @@ struct Run<'a> {
     panels: &'a [f32],
     /// What is taken of each: [`Part::All`], [`Part::Positive`] or [`Part::Negative`].
     part: Part,
-    /// Weights that are multiplied by afterwards.
+    /// Weights that are multiplied by afterwards; empty if they are the same, or nothing follows.
     next: &'a [u8],
     source: &'a [f32],
     /// Zeros in place of a row that the source does not have.
