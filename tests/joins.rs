@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use clrp::Method;
 use clrp::graph::{Conv2d, Graph, Network, Op};
-use clrp::program::{Limits, Program};
+use clrp::kernels::Call;
+use clrp::program::{Between, Limits, Program};
 use clrp::rules::preset;
 use clrp::tensor::Shape;
 
-use crate::support::{Question, backends, pictures, reference, weights};
+use crate::support::{
+    MAP_F64, Question, assert_close, backends, bounds, pictures, reference, weights,
+};
 
 const SHAPE: Shape = Shape::new(3, 15, 13);
 
@@ -36,7 +39,7 @@ fn network() -> Network {
 /// How many steps of each kernel are joined.
 fn joined(program: &Program) -> BTreeMap<&'static str, usize> {
     let mut count = BTreeMap::new();
-    for step in program.steps.iter().filter(|step| step.joined) {
+    for step in program.steps.iter().filter(|step| step.joined.is_some()) {
         *count.entry(step.call.kernel().name).or_default() += 1;
     }
     count
@@ -71,11 +74,12 @@ fn what_is_read_once_is_joined() {
         let question = Question::new(&network, &rules, methods, targets, &pictures);
         joined(&Question { limits, ..question }.lowered().program)
     };
-    // Of the forward pass: both norms, the ReLUs of stem and last layer, and nothing of the sum, of
-    // which the walk wants the parts. Back: a ratio and a product for each convolution, but the
-    // stem's, whose transpose to three channels is made otherwise, and the sum of what comes to the block by two ways.
+    // Of the forward pass: both norms, the ReLUs of stem and last layer, and the sum, which leaves the
+    // shortcut's part where the walk wants it; not the ReLU of the sum, which the walk wants, too. Back: a
+    // ratio and a product for each convolution, but the stem's, whose transpose to three channels is made
+    // otherwise, and the sum of what comes to the block by two ways.
     let one = [
-        ("add", 1),
+        ("add", 2),
         ("channel_affine", 2),
         ("clamp", 2),
         ("multiply_add", 3),
@@ -83,9 +87,52 @@ fn what_is_read_once_is_joined() {
     ];
     assert_eq!(of(&[Method::Lrp], &[1], true), BTreeMap::from(one));
     // Denominators that several rows share have to be kept.
-    let two = [("add", 1), ("channel_affine", 2), ("clamp", 2), ("multiply_add", 3)];
+    let two = [("add", 2), ("channel_affine", 2), ("clamp", 2), ("multiply_add", 3)];
     assert_eq!(of(&[Method::Lrp], &[1, 2], true), BTreeMap::from(two));
     assert_eq!(of(&[Method::Lrp], &[1], false), BTreeMap::new());
+}
+
+#[test]
+fn sums_that_others_read_are_kept_on_their_way() {
+    let network = network();
+    let pictures = pictures(SHAPE, 1, 3);
+    let rules = preset("contrastive").expect("a preset");
+    let kept = |from_outputs| {
+        let limits = Limits { joins: true, from_outputs, ..Limits::NONE };
+        let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
+        let program = Question { limits, ..question }.lowered().program;
+        let steps = program.steps.iter().filter(|step| step.joined == Some(Between::Kept));
+        steps.map(|step| program.layers[step.layer].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(false), ["block.add"]);
+    // The stem's outputs give its denominators.
+    assert_eq!(kept(true), ["norm", "block.add"]);
+}
+
+#[test]
+fn outputs_give_the_denominators_that_inputs_give() {
+    let network = network();
+    let bounds = bounds(SHAPE.channels, -1.5, 1.0);
+    // One picture as any other, one with nothing but its bounds, as saturated ones have.
+    let mut of_two = pictures(SHAPE, 2, 3);
+    for (i, value) in of_two[SHAPE.len()..].iter_mut().enumerate() {
+        *value = if i % SHAPE.len() < SHAPE.len() / 2 { -1.5 } else { 1.0 };
+    }
+    for name in ["contrastive", "epsilon_gamma_box"] {
+        let rules = preset(name).expect("a preset");
+        let of = |from_outputs| {
+            let limits = Limits { from_outputs, ..Limits::NONE };
+            let methods = [Method::Lrp, Method::Clrp1];
+            let question = Question::new(&network, &rules, &methods, &[1, 4], &of_two);
+            let question = Question { limits, bounds: bounds.clone(), ..question };
+            let kernels = question.lowered().program.steps;
+            let kernels =
+                kernels.iter().filter(|step| matches!(step.call, Call::BoxDenominators(_)));
+            assert_eq!(kernels.count(), usize::from(from_outputs));
+            question.ask(&reference()).maps.concat()
+        };
+        assert_close(&of(true), &of(false), MAP_F64, name);
+    }
 }
 
 #[test]

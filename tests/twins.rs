@@ -1,6 +1,7 @@
 //! Every kernel on every backend against its f64 twin on the CPU; the twins that are not plain
 //! loops themselves against plain loops.
 
+mod boxes;
 mod linear;
 mod map;
 mod naive;
@@ -89,6 +90,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
+        | Call::BoxDenominators(_)
         | Call::ChannelAffine(_)
         | Call::ChannelDot(_)
         | Call::Conv2d(_)
@@ -113,6 +115,7 @@ fn accuracy(call: &Call) -> Accuracy {
 type Cases = fn(&mut Random) -> Vec<Case>;
 
 const PRODUCTS: &[Cases] = &[
+    boxes::box_denominators,
     linear::conv2d,
     linear::conv2d_cooperative,
     linear::conv2d_quads,
@@ -289,6 +292,10 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
     match &case.call {
         Call::AvgPool2d(p) => Some(naive::avg_pool2d(p, &given(0))),
         Call::AvgPool2dBackward(p) => Some(naive::avg_pool2d_backward(&p.0, &given(0))),
+        Call::BoxDenominators(p) => {
+            let bounds: Vec<f64> = given(3).into_iter().map(f64::from).collect();
+            Some(naive::box_denominators(&p.0, &given(1), &given(2), &bounds))
+        }
         Call::Conv2d(p) | Call::Conv2dQuads(p) => {
             Some(naive::conv2d(p, &given(0), &given(1), &given(2), &given(3)))
         }

@@ -2,6 +2,7 @@
 
 mod weights;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,18 +14,18 @@ use super::{Input, Output, Session, Watch};
 use crate::aligned::Aligned;
 use crate::error::Result;
 use crate::kernels::conv2d::Filters;
-use crate::kernels::epilogue::{self, Epilogue};
+use crate::kernels::epilogue::{self, Epilogue, Then};
 use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, add_shares, attribution, avg_pool2d, avg_pool2d_backward,
-    channel_affine, channel_constant, channel_dot, clamp, conv_transpose2d, conv2d, copy_channels,
-    dot_rows, gate, gather, heatmap, largest, leaks, linear, linear_pair, linear_transpose,
-    local_response_norm, local_response_norm_backward, max_pool2d, max_pool2d_backward,
-    multiply_add, multiply_planes, one_hot, parallel, permute, seed, softmax, stabilized_ratio,
-    sum_rows, tally, top_k, upsample2d,
+    box_denominators, channel_affine, channel_constant, channel_dot, clamp, conv_transpose2d,
+    conv2d, copy_channels, dot_rows, gate, gather, heatmap, largest, leaks, linear, linear_pair,
+    linear_transpose, local_response_norm, local_response_norm_backward, max_pool2d,
+    max_pool2d_backward, multiply_add, multiply_planes, one_hot, parallel, permute, seed, softmax,
+    stabilized_ratio, sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
-use crate::program::{Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
+use crate::program::{Between, Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
 
 /// The CPU, with the weights that its sessions share.
 #[derive(Clone, Debug)]
@@ -131,6 +132,15 @@ struct PartOfFilters<F> {
     numbers: Vec<F>,
 }
 
+/// The sums of a step that are kept although others are joined with it.
+fn kept(step: &Step, then: &[Step]) -> Option<Slot> {
+    then.first().filter(|next| next.joined == Some(Between::Kept))?;
+    match step.operands.last() {
+        Some(Operand::Value(slot)) => Some(*slot),
+        Some(Operand::Weight(_)) | None => None,
+    }
+}
+
 /// Lets go of the rows that the step has read where they lie. Those of the largest layers take more
 /// than all other memory, and come back from the file's copy in the system's memory fast.
 fn release_matrices(program: &Program, step: &Step) {
@@ -217,7 +227,7 @@ impl<F: Number> CpuSession<F> {
     /// Takes what the first step writes out of the buffers, runs it and puts the results back, or
     /// those of the last one that is joined with it; how many steps that are.
     fn step(&mut self, steps: &[Step]) -> usize {
-        let joined = steps[1..].iter().take_while(|step| step.joined).count();
+        let joined = steps[1..].iter().take_while(|step| step.joined.is_some()).count();
         let (step, then) = (&steps[0], &steps[1..=joined]);
         let last = then.last().unwrap_or(step);
         // A kernel writes one or two values of floats and at most one of indices.
@@ -239,19 +249,29 @@ impl<F: Number> CpuSession<F> {
                 Access::Read | Access::ReadWeight | Access::ReadIndex => {}
             }
         }
+        let kept = kept(step, then).map(|slot| self.program.values[slot.0]);
+        let mut keep = kept.map(|value| std::mem::take(&mut self.floats[value.buffer]));
         self.take_part(step);
         let len = |i: usize| places.get(i).map_or(0, |(_, len)| *len);
         let index_len = place_index.map_or(0, |(_, len)| len);
         let [out, more] = &mut outs;
         let floats = [&mut out[..len(0)], &mut more[..len(1)]];
-        self.call(step, &self.epilogues(step, then), floats, &mut out_index[..index_len]);
+        let room = kept.zip(keep.as_mut()).and_then(|(value, room)| {
+            let room = F::as_f32_mut(&mut room[..value.len])?;
+            Some(Cell::from_mut(room).as_slice_of_cells())
+        });
+        let then = Then { keep: room, steps: &self.epilogues(step, then) };
+        self.call(step, then, floats, &mut out_index[..index_len]);
+        if let Some((value, room)) = kept.zip(keep) {
+            self.floats[value.buffer] = room;
+        }
         for ((buffer, _), out) in places.into_iter().zip(outs) {
             self.floats[buffer] = out;
         }
         if let Some((buffer, _)) = place_index {
             self.indices[buffer] = out_index;
         }
-        1 + then.len()
+        1 + joined
     }
 
     /// What the joined steps do with the sums of the first.
@@ -272,13 +292,7 @@ impl<F: Number> CpuSession<F> {
         steps.map(|epilogue| epilogue.expect("such steps are joined")).collect()
     }
 
-    fn call(
-        &self,
-        step: &Step,
-        then: &[Epilogue<'_>],
-        [out, more]: [&mut [F]; 2],
-        out_index: &mut [u32],
-    ) {
+    fn call(&self, step: &Step, then: Then<'_>, [out, more]: [&mut [F]; 2], out_index: &mut [u32]) {
         let float = |i: usize| match step.operands[i] {
             Operand::Value(slot) => self.read(slot),
             Operand::Weight(slot) => self.ready(step, slot).floats(),
@@ -304,6 +318,10 @@ impl<F: Number> CpuSession<F> {
             Call::Attribution(p) => attribution::cpu(p, float(0), float(1), out),
             Call::AvgPool2d(p) => avg_pool2d::cpu(p, float(0), out),
             Call::AvgPool2dBackward(p) => avg_pool2d_backward::cpu(p, float(0), out),
+            Call::BoxDenominators(p) => {
+                let [y, a, bounds, constants] = [0, 1, 3, 4].map(float);
+                box_denominators::cpu(p, y, a, filters(2), bounds, constants, out);
+            }
             Call::ChannelAffine(p) => channel_affine::cpu(p, float(0), float(1), float(2), out),
             Call::ChannelConstant(p) => channel_constant::cpu(p, float(0), out),
             Call::ChannelDot(p) => channel_dot::cpu(p, float(0), float(1), out),

@@ -131,7 +131,8 @@ impl Device {
     pub fn limits(&self) -> Limits {
         match self {
             Device::Cpu(cpu) => {
-                Limits { matrix_bytes: MATRIX_BYTES, joins: cpu.has_variants(), ..Limits::NONE }
+                let (joins, from_outputs) = (cpu.has_variants(), cpu.has_variants());
+                Limits { matrix_bytes: MATRIX_BYTES, joins, from_outputs, ..Limits::NONE }
             }
             Device::CpuF64(_) => Limits::NONE,
             #[cfg(feature = "gpu")]
@@ -141,6 +142,7 @@ impl Device {
                 matrix_bytes: usize::MAX,
                 cooperative: gpu.cooperates(),
                 joins: false,
+                from_outputs: gpu.has_variants(),
             },
         }
     }
@@ -152,7 +154,7 @@ impl Device {
     /// [`Error::Unsupported`] if it was lowered for a device that does steps together.
     pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>> {
         let joins = matches!(self, Device::Cpu(_));
-        if !joins && program.steps.iter().any(|step| step.joined) {
+        if !joins && program.steps.iter().any(|step| step.joined.is_some()) {
             return Err(Error::Unsupported {
                 what: format!("a program with joined steps on {}", self.name()),
                 why: "it was lowered for another device".to_owned(),

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::epilogue::{Epilogue, Epilogues};
+use super::epilogue::{Epilogues, Then};
 use super::linear::Rows;
 use super::matmul::{Factor, Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Panels, Planes, Product, Tap};
@@ -309,13 +309,13 @@ pub fn cpu<F: Float>(
     a: &[F],
     w: Filters<'_, F>,
     b: &[F],
-    then: &[Epilogue<'_>],
+    then: Then<'_>,
     out: &mut [F],
 ) {
     if w.takes_epilogues() {
         return in_registers(p, a, w, b, then, out);
     }
-    assert!(then.is_empty(), "unrolled windows are multiplied, and nothing else");
+    assert!(then.is_nothing(), "unrolled windows are multiplied, and nothing else");
     by_windows(p, a, w, b, out);
 }
 
@@ -375,7 +375,7 @@ fn in_registers<F: Float>(
     a: &[F],
     w: Filters<'_, F>,
     b: &[F],
-    then: &[Epilogue<'_>],
+    then: Then<'_>,
     out: &mut [F],
 ) {
     let (part, gamma) = (Part::from_code(p.bias_part), F::from_f32(p.gamma));
@@ -404,11 +404,10 @@ fn in_registers<F: Float>(
         lattices: &[lattice],
         panels,
         part: (Part::from_code(p.part), p.gamma),
-        epilogues,
     };
     match p.joins_taps() {
-        true => product.run(&p.padded(a), out),
-        false => product.run(a, out),
+        true => product.run(&p.padded(a), epilogues, out),
+        false => product.run(a, epilogues, out),
     }
 }
 

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE, filters, inside};
-use super::epilogue::{Epilogue, Epilogues};
+use super::epilogue::{Epilogues, Then};
 use super::matmul::{Matrix, Room, Sums, multiply};
 use super::panels::{Lattice, Product, Tap};
 use super::windows::Windows;
@@ -62,18 +62,12 @@ const BLOCK_BYTES: usize = 384 << 10;
 ///
 /// # Panics
 /// If something is to follow that the [filters](Filters::takes_epilogues) do not take.
-pub fn cpu<F: Float>(
-    params: &Params,
-    s: &[F],
-    w: Filters<'_, F>,
-    then: &[Epilogue<'_>],
-    out: &mut [F],
-) {
+pub fn cpu<F: Float>(params: &Params, s: &[F], w: Filters<'_, F>, then: Then<'_>, out: &mut [F]) {
     let p = &params.0;
     if w.takes_epilogues() {
         return in_registers(p, s, w, then, out);
     }
-    assert!(then.is_empty(), "packed filters end with the sums");
+    assert!(then.is_nothing(), "packed filters end with the sums");
     if colors::suits(p)
         && let Some((s, out)) = F::as_f32(s).zip(F::as_f32_mut(out))
     {
@@ -100,13 +94,7 @@ pub fn cpu<F: Float>(
 }
 
 /// The same without rolled-out windows: every input gathers what it gets.
-fn in_registers<F: Float>(
-    p: &Geometry,
-    s: &[F],
-    w: Filters<'_, F>,
-    then: &[Epilogue<'_>],
-    out: &mut [F],
-) {
+fn in_registers<F: Float>(p: &Geometry, s: &[F], w: Filters<'_, F>, then: Then<'_>, out: &mut [F]) {
     let numbers = F::as_f32(s).zip(F::as_f32_mut(out));
     let (s, out) = numbers.expect("such filters are for 32 bit");
     let epilogues = Epilogues { bias: &[], accumulate: p.accumulate == 1, then };
@@ -122,9 +110,8 @@ fn in_registers<F: Float>(
         lattices: &lattices(p),
         panels,
         part: (Part::from_code(p.part), p.gamma),
-        epilogues,
     };
-    product.run(s, out);
+    product.run(s, epilogues, out);
 }
 
 /// Packed filters to multiply by.

@@ -1,6 +1,7 @@
 //! What becomes of the sums of a convolution or its transpose on their way to where they are kept:
 //! the bias, and what further kernels would do value by value.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use pulp::Simd;
@@ -104,6 +105,22 @@ impl<'a> Epilogue<'a> {
     }
 }
 
+/// What follows sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Then<'a> {
+    /// Where they are kept, too, as they are before that; as many places.
+    pub keep: Option<&'a [Cell<f32>]>,
+    /// What is done with them, in this order.
+    pub steps: &'a [Epilogue<'a>],
+}
+
+impl Then<'_> {
+    /// Whether nothing follows.
+    pub const fn is_nothing(&self) -> bool {
+        self.keep.is_none() && self.steps.is_empty()
+    }
+}
+
 /// The bias and what follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogues<'a> {
@@ -111,8 +128,8 @@ pub struct Epilogues<'a> {
     pub bias: &'a [f32],
     /// Whether sums are added to what is there.
     pub accumulate: bool,
-    /// What follows, in this order.
-    pub then: &'a [Epilogue<'a>],
+    /// What follows.
+    pub then: Then<'a>,
 }
 
 impl<'a> Epilogues<'a> {
@@ -123,7 +140,9 @@ impl<'a> Epilogues<'a> {
     pub(super) fn into(self, values: &'a mut [f32], channels: usize) -> Destination<'a> {
         let suits = |of: &[f32]| of.len() == channels;
         assert!(self.bias.is_empty() || suits(self.bias), "a bias for each channel");
-        for then in self.then {
+        let keep = self.then.keep;
+        assert!(keep.is_none_or(|keep| keep.len() == values.len()), "as many places");
+        for then in self.then.steps {
             match *then {
                 Epilogue::Clamp { .. } => {}
                 Epilogue::ChannelAffine { scale, shift } => {
@@ -207,7 +226,7 @@ impl Destination<'_> {
         places: Places<PIXELS>,
         kept: usize,
     ) {
-        let Epilogues { bias, accumulate, then } = self.epilogues;
+        let Epilogues { bias, accumulate, then: Then { keep, steps } } = self.epilogues;
         let Places { firsts, channel, count } = places;
         let end = firsts.iter().fold(0, |end, first| end.max(first + count));
         assert!(end <= self.len, "pixels inside the target");
@@ -226,9 +245,21 @@ impl Destination<'_> {
                 add(simd, &mut sums[i], load(simd, out(firsts[i])));
             }
         }
-        for then in then {
+        if let Some(keep) = keep {
+            for i in 0..PIXELS {
+                if i < kept {
+                    // SAFETY: there are as many places as in the target, and nobody else is there.
+                    let places = unsafe {
+                        let first = keep.as_ptr().add(firsts[i]).cast::<f32>().cast_mut();
+                        std::slice::from_raw_parts_mut(first, count)
+                    };
+                    store(simd, sums[i], places);
+                }
+            }
+        }
+        for step in steps {
             // SAFETY: as this function's.
-            unsafe { then.go(simd, &mut sums, places, self.values) };
+            unsafe { step.go(simd, &mut sums, places, self.values) };
         }
         for i in 0..PIXELS {
             if i < kept {
@@ -416,8 +447,8 @@ mod tests {
         let takes = |then: Epilogue<'_>, len: usize| {
             catch_unwind(|| {
                 let mut out = vec![0.0; len];
-                let epilogues = Epilogues { bias: &[], accumulate: false, then: &[then] };
-                epilogues.into(&mut out, 4);
+                let then = Then { keep: None, steps: &[then] };
+                Epilogues { bias: &[], accumulate: false, then }.into(&mut out, 4);
             })
             .is_ok()
         };
@@ -436,5 +467,14 @@ mod tests {
         assert!(!takes(multiply(&[], 24, 1, 24), 12));
         assert!(!takes(multiply(&enough, 10, 1, 10), 20));
         assert!(!takes(multiply(&enough, 12, 1, usize::MAX), 24));
+        for (places, suits) in [(24, true), (23, false), (25, false)] {
+            let kept = catch_unwind(|| {
+                let (mut out, mut room) = (vec![0.0; 24], vec![0.0; places]);
+                let keep = Some(Cell::from_mut(&mut room[..]).as_slice_of_cells());
+                let then = Then { keep, steps: &[] };
+                Epilogues { bias: &[], accumulate: false, then }.into(&mut out, 4);
+            });
+            assert_eq!(kept.is_ok(), suits, "{places} places");
+        }
     }
 }

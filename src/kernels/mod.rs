@@ -15,6 +15,7 @@ mod ahead;
 pub mod attribution;
 pub mod avg_pool2d;
 pub mod avg_pool2d_backward;
+pub mod box_denominators;
 pub mod channel_affine;
 pub mod channel_constant;
 pub mod channel_dot;
@@ -276,6 +277,8 @@ calls! {
     AvgPool2d(avg_pool2d),
     /// Its transpose.
     AvgPool2dBackward(avg_pool2d_backward),
+    /// Denominators of the z-box rule from a convolution's outputs.
+    BoxDenominators(box_denominators),
     /// Scale and shift of each channel.
     ChannelAffine(channel_affine),
     /// A plane of one value for each channel.

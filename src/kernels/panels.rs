@@ -232,8 +232,6 @@ pub(super) struct Product<'a> {
     pub(super) panels: &'a Panels,
     /// The part and its factor.
     pub(super) part: (Part, f32),
-    /// What becomes of the sums.
-    pub(super) epilogues: Epilogues<'a>,
 }
 
 /// A piece of work: positions of a lattice, and panels.
@@ -244,24 +242,30 @@ struct Task {
 }
 
 impl Product<'_> {
-    /// Adds up all rows.
+    /// Adds up all rows, and does with the sums what is to be done.
     ///
     /// # Panics
     /// If source and target are not as long as their planes say.
-    pub(super) fn run(&self, source: &[f32], target: &mut [f32]) {
+    pub(super) fn run(&self, source: &[f32], epilogues: Epilogues<'_>, target: &mut [f32]) {
         let arch = Arch::new();
-        self.run_by(source, target, |run| arch.dispatch(InTiles(run)));
+        self.run_by(source, epilogues, target, |run| arch.dispatch(InTiles(run)));
     }
 
     /// The same by a vector unit of the caller's choice.
-    fn run_by(&self, source: &[f32], target: &mut [f32], by: impl Fn(Run<'_>) + Sync) {
+    fn run_by(
+        &self,
+        source: &[f32],
+        epilogues: Epilogues<'_>,
+        target: &mut [f32],
+        by: impl Fn(Run<'_>) + Sync,
+    ) {
         let len = |planes: Planes, channels: usize| {
             planes.count * planes.size[0] * planes.size[1] * channels
         };
         assert_eq!(source.len(), len(self.source, self.channels), "values of the source");
         assert_eq!(target.len(), len(self.target, self.panels.columns), "values of the target");
         debug_assert!(self.is_covered_once(), "lattices have all pixels, each once");
-        let destination = self.epilogues.into(target, self.panels.columns);
+        let destination = epilogues.into(target, self.panels.columns);
         let nothing = vec![0.0; self.panels.rows];
         let tasks = self.tasks();
         tasks.par_iter().enumerate().for_each_init(Aligned::default, |room, (i, task)| {

@@ -97,7 +97,7 @@ impl Builder {
         let mut operands = reads.to_vec();
         operands.extend(outs.iter().map(|out| Operand::Value(*out)));
         debug_assert_eq!(operands.len(), call.kernel().operands.len(), "{call:?}");
-        let (layer, note, joined) = (self.layer, self.note, false);
+        let (layer, note, joined) = (self.layer, self.note, None);
         self.program.steps.push(Step { call, operands, layer, note, joined });
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Operand, Program};
+use super::{Between, Operand, Program};
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,8 +19,12 @@ impl fmt::Display for Program {
             };
             let operands = format!("{} -> {}", list(false), list(true));
             let (layer, note) = (&self.layers[step.layer], &self.notes[step.note]);
-            // Done together with the step before.
-            let mark = if step.joined { '+' } else { ' ' };
+            // Done together with the step before, whose output is kept or not.
+            let mark = match step.joined {
+                None => ' ',
+                Some(Between::Passing) => '+',
+                Some(Between::Kept) => '&',
+            };
             writeln!(f, "{i:>4}{mark} {:<20} {operands:<24} {layer:<24} {note}", kernel.name)?;
         }
         let floats: usize = self.buffer_bytes(4);

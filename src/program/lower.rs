@@ -30,6 +30,8 @@ pub struct Limits {
     pub cooperative: bool,
     /// Whether it does steps together, so that some values are never kept.
     pub joins: bool,
+    /// Whether denominators are made from a layer's outputs where these differ by what no picture changes.
+    pub from_outputs: bool,
 }
 
 impl Limits {
@@ -40,6 +42,7 @@ impl Limits {
         has_variants: false,
         cooperative: false,
         joins: false,
+        from_outputs: false,
     };
 
     /// Ranges of rows of a matrix, each within the limits in the words that shaders read.

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Buffer, Operand, Program, Slot};
+use super::{Between, Buffer, Operand, Program, Slot, Step};
 
 /// First and last step that touches a value.
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ pub(super) fn plan(program: &mut Program) -> Vec<Buffer> {
 }
 
 /// Steps count from 1, joined ones as one; inputs live from 0, outputs to the end. Values that no
-/// step touches have no life, nor have those between joined steps.
+/// step touches have no life, nor have those that pass between joined steps.
 fn lives(program: &Program) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; program.values.len()];
     let mut touch = |slot: Slot, at: usize| {
@@ -60,7 +60,7 @@ fn lives(program: &Program) -> Vec<Option<Life>> {
     }
     let mut now = 0;
     for step in &program.steps {
-        now += usize::from(!step.joined);
+        now += usize::from(step.joined.is_none());
         for operand in &step.operands {
             match operand {
                 Operand::Value(slot) => touch(*slot, now),
@@ -71,7 +71,8 @@ fn lives(program: &Program) -> Vec<Option<Life>> {
     for slot in &program.outputs {
         touch(*slot, now + 1);
     }
-    for pair in program.steps.windows(2).filter(|pair| pair[1].joined) {
+    let passing = |pair: &&[Step]| pair[1].joined == Some(Between::Passing);
+    for pair in program.steps.windows(2).filter(passing) {
         if let Some(Operand::Value(handed)) = pair[0].operands.last() {
             lives[handed.0] = None;
         }

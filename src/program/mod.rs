@@ -129,9 +129,18 @@ pub struct Step {
     pub layer: usize,
     /// What the step is for, as `forward`, or the rule: index into [`Program::notes`].
     pub note: usize,
-    /// Whether it is done value by value while the step before makes its output, which nobody else
-    /// reads, and which has no buffer.
-    pub joined: bool,
+    /// Whether it is done value by value while the step before makes its output, and what becomes of
+    /// that.
+    pub joined: Option<Between>,
+}
+
+/// What becomes of the value that one step makes for the next, which is joined with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// Nobody else reads it: it has no buffer.
+    Passing,
+    /// It is kept for others.
+    Kept,
 }
 
 /// A flat list of steps with its memory plan.

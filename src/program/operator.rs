@@ -6,7 +6,7 @@ use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
 use crate::graph::{Network, NodeId, Op};
 use crate::kernels::conv2d::{Packing, Rounding};
 use crate::kernels::{
-    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, conv_transpose2d,
+    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, box_denominators, conv_transpose2d,
     conv_transpose2d_colors, conv_transpose2d_cooperative, conv2d, conv2d_cooperative,
     conv2d_quads, linear, linear_pair, linear_transpose,
 };
@@ -235,6 +235,33 @@ impl Operator {
             }
         }
         out
+    }
+
+    /// The denominators `sum of w+ (a - low) + w- (a - high)` of a convolution that gave `y` of `a`, where
+    /// the device makes them so.
+    pub(super) fn box_denominators(
+        &self,
+        b: &mut Builder,
+        batch: usize,
+        [y, a]: [Slot; 2],
+        [low, high]: [&[f64]; 2],
+    ) -> Option<Slot> {
+        let Operator::Conv2d { geometry, packing, limits, weight, bias } = self else {
+            return None;
+        };
+        let own = conv2d::Params { batch: word(batch), ..*geometry };
+        let params = box_denominators::Params(own);
+        let rounds_to_16_bit = limits.cooperative && conv2d_cooperative::suits(&own);
+        if !limits.from_outputs || rounds_to_16_bit || !box_denominators::suits(&params) {
+            return None;
+        }
+        let w = filters(b, weight, *packing, Parts { bias: Part::Nothing, ..Parts::LAYER });
+        let bias = bias.as_ref().map(Weight::values);
+        let constants = box_denominators::constants(&params, weight.values(), bias, [low, high]);
+        let bounds = vector(b, Source::Made([low, high].concat()));
+        let constants = vector(b, Source::Made(constants));
+        let reads = [Operand::Value(y), Operand::Value(a), w, bounds, constants];
+        Some(b.emit(Call::BoxDenominators(params), &reads, batch * self.out_len()))
     }
 
     /// A fully connected layer and its denominators `M(W) a + M(b)`, in one reading of its weights.

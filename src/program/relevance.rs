@@ -138,6 +138,19 @@ impl Layer<'_> {
         if let Some(z) = made_along {
             return Ok((z, stride));
         }
+        if let [(Input::AboveLow, Part::Positive), (Input::BelowHigh, Part::Negative)] =
+            fraction.terms[..]
+            && fraction.bias == Part::Nothing
+            // Zeros around a picture have other bounds than it has.
+            && let Ok((low, high)) = self.bounds(graph.node(self.id).inputs[0])
+        {
+            let y = self.forward.value(self.id);
+            let made = operator.box_denominators(b, batch, [y, input], [&low, &high]);
+            if let Some(z) = made {
+                shared.denominators.insert(key, (z, stride));
+                return Ok((z, stride));
+            }
+        }
         let mut z: Option<Slot> = None;
         for (part, weight) in &fraction.terms {
             let (a, _) = self.input_part(b, shared, *part)?;

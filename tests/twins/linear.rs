@@ -26,9 +26,9 @@ const PARTS: [Part; 8] = [
 
 /// Pictures; channels in and out, groups; input, kernel, stride, padding, dilation as rows and
 /// columns.
-type Shape = (u32, [u32; 3], [[u32; 2]; 5]);
+pub(super) type Shape = (u32, [u32; 3], [[u32; 2]; 5]);
 
-const CONVOLUTIONS: &[Shape] = &[
+pub(super) const CONVOLUTIONS: &[Shape] = &[
     // One number.
     (1, [1, 1, 1], [[1, 1], [1, 1], [1, 1], [0, 0], [1, 1]]),
     // VGG's kind, at odd sizes.
@@ -69,7 +69,7 @@ const CONVOLUTIONS: &[Shape] = &[
     (1, [2, 3, 1], [[3, 4], [2, 2], [1, 1], [3, 4], [1, 1]]),
 ];
 
-fn geometry((batch, [ins, outs, groups], sizes): Shape) -> Conv {
+pub(super) fn geometry((batch, [ins, outs, groups], sizes): Shape) -> Conv {
     let [input, kernel, stride, padding, dilation] = sizes;
     let positions = |axis: usize| {
         let reach = dilation[axis] * (kernel[axis] - 1) + 1;
@@ -101,7 +101,7 @@ fn geometry((batch, [ins, outs, groups], sizes): Shape) -> Conv {
     }
 }
 
-fn random_shape(random: &mut Random) -> Shape {
+pub(super) fn random_shape(random: &mut Random) -> Shape {
     let mut of = |from: usize, to: usize| random.of(from..=to) as u32;
     let groups = of(1, 3);
     let channels = [groups * of(1, 12), groups * of(1, 12), groups];
@@ -199,19 +199,21 @@ fn weight(random: &mut Random, name: &str, shape: &[usize], stored: u32) -> Weig
     Weight::from_f32(name, shape, values)
 }
 
-fn filters(random: &mut Random, p: &Conv) -> WeightUse {
-    let [outs, ins] = [p.out_channels, p.in_channels / p.groups].map(|n| n as usize);
-    let size = [p.kernel_height as usize, p.kernel_width as usize];
-    let shape = [outs, ins, size[0], size[1]];
-    let packing = Packing {
+pub(super) fn packing(p: &Conv) -> Packing {
+    Packing {
         groups: p.groups as usize,
-        out_per_group: outs / p.groups as usize,
-        in_per_group: ins,
-        taps: size[0] * size[1],
-    };
+        out_per_group: p.out_per_group() as usize,
+        in_per_group: p.in_per_group() as usize,
+        taps: (p.kernel_height * p.kernel_width) as usize,
+    }
+}
+
+fn filters(random: &mut Random, p: &Conv) -> WeightUse {
+    let shape = [p.out_channels, p.in_per_group(), p.kernel_height, p.kernel_width];
+    let shape = shape.map(|n| n as usize);
     WeightUse {
         source: Source::Stored(weight(random, "filters", &shape, p.stored)),
-        form: Form::Filters(packing),
+        form: Form::Filters(packing(p)),
         part: (Part::from_code(p.part), p.gamma),
     }
 }

@@ -64,6 +64,18 @@ pub(super) fn conv2d(p: &Conv, a: &[f32], w: &[f32], b: &[f32], before: &[f32]) 
     z
 }
 
+/// The denominators of the z-box rule; `bounds` are the lower ones of the input channels, then the upper.
+pub(super) fn box_denominators(p: &Conv, a: &[f32], w: &[f32], bounds: &[f64]) -> Vec<f64> {
+    let mut z = vec![0.0; (p.batch * p.out_height * p.out_width * p.out_channels) as usize];
+    let (low, high) = bounds.split_at(p.in_channels as usize);
+    taps(p, |i, j, k| {
+        let w = f64::from(w[j]);
+        let bound = if w > 0.0 { low } else { high };
+        z[k] += w * (f64::from(a[i]) - bound[i % bound.len()]);
+    });
+    z
+}
+
 pub(super) fn conv_transpose2d(p: &Conv, s: &[f32], w: &[f32], before: &[f32]) -> Vec<f64> {
     let mut c = start(p.accumulate, before);
     taps(p, |i, j, k| c[i] += part(p.part, w[j], p.gamma) * f64::from(s[k]));

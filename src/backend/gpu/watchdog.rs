@@ -52,6 +52,7 @@ fn work(call: &Call) -> u64 {
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
+        | Call::BoxDenominators(_)
         | Call::ChannelAffine(_)
         | Call::ChannelConstant(_)
         | Call::ChannelDot(_)

@@ -1,5 +1,7 @@
 //! What the kernel must hold that its twins do not show.
 
+use std::cell::Cell;
+
 use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
 use super::*;
@@ -27,6 +29,8 @@ fn check_every_vector_unit(size: [usize; 2], rows: usize) {
     let values: Vec<f32> = (0..pixels * shape[1]).map(|i| number(i + 3)).collect();
     let others: Vec<f32> = (0..pixels * shape[2]).map(|i| number(i + 5)).collect();
     let of_channels: Vec<f32> = (0..shape[2]).map(|i| number(i + 11)).collect();
+    let mut room = vec![0.0; others.len()];
+    let room = Cell::from_mut(&mut room[..]).as_slice_of_cells();
     let then = [
         Epilogue::ChannelAffine { scale: &of_channels, shift: Some(&of_channels) },
         Epilogue::Add(&others),
@@ -41,8 +45,12 @@ fn check_every_vector_unit(size: [usize; 2], rows: usize) {
             accumulate: true,
         },
     ];
+    let mut plain = Vec::new();
     for count in 0..=then.len() {
-        let epilogues = Epilogues { bias: &of_channels, accumulate: true, then: &then[..count] };
+        // What is kept is what is there before anything follows.
+        let keep = (count > 0).then_some(room);
+        let then = Then { keep, steps: &then[..count] };
+        let epilogues = Epilogues { bias: &of_channels, accumulate: true, then };
         let product = Product {
             source,
             channels: shape[1],
@@ -50,17 +58,25 @@ fn check_every_vector_unit(size: [usize; 2], rows: usize) {
             lattices: std::slice::from_ref(&lattice),
             panels: &panels,
             part: (Part::Positive, 0.0),
-            epilogues,
         };
         let tasks = product.tasks();
         let mut tiles = tasks.iter().map(|task| rows_of_tile(16, task.positions.len()));
         assert!(tiles.any(|tile| tile == rows), "{rows} rows");
         let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
             let mut out = others.clone();
-            product.run_by(&values, &mut out, by);
+            room.iter().for_each(|place| place.set(f32::NAN));
+            product.run_by(&values, epilogues, &mut out, by);
+            if keep.is_some() {
+                out.extend(room.iter().map(Cell::get));
+            }
             out
         };
         let expected = of(&|run| Scalar.vectorize(InTiles(run)));
+        if keep.is_none() {
+            plain.clone_from(&expected);
+        }
+        let kept = &expected[others.len()..];
+        assert!(keep.is_none() || kept == plain, "the sums themselves");
         let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let arch = Arch::new();
         for (name, found) in [
