@@ -76,18 +76,19 @@ fn what_is_read_once_is_joined() {
     };
     // Of the forward pass: both norms, the ReLUs of stem and last layer, and the sum, which leaves the
     // shortcut's part where the walk wants it; not the ReLU of the sum, which the walk wants, too. Back: a
-    // ratio and a product for each convolution, but the stem's, whose transpose to three channels is made
-    // otherwise, and the sum of what comes to the block by two ways.
+    // ratio for each convolution but the stem's, a product for each value that convolutions read but the
+    // picture, whose transposes to three channels are made otherwise, and before the product the sum of what
+    // comes to the block by two ways.
     let one = [
         ("add", 2),
         ("channel_affine", 2),
         ("clamp", 2),
-        ("multiply_add", 3),
+        ("multiply_add", 2),
         ("stabilized_ratio", 3),
     ];
     assert_eq!(of(&[Method::Lrp], &[1], true), BTreeMap::from(one));
     // Denominators that several rows share have to be kept.
-    let two = [("add", 2), ("channel_affine", 2), ("clamp", 2), ("multiply_add", 3)];
+    let two = [("add", 2), ("channel_affine", 2), ("clamp", 2), ("multiply_add", 2)];
     assert_eq!(of(&[Method::Lrp], &[1, 2], true), BTreeMap::from(two));
     assert_eq!(of(&[Method::Lrp], &[1], false), BTreeMap::new());
 }

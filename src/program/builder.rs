@@ -6,6 +6,13 @@ use super::{Element, Operand, Program, Slot, Source, Step, Value, WeightSlot, We
 use crate::error::{Error, Result};
 use crate::kernels::{Call, largest};
 
+/// What steps belong to and are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    layer: usize,
+    note: usize,
+}
+
 /// A program in the making.
 #[derive(Debug)]
 pub struct Builder {
@@ -42,6 +49,20 @@ impl Builder {
     pub fn at(&mut self, layer: &str, note: &str) {
         self.layer = index_of(&mut self.program.layers, layer);
         self.note = index_of(&mut self.program.notes, note);
+    }
+
+    /// What the last steps belong to and are for.
+    pub(super) fn place(&self) -> Place {
+        Place { layer: self.layer, note: self.note }
+    }
+
+    /// Appends steps that belong to another place than those before and after them.
+    pub(super) fn of_place<T>(&mut self, place: Place, steps: impl FnOnce(&mut Self) -> T) -> T {
+        let here = self.place();
+        (self.layer, self.note) = (place.layer, place.note);
+        let made = steps(self);
+        (self.layer, self.note) = (here.layer, here.note);
+        made
     }
 
     /// A value that the caller gives for every run.

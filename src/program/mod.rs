@@ -16,6 +16,7 @@ mod moves;
 mod operator;
 mod readout;
 mod relevance;
+mod signals;
 mod switches;
 mod walk;
 mod walks;

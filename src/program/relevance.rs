@@ -8,12 +8,12 @@ use super::ledger::{Loss, Record, tallied};
 use super::lower::Plan;
 use super::moves;
 use super::operator::{Operator, Parts, bias_operand, vector, word};
+use super::signals::{Product, Signal};
 use super::{Builder, Operand, Slot, Source};
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op};
 use crate::kernels::{
-    Call, Part, channel_affine, channel_constant, clamp, gate, leaks, multiply_add,
-    stabilized_ratio,
+    Call, Part, channel_affine, channel_constant, clamp, gate, leaks, stabilized_ratio,
 };
 use crate::rules::{Composite, Fraction, Input, Outputs, Rule};
 
@@ -61,20 +61,19 @@ impl Layer<'_> {
         shared: &mut Shared,
         operator: &Operator,
         r: Slot,
-    ) -> Result<Slot> {
+    ) -> Result<Signal> {
         let fractions = self.rule.fractions(self.composite.bias());
         let fractions = fractions.expect("rules that apply to operators are made of fractions");
         let input = self.plan.network.graph().node(self.id).inputs[0];
         let input_len = self.plan.network.graph().node(input).shape.len();
         let rows = self.plan.batch * self.repeat;
+        let fractions: Vec<Fraction> =
+            fractions.iter().map(|fraction| self.fitted(fraction)).collect();
+        let is_single = fractions.iter().map(|fraction| fraction.terms.len()).sum::<usize>() == 1;
         let mut handed: Option<Slot> = None;
-        for fraction in &fractions {
-            let fraction = self.fitted(fraction);
-            if fraction.terms.is_empty() {
-                continue;
-            }
-            let z = self.denominator(b, shared, operator, &fraction)?;
-            let served = self.served(b, &fraction, r);
+        for fraction in fractions.iter().filter(|fraction| !fraction.terms.is_empty()) {
+            let z = self.denominator(b, shared, operator, fraction)?;
+            let served = self.served(b, fraction, r);
             if shared.is_watched {
                 let bias = operator.bias(b, fraction.bias);
                 let causes = self.causes(b, served, z, bias, fraction.gamma);
@@ -85,22 +84,21 @@ impl Layer<'_> {
             for (part, weight) in &fraction.terms {
                 let parts = Parts { weight: *weight, bias: Part::Nothing, gamma: fraction.gamma };
                 let c = operator.transpose(b, rows, s, parts);
-                let (a, stride) = self.input_part(b, shared, *part)?;
-                let len = rows * input_len;
-                let call = Call::MultiplyAdd(multiply_add::Params {
-                    total: word(len),
-                    count: word(input_len),
-                    repeat: word(self.repeat),
-                    stride: word(stride),
-                    scale: fraction.scale,
-                    accumulate: u32::from(handed.is_some()),
-                });
-                let out = handed.unwrap_or_else(|| b.value(super::Element::Float, len));
-                b.emit_into(call, &[Operand::Value(a), Operand::Value(c)], &[out]);
-                handed = Some(out);
+                let a = self.input_part(b, shared, *part)?;
+                let product = self.product(b, a, fraction.scale, c);
+                if is_single {
+                    return Ok(Signal::Product(product));
+                }
+                handed = Some(product.make(b, handed));
             }
         }
-        Ok(handed.unwrap_or_else(|| constant(b, rows * input_len, &[0.0])))
+        Ok(Signal::Value(handed.unwrap_or_else(|| constant(b, rows * input_len, &[0.0]))))
+    }
+
+    /// Of a part of the input, whose pictures lie `stride` apart, and what is handed down.
+    fn product(&self, b: &Builder, (a, stride): (Slot, usize), scale: f32, c: Slot) -> Product {
+        let rows = self.plan.batch * self.repeat;
+        Product { a, stride, repeat: self.repeat, rows, scale, c, place: b.place() }
     }
 
     /// The fraction for this layer as it stands: negated or not, its input's sign known or not.
@@ -219,16 +217,22 @@ impl Layer<'_> {
 
     /// Residual addition: each input in proportion to its share of the sum, evenly, or all of it
     /// to each.
-    pub(super) fn hand_down_sum(&self, b: &mut Builder, shared: &mut Shared, r: Slot) -> Vec<Slot> {
+    pub(super) fn hand_down_sum(
+        &self,
+        b: &mut Builder,
+        shared: &mut Shared,
+        r: Slot,
+    ) -> Vec<Signal> {
         let node = self.plan.network.graph().node(self.id);
         let count = node.shape.len();
         let len = b.len(r);
         match self.rule {
-            Rule::Pass => return vec![r; node.inputs.len()],
+            Rule::Pass => return vec![Signal::Value(r); node.inputs.len()],
             Rule::Even => {
                 let share = 1.0 / node.inputs.len() as f32;
                 let call = Call::Clamp(clamp::Params::scale(word(len), share));
-                return vec![b.emit(call, &[Operand::Value(r)], len); node.inputs.len()];
+                let shared = Signal::Value(b.emit(call, &[Operand::Value(r)], len));
+                return vec![shared; node.inputs.len()];
             }
             Rule::Norm => {}
             Rule::Epsilon { .. }
@@ -246,19 +250,11 @@ impl Layer<'_> {
             shared.losses.push(Loss { scale: 1.0, causes, served: None });
         }
         let s = self.ratio(b, r, z);
-        let call = Call::MultiplyAdd(multiply_add::Params {
-            total: word(len),
-            count: word(count),
-            repeat: word(self.repeat),
-            stride: word(count),
-            scale: 1.0,
-            accumulate: 0,
-        });
-        let mut share = |input: &NodeId| {
-            let a = Operand::Value(self.forward.value(*input));
-            b.emit(call, &[a, Operand::Value(s)], len)
+        let share = |input: &NodeId| {
+            let a = (self.forward.value(*input), count);
+            Signal::Product(self.product(b, a, 1.0, s))
         };
-        node.inputs.iter().map(&mut share).collect()
+        node.inputs.iter().map(share).collect()
     }
 
     /// A part of the layer's input, and how far apart two pictures lie in it (0: one for all).

@@ -6,42 +6,15 @@ use super::lower::Plan;
 use super::moves;
 use super::operator::{Operator, Parts, vector, word};
 use super::relevance::{Layer, Shared};
+use super::signals::{Signal, Signals};
 use super::{Builder, Operand, Slot, Source};
 use crate::error::Result;
 use crate::graph::{LocalResponseNorm, NodeId, Op};
 use crate::kernels::{
-    Call, Part, add, channel_affine, gate, local_response_norm_backward, max_pool2d_backward,
+    Call, Part, channel_affine, gate, local_response_norm_backward, max_pool2d_backward,
 };
 use crate::methods;
 use crate::rules::{Composite, Rule};
-
-/// The signal at each node's output, as far as it has come.
-#[derive(Clone, Debug)]
-pub(super) struct Signals(Vec<Option<Slot>>);
-
-impl Signals {
-    /// A signal at one node.
-    pub(super) fn at(nodes: usize, id: NodeId, signal: Slot) -> Self {
-        let mut signals = vec![None; nodes];
-        signals[id.0] = Some(signal);
-        Self(signals)
-    }
-
-    /// Takes the signal of a node, if one has come there.
-    pub(super) fn take(&mut self, id: NodeId) -> Option<Slot> {
-        self.0[id.0].take()
-    }
-
-    /// Signals that meet add up.
-    fn arrive(&mut self, b: &mut Builder, id: NodeId, signal: Slot) {
-        let met = self.0[id.0].map_or(signal, |other| {
-            let len = b.len(signal);
-            let call = Call::Add(add::Params { total: word(len) });
-            b.emit(call, &[Operand::Value(other), Operand::Value(signal)], len)
-        });
-        self.0[id.0] = Some(met);
-    }
-}
 
 /// How signals go down.
 #[derive(Clone, Copy)]
@@ -71,7 +44,7 @@ impl Walker<'_> {
     ) -> Result<Vec<(NodeId, Slot)>> {
         let mut came = Vec::new();
         for id in (end.0 + 1..self.plan.network.graph().nodes().len()).rev().map(NodeId) {
-            let Some(r) = signals.take(id) else { continue };
+            let Some(r) = signals.take(b, id) else { continue };
             if wanted.contains(&id) {
                 came.push((id, r));
             }
@@ -92,18 +65,25 @@ impl Walker<'_> {
         id: NodeId,
         r: Slot,
         mirrored: bool,
-    ) -> Result<Vec<(NodeId, Slot)>> {
-        let sent = self.sent(b, shared, forward, id, r, mirrored)?;
-        let passes = sent.len() == 1 && sent[0].1 == r;
+    ) -> Result<Vec<(NodeId, Signal)>> {
+        let mut sent = self.sent(b, shared, forward, id, r, mirrored)?;
+        let passes = sent.len() == 1 && sent[0].1 == Signal::Value(r);
         if shared.is_watched && self.kind.is_relevance() && !passes {
             let rows = self.plan.batch * self.repeat;
+            let mut tallies = Vec::new();
+            let arrived = tallied(b, r, rows);
+            for (_, signal) in &mut sent {
+                let made = signal.make(b);
+                *signal = Signal::Value(made);
+                tallies.push(tallied(b, made, rows));
+            }
             let op = &self.plan.network.graph().node(id).op;
             let is_even_pool = self.rules[id.0] == Some(Rule::Even) && *op != Op::Add;
             shared.records.push(Record {
                 node: id,
                 rule: self.note(id, mirrored),
-                arrived: tallied(b, r, rows),
-                sent: sent.iter().map(|(_, signal)| tallied(b, *signal, rows)).collect(),
+                arrived,
+                sent: tallies,
                 losses: std::mem::take(&mut shared.losses),
                 is_padding: is_even_pool || matches!(op, Op::ZeroPad2d(_)),
             });
@@ -119,7 +99,7 @@ impl Walker<'_> {
         id: NodeId,
         r: Slot,
         mirrored: bool,
-    ) -> Result<Vec<(NodeId, Slot)>> {
+    ) -> Result<Vec<(NodeId, Signal)>> {
         let network = self.plan.network;
         let graph = network.graph();
         let node = graph.node(id);
@@ -127,11 +107,11 @@ impl Walker<'_> {
         let rows = self.plan.batch * self.repeat;
         let input = |i: usize| node.inputs[i];
         let shape = |i: usize| graph.node(input(i)).shape;
-        let one = |signal: Slot| vec![(input(0), signal)];
+        let one = |signal: Slot| vec![(input(0), Signal::Value(signal))];
         Ok(match &node.op {
             Op::Input => Vec::new(),
             Op::Conv2d(_) | Op::Linear(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
-                one(self.through_operator(b, shared, forward, id, r, mirrored)?)
+                vec![(input(0), self.through_operator(b, shared, forward, id, r, mirrored)?)]
             }
             Op::Relu => one(self.gate(b, forward, id, [0.0, f32::MAX], r)),
             Op::Hardtanh { low, high } => one(self.gate(b, forward, id, [*low, *high], r)),
@@ -150,10 +130,13 @@ impl Walker<'_> {
                 let layer = self.layer(forward, id, rule, mirrored);
                 node.inputs.iter().copied().zip(layer.hand_down_sum(b, shared, r)).collect()
             }
-            Op::Add => node.inputs.iter().map(|input| (*input, r)).collect(),
+            Op::Add => node.inputs.iter().map(|input| (*input, Signal::Value(r))).collect(),
             Op::LocalResponseNorm(_) if self.kind.is_relevance() => one(r),
             Op::LocalResponseNorm(norm) => one(self.through_norm(b, forward, id, norm, r)),
-            Op::Concat => moves::split(b, network, id, rows, r),
+            Op::Concat => {
+                let parts = moves::split(b, network, id, rows, r).into_iter();
+                parts.map(|(input, part)| (input, Signal::Value(part))).collect()
+            }
             Op::Narrow { start, length } => {
                 one(moves::widen(b, shape(0), rows, r, *start, *length))
             }
@@ -175,7 +158,7 @@ impl Walker<'_> {
         id: NodeId,
         r: Slot,
         mirrored: bool,
-    ) -> Result<Slot> {
+    ) -> Result<Signal> {
         let operator = Operator::of(self.plan.network, id, self.plan.limits)
             .expect("weights are bound, and these layers are operators");
         let rule = self.rules[id.0].expect("operators have rules");
@@ -185,7 +168,7 @@ impl Walker<'_> {
             return layer.hand_down(b, shared, &operator, r);
         }
         let parts = Parts { weight: Part::All, bias: Part::Nothing, gamma: 0.0 };
-        Ok(operator.transpose(b, self.plan.batch * self.repeat, r, parts))
+        Ok(Signal::Value(operator.transpose(b, self.plan.batch * self.repeat, r, parts)))
     }
 
     /// Through a fixed scale of channels, which relevance passes as it is.

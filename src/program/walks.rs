@@ -8,7 +8,8 @@ use super::lower::{LayerOutput, MapOutput, Plan};
 use super::operator::word;
 use super::readout::Readout;
 use super::relevance::Shared;
-use super::walk::{Signals, Walker};
+use super::signals::Signals;
+use super::walk::Walker;
 use super::{Builder, Operand, Slot};
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -268,9 +269,8 @@ impl<'a> Lowering<'a> {
         if kind.is_relevance() {
             self.records.take(&mut self.shared, rows, side);
         }
-        Ok(signals
-            .take(to)
-            .expect("layers send to all their inputs, and everything goes through it"))
+        let arrived = signals.take(&mut self.b, to);
+        Ok(arrived.expect("layers send to all their inputs, and everything goes through it"))
     }
 
     /// A contrast below the layers of the target: relevance less what the network with those

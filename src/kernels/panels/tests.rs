@@ -5,7 +5,7 @@ use std::cell::Cell;
 use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
 use super::*;
-use crate::kernels::epilogue::Epilogue;
+use crate::kernels::epilogue::{Epilogue, Then};
 
 #[test]
 fn every_vector_unit_gives_the_same() {
