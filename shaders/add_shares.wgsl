@@ -14,6 +14,37 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
+// What further kernels do with the sums while they are at hand, one after the other: the kinds below, the
+// first of the operands that the second and the third read, and their parameters.
+override STEP0: u32 = 0u;
+override STEP1: u32 = 0u;
+override STEP2: u32 = 0u;
+override FROM1: u32 = 0u;
+override FROM2: u32 = 0u;
+
+struct Follow {
+    low: f32,
+    high: f32,
+    scale: f32,
+    epsilon: f32,
+    channels: u32,
+    count: u32, // values of a row
+    repeat: u32, // rows of a picture
+    stride: u32, // from the factors of one picture to the next
+}
+
+@group(0) @binding(4) var<uniform> follow: array<Follow, 3>;
+@group(0) @binding(5) var<storage, read> other0: array<f32>;
+@group(0) @binding(6) var<storage, read> other1: array<f32>;
+@group(0) @binding(7) var<storage, read> other2: array<f32>;
+
+const CLAMP: u32 = 1u;
+const AFFINE: u32 = 2u;
+const SCALE: u32 = 3u;
+const ADD: u32 = 4u;
+const RATIO: u32 = 5u;
+const MULTIPLY: u32 = 6u;
+
 const NOTHING: u32 = 7u;
 
 fn part_of(w: f32, part: u32) -> f32 {
@@ -27,6 +58,45 @@ fn part_of(w: f32, part: u32) -> f32 {
         case 7u: { return 0.0; }
         default: { return w; }
     }
+}
+
+fn other(k: u32, i: u32) -> f32 {
+    switch k {
+        case 0u: { return other0[i]; }
+        case 1u: { return other1[i]; }
+        default: { return other2[i]; }
+    }
+}
+
+// As stabilized_ratio, channel_affine and multiply_add have it, for value `i`.
+fn followed(kind: u32, step: u32, k: u32, i: u32, sums: f32) -> f32 {
+    let p = follow[step];
+    switch kind {
+        case CLAMP: { return min(max(sums, p.low), p.high) * p.scale; }
+        case AFFINE: {
+            let channel = i % p.channels;
+            return sums * other(k, channel) + other(k + 1u, channel);
+        }
+        case SCALE: { return sums * other(k, i % p.channels); }
+        case ADD: { return sums + other(k, i); }
+        case RATIO: {
+            let r = other(k, i);
+            let stable = sums + select(p.epsilon, -p.epsilon, sums < 0.0);
+            let nothing = r == 0.0 || stable == 0.0;
+            return select(r / select(stable, 1.0, nothing), 0.0, nothing);
+        }
+        case MULTIPLY: {
+            let count = p.count;
+            let image = i / count / p.repeat;
+            return p.scale * other(k, image * p.stride + i % count) * sums;
+        }
+        default: { return sums; }
+    }
+}
+
+fn followed_by_all(i: u32, sums: f32) -> f32 {
+    let first = followed(STEP0, 0u, 0u, i, sums);
+    return followed(STEP2, 2u, FROM2, i, followed(STEP1, 1u, FROM1, i, first));
 }
 
 @compute @workgroup_size(256)
@@ -48,5 +118,5 @@ fn main(
     if params.accumulate == 1u {
         sum += out[i];
     }
-    out[i] = sum;
+    out[i] = followed_by_all(i, sum);
 }

@@ -31,6 +31,37 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>; // [group][tap][input][output channel]
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 
+// What further kernels do with the sums while they are at hand, one after the other: the kinds below, the
+// first of the operands that the second and the third read, and their parameters.
+override STEP0: u32 = 0u;
+override STEP1: u32 = 0u;
+override STEP2: u32 = 0u;
+override FROM1: u32 = 0u;
+override FROM2: u32 = 0u;
+
+struct Follow {
+    low: f32,
+    high: f32,
+    scale: f32,
+    epsilon: f32,
+    channels: u32,
+    count: u32, // values of a row
+    repeat: u32, // rows of a picture
+    stride: u32, // from the factors of one picture to the next
+}
+
+@group(0) @binding(4) var<uniform> follow: array<Follow, 3>;
+@group(0) @binding(5) var<storage, read> other0: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> other1: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> other2: array<vec4<f32>>;
+
+const CLAMP: u32 = 1u;
+const AFFINE: u32 = 2u;
+const SCALE: u32 = 3u;
+const ADD: u32 = 4u;
+const RATIO: u32 = 5u;
+const MULTIPLY: u32 = 6u;
+
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
 // How far sums go down before they are stored and start anew: f32 loses digits in longer ones.
@@ -189,9 +220,49 @@ fn put_columns(slot: u32, k: u32, e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: v
     tile_w[(k + 3u) * PITCH + slot] = vec4(e.w, f.w, g.w, h.w);
 }
 
+fn other4(k: u32, i: u32) -> vec4<f32> {
+    switch k {
+        case 0u: { return other0[i]; }
+        case 1u: { return other1[i]; }
+        default: { return other2[i]; }
+    }
+}
+
+// As stabilized_ratio, channel_affine and multiply_add have it, for values `4 * i` and the three after it.
+fn followed4(kind: u32, step: u32, k: u32, i: u32, sums: vec4<f32>) -> vec4<f32> {
+    let p = follow[step];
+    switch kind {
+        case CLAMP: { return min(max(sums, vec4(p.low)), vec4(p.high)) * p.scale; }
+        case AFFINE: {
+            let channel = i % (p.channels / 4u);
+            return sums * other4(k, channel) + other4(k + 1u, channel);
+        }
+        case SCALE: { return sums * other4(k, i % (p.channels / 4u)); }
+        case ADD: { return sums + other4(k, i); }
+        case RATIO: {
+            let r = other4(k, i);
+            let stable = sums + select(vec4(p.epsilon), vec4(-p.epsilon), sums < vec4(0.0));
+            let nothing = (r == vec4(0.0)) | (stable == vec4(0.0));
+            return select(r / select(stable, vec4(1.0), nothing), vec4(0.0), nothing);
+        }
+        case MULTIPLY: {
+            let count = p.count / 4u;
+            let image = i / count / p.repeat;
+            return p.scale * other4(k, image * (p.stride / 4u) + i % count) * sums;
+        }
+        default: { return sums; }
+    }
+}
+
+fn followed_by_all4(i: u32, sums: vec4<f32>) -> vec4<f32> {
+    let first = followed4(STEP0, 0u, 0u, i, sums);
+    return followed4(STEP2, 2u, FROM2, i, followed4(STEP1, 1u, FROM1, i, first));
+}
+
 // How sums are stored.
 struct Kind {
     anew: bool, // or added to those of the depths before
+    is_last: bool, // or those of further depths are added
     is_whole: bool, // or those of a share of the depth
     first: u32, // the vector of `out` where their share begins
 }
@@ -217,6 +288,9 @@ fn store(cell: u32, channel: u32, end: u32, sums: vec4<f32>, kind: Kind) {
     var c = sums;
     if !kind.anew || (kind.is_whole && params.accumulate == 1u) {
         c += out[i];
+    }
+    if kind.is_last && kind.is_whole {
+        c = followed_by_all4(i, c);
     }
     out[i] = c;
 }
@@ -345,7 +419,9 @@ fn main(
                 workgroupBarrier();
             }
         }
-        let kind = Kind(piece == begin, shares == 1u, share * own_total);
+        let kind = Kind(
+            piece == begin, piece + PIECE >= end_of_share, shares == 1u, share * own_total,
+        );
         // No loop: arrays whose indices are constants stay in registers.
         var at = position(own_cell, place_y, place_x, height, width);
         store_both(at, own_column, end, sums[0], sums[1], kind);

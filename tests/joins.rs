@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use clrp::Method;
+use clrp::backend::Device;
 use clrp::graph::{Conv2d, Graph, Network, Op};
 use clrp::kernels::Call;
-use clrp::program::{Between, Limits, Program};
+use clrp::program::{Between, Joins, Limits, Program};
 use clrp::rules::preset;
 use clrp::tensor::Shape;
 
 use crate::support::{
-    MAP_F64, Question, assert_close, backends, bounds, pictures, reference, weights,
+    Backend, MAP_F64, Question, SAME_F32, assert_close, backends, bounds, pictures, reference,
+    weights,
 };
 
 const SHAPE: Shape = Shape::new(3, 15, 13);
@@ -57,7 +59,7 @@ fn joined_steps_give_the_same_bytes() {
         for (methods, targets) in [(&methods[..1], vec![1, 4]), (&methods, vec![0, 1, 4, 2])] {
             let question = Question::new(&network, &rules, methods, &targets, &pictures);
             let apart = question.ask(cpu);
-            let limits = Limits { joins: true, ..Limits::NONE };
+            let limits = Limits { joins: Joins::Panels, ..Limits::NONE };
             let question = Question { limits, ..question };
             assert!(question.ask(cpu) == apart, "{name}, {} methods", methods.len());
         }
@@ -69,7 +71,7 @@ fn what_is_read_once_is_joined() {
     let network = network();
     let pictures = pictures(SHAPE, 1, 3);
     let rules = preset("contrastive").expect("a preset");
-    let of = |methods: &[Method], targets: &[u32], joins: bool| {
+    let of = |methods: &[Method], targets: &[u32], joins: Joins| {
         let limits = Limits { joins, ..Limits::NONE };
         let question = Question::new(&network, &rules, methods, targets, &pictures);
         joined(&Question { limits, ..question }.lowered().program)
@@ -86,11 +88,11 @@ fn what_is_read_once_is_joined() {
         ("multiply_add", 2),
         ("stabilized_ratio", 3),
     ];
-    assert_eq!(of(&[Method::Lrp], &[1], true), BTreeMap::from(one));
+    assert_eq!(of(&[Method::Lrp], &[1], Joins::Panels), BTreeMap::from(one));
     // Denominators that several rows share have to be kept.
     let two = [("add", 2), ("channel_affine", 2), ("clamp", 2), ("multiply_add", 2)];
-    assert_eq!(of(&[Method::Lrp], &[1, 2], true), BTreeMap::from(two));
-    assert_eq!(of(&[Method::Lrp], &[1], false), BTreeMap::new());
+    assert_eq!(of(&[Method::Lrp], &[1, 2], Joins::Panels), BTreeMap::from(two));
+    assert_eq!(of(&[Method::Lrp], &[1], Joins::None), BTreeMap::new());
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn sums_that_others_read_are_kept_on_their_way() {
     let pictures = pictures(SHAPE, 1, 3);
     let rules = preset("contrastive").expect("a preset");
     let kept = |from_outputs| {
-        let limits = Limits { joins: true, from_outputs, ..Limits::NONE };
+        let limits = Limits { joins: Joins::Panels, from_outputs, ..Limits::NONE };
         let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
         let program = Question { limits, ..question }.lowered().program;
         let steps = program.steps.iter().filter(|step| step.joined == Some(Between::Kept));
@@ -155,10 +157,42 @@ fn numbers_that_become_other_channels_are_not_joined() {
     let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
     let backends = backends();
     let apart = question.ask(&backends[1]);
-    let limits = Limits { joins: true, ..Limits::NONE };
+    let limits = Limits { joins: Joins::Panels, ..Limits::NONE };
     let question = Question { limits, ..question };
     assert!(question.ask(&backends[1]) == apart);
     assert_eq!(joined(&question.lowered().program).get("channel_affine"), None);
+}
+
+#[test]
+fn gpus_join_steps_where_channels_come_in_fours() {
+    let network = network();
+    let pictures = pictures(SHAPE, 2, 3);
+    let methods = [Method::Lrp, Method::Clrp1, Method::GuidedBackprop];
+    let mut gpus = backends();
+    gpus.retain(|backend| backend.device.limits().joins == Joins::Quads);
+    // With tiles that share their depth, whose sums are added up later, and without.
+    let whole: Vec<_> = gpus.iter().filter_map(Backend::with_whole_tiles).collect();
+    gpus.extend(whole);
+    for gpu in &gpus {
+        for name in ["contrastive", "gu2018", "epsilon_alpha2_beta1", "epsilon_gamma_box"] {
+            let rules = preset(name).expect("a preset");
+            for (methods, targets) in [(&methods[..1], vec![1, 4]), (&methods, vec![0, 1, 4, 2])] {
+                let question =
+                    Question::new(&network, &rules, methods, &targets, &pictures).on(gpu);
+                let what = format!("{}, {name}, {} methods", gpu.name, methods.len());
+                let joined = joined(&question.lowered().program);
+                // The block's norm, the sum that follows its shortcut and the last ReLU at least.
+                assert!(joined.values().sum::<usize>() >= 3, "{what}: {joined:?}");
+                let together = question.ask(gpu);
+                let limits = Limits { joins: Joins::None, ..question.limits };
+                let apart = Question { limits, ..question }.ask(gpu);
+                assert_close(&together.scores, &apart.scores, SAME_F32, &what);
+                for (together, apart) in together.maps.iter().zip(&apart.maps) {
+                    assert_close(together, apart, SAME_F32, &what);
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -166,9 +200,14 @@ fn a_device_that_does_steps_one_by_one_says_so() {
     let network = network();
     let pictures = pictures(SHAPE, 1, 3);
     let rules = preset("contrastive").expect("a preset");
-    let limits = Limits { joins: true, ..Limits::NONE };
+    let limits = Limits { joins: Joins::Panels, ..Limits::NONE };
     let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
     let program = Question { limits, ..question }.lowered().program;
-    let refused = reference().device.prepare(&program).err().expect("it cannot").to_string();
-    assert!(refused.contains("joined steps"), "{refused}");
+    for backend in backends() {
+        // The CPU without variants could, too.
+        let can = matches!(backend.device, Device::Cpu(_));
+        let refused = backend.device.prepare(&program).err().map(|error| error.to_string());
+        assert_eq!(refused.is_none(), can, "{}", backend.name);
+        assert!(refused.is_none_or(|refused| refused.contains("joined steps")), "{}", backend.name);
+    }
 }

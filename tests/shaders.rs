@@ -44,6 +44,9 @@ const SHARED: &[&str] = &[
     "weights_at",
     "numbers16",
     "place_of",
+    "other4",
+    "followed4",
+    "followed_by_all4",
     "weights_of",
 ];
 
@@ -93,7 +96,11 @@ fn every_shader_can_be_written_for_every_platform() {
         }
         can_be_written(kernel.name, &module, &info, &[]);
         // Kernels without the choice have one variant.
-        if !module.overrides.is_empty() {
+        if kernel.follows {
+            let kinds =
+                [("STEP0", 2.0), ("STEP1", 4.0), ("STEP2", 6.0), ("FROM1", 2.0), ("FROM2", 3.0)];
+            can_be_written(kernel.name, &module, &info, &kinds);
+        } else if !module.overrides.is_empty() {
             can_be_written(kernel.name, &module, &info, &[("EXACT", 1.0)]);
         }
     }
@@ -150,12 +157,12 @@ fn shaders_declare_the_params_their_host_uploads() {
 fn bindings_are_the_operands_in_their_order() {
     for kernel in ALL {
         let module = parsed(kernel);
-        let mut declared = BTreeMap::new();
+        let (mut declared, mut uniforms) = (BTreeMap::new(), BTreeMap::new());
         for (_, variable) in module.global_variables.iter() {
             let Some(at) = &variable.binding else { continue };
             assert_eq!(at.group, 0, "{}", kernel.name);
             if variable.space == AddressSpace::Uniform {
-                assert_eq!((at.binding, variable.name.as_deref()), (0, Some("params")));
+                uniforms.insert(at.binding, variable.name.as_deref());
                 continue;
             }
             let TypeInner::Array { base, .. } = module.types[variable.ty].inner else {
@@ -163,7 +170,18 @@ fn bindings_are_the_operands_in_their_order() {
             };
             declared.insert(at.binding, (variable.space, module.types[base].inner.scalar()));
         }
-        let expected = (1..).zip(kernel.operands).map(|(binding, access)| {
+        // What follows has a uniform of its own, and three operands that it reads.
+        let count = 1 + kernel.operands.len() as u32;
+        let of_follow = (count + 1..count + 4).map(|binding| (binding, &Access::Read));
+        let of_follow = of_follow.filter(|_| kernel.follows);
+        let expected_uniforms = [(0, Some("params")), (count, Some("follow"))];
+        assert!(
+            uniforms
+                .into_iter()
+                .eq(expected_uniforms.into_iter().take(1 + usize::from(kernel.follows)))
+        );
+        let operands = (1..).zip(kernel.operands).chain(of_follow);
+        let expected = operands.map(|(binding, access)| {
             let (writes, scalar) = match access {
                 Access::Read => (false, naga::Scalar::F32),
                 Access::Write | Access::Update => (true, naga::Scalar::F32),

@@ -7,7 +7,7 @@ use super::cpu::Cpu;
 #[cfg(feature = "gpu")]
 use super::gpu::{Choice, Gpu};
 use crate::error::{Error, Result};
-use crate::program::{Limits, Program};
+use crate::program::{Joins, Limits, Program};
 
 /// Bytes of a matrix that the CPU goes through at once.
 const MATRIX_BYTES: usize = 64 << 20;
@@ -131,7 +131,8 @@ impl Device {
     pub fn limits(&self) -> Limits {
         match self {
             Device::Cpu(cpu) => {
-                let (joins, from_outputs) = (cpu.has_variants(), cpu.has_variants());
+                let from_outputs = cpu.has_variants();
+                let joins = if from_outputs { Joins::Panels } else { Joins::None };
                 Limits { matrix_bytes: MATRIX_BYTES, joins, from_outputs, ..Limits::NONE }
             }
             Device::CpuF64(_) => Limits::NONE,
@@ -141,7 +142,7 @@ impl Device {
                 has_variants: gpu.has_variants(),
                 matrix_bytes: usize::MAX,
                 cooperative: gpu.cooperates(),
-                joins: false,
+                joins: if gpu.has_variants() { Joins::Quads } else { Joins::None },
                 from_outputs: gpu.has_variants(),
             },
         }
@@ -153,7 +154,7 @@ impl Device {
     /// [`Error::DeviceMemory`] if it does not fit, [`Error::Device`] if the driver fails,
     /// [`Error::Unsupported`] if it was lowered for a device that does steps together.
     pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>> {
-        let joins = matches!(self, Device::Cpu(_));
+        let joins = !matches!(self, Device::CpuF64(_));
         if !joins && program.steps.iter().any(|step| step.joined.is_some()) {
             return Err(Error::Unsupported {
                 what: format!("a program with joined steps on {}", self.name()),

@@ -23,7 +23,7 @@ params! {
     }
 }
 
-kernel!("add_shares", [Read, Read, Update]);
+kernel!("add_shares", [Read, Read, Update], follows: true);
 
 impl Params {
     /// One invocation a value.

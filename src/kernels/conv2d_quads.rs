@@ -4,7 +4,7 @@
 pub use super::conv2d::{Params, cpu};
 use super::kernel;
 
-kernel!("conv2d_quads", [Read, ReadWeight, Read, Update]);
+kernel!("conv2d_quads", [Read, ReadWeight, Read, Update], follows: true);
 
 /// Whether the shader can run it: channels of a group come in fours, in and out, and sums need not
 /// keep what f32 loses.

@@ -100,6 +100,9 @@ pub struct Kernel {
     pub source: &'static str,
     /// The storage operands in binding order, after the uniform `params` at binding 0.
     pub operands: &'static [Access],
+    /// Whether further kernels can be done with its sums while these are at hand. Their parameters and
+    /// three operands then have bindings after the others.
+    pub follows: bool,
     /// Name and byte offset of each field of the parameters.
     pub fields: &'static [(&'static str, usize)],
 }
@@ -161,11 +164,15 @@ pub(crate) const fn and_field<const N: usize>(
 /// Declares what the host knows of a kernel, with the shader of the given name.
 macro_rules! kernel {
     ($name:literal, [$($access:ident),+]) => {
+        kernel!($name, [$($access),+], follows: false);
+    };
+    ($name:literal, [$($access:ident),+], follows: $follows:literal) => {
         /// The shader and its operands.
         pub const KERNEL: $crate::kernels::Kernel = $crate::kernels::Kernel {
             name: $name,
             source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
             operands: &[$($crate::kernels::Access::$access),+],
+            follows: $follows,
             fields: Params::FIELDS,
         };
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Element, Operand, Program, Slot, Source, Step, Value, WeightSlot, WeightUse};
+use super::{Element, Joins, Operand, Program, Slot, Source, Step, Value, WeightSlot, WeightUse};
 use crate::error::{Error, Result};
 use crate::kernels::{Call, largest};
 
@@ -150,8 +150,8 @@ impl Builder {
     }
 
     /// Joins steps with those before where that can be done.
-    pub(super) fn join(&mut self) {
-        super::joins::mark(&mut self.program);
+    pub(super) fn join(&mut self, joins: Joins) {
+        super::joins::mark(&mut self.program, joins);
     }
 
     /// Plans the memory.

@@ -1,64 +1,117 @@
 //! Which steps are done value by value while the output of the step before is made.
 
-use super::{Between, Operand, Program, Slot, Step};
+use super::{Between, Joins, Operand, Program, Slot, Step};
 use crate::kernels::{Call, epilogue};
 
 /// Channels of sums that can be kept on their way: pixels of more lie so far apart that reading these once
 /// more costs less.
 const MOST_CHANNELS_KEPT: u32 = 64;
 
+/// Steps that can follow sums on a GPU, and what these can read besides.
+const MOST_OF_QUADS: usize = 3;
+
 /// Marks them.
-pub(super) fn mark(program: &mut Program) {
+pub(super) fn mark(program: &mut Program, joins: Joins) {
     let touches = touches(program);
-    // The channels of the sums that the step before makes or passes on, and what was made of them.
-    let mut sums_before = None;
-    let mut made: Vec<Slot> = Vec::new();
+    // A value that passes is touched by the step that makes it and by the next one.
+    let passes = |slot: Slot| touches[slot.0] == 2;
+    let mut chain = Chain::default();
     for i in 0..program.steps.len() {
         let step = &program.steps[i];
-        let takes = |slot: Slot| {
-            let is_it = |operand: &&Operand| **operand == Operand::Value(slot);
-            let places = epilogue::places(&step.call).iter();
-            let len = |slot: Slot| program.values[slot.0].len;
-            // It takes nothing else that is in the making.
-            let others = || step.operands.iter().filter(|operand| !is_it(operand));
-            places.map(|place| &step.operands[*place]).any(|operand| is_it(&operand))
-                && others().count() + 1 == step.operands.len()
-                && made.iter().all(|made| !others().any(|other| *other == Operand::Value(*made)))
-                && output(step).is_some_and(|out| len(out) == len(slot))
-        };
-        // The same numbers may be read as pixels of other channels.
-        let suits = |channels: u32| {
-            let of_step =
-                if let Call::ChannelAffine(p) = &step.call { p.channels } else { channels };
-            of_step == channels
-        };
-        let taken = made.last().copied().filter(|slot| takes(*slot));
-        let taken = taken.filter(|_| sums_before.is_some_and(suits));
-        // It is touched by the step that makes it and by this one.
-        let passes = |slot: Slot| touches[slot.0] == 2;
-        // Sums themselves can be kept.
-        let may_keep =
-            made.len() == 1 && sums_before.is_some_and(|channels| channels <= MOST_CHANNELS_KEPT);
-        let taken = taken.filter(|slot| may_keep || passes(*slot));
-        let joined = taken.map(|slot| match passes(slot) {
-            true => Between::Passing,
-            false => Between::Kept,
+        let taken = chain.hands_to(program, step).filter(|_| chain.can_go_on(step, joins));
+        let joined = taken.and_then(|slot| match passes(slot) {
+            true => Some(Between::Passing),
+            false => chain.can_keep(joins).then_some(Between::Kept),
         });
-        if joined.is_none() {
-            sums_before = sums(&step.call);
-            made.clear();
-        } else if updates(&step.call) {
-            // It adds to what lies where the last one of these steps writes.
-            sums_before = None;
+        match joined {
+            None => chain = Chain::starting(step, joins),
+            Some(_) => chain.go_on(step),
         }
-        made.extend(output(step));
         program.steps[i].joined = joined;
     }
 }
 
-/// Whether a kernel adds to what is there.
-fn updates(call: &Call) -> bool {
-    if let Call::MultiplyAdd(p) = call { p.accumulate == 1 } else { false }
+/// A step that makes sums and those that are joined with it.
+#[derive(Default)]
+struct Chain {
+    /// The channels of the sums, as long as something can follow.
+    channels: Option<u32>,
+    /// What its steps make.
+    made: Vec<Slot>,
+    /// Operands that joined steps read besides.
+    reads: usize,
+}
+
+impl Chain {
+    fn starting(step: &Step, joins: Joins) -> Self {
+        Self {
+            channels: sums(&step.call, joins),
+            made: output(step).into_iter().collect(),
+            reads: 0,
+        }
+    }
+
+    /// The value that a step takes of the last one, if that is all that it takes of the chain, and it
+    /// makes one value of one.
+    fn hands_to(&self, program: &Program, step: &Step) -> Option<Slot> {
+        let slot = *self.made.last()?;
+        let handed = Operand::Value(slot);
+        let is_taken = epilogue::places(&step.call).iter().any(|i| step.operands[*i] == handed);
+        let others = || step.operands.iter().filter(|operand| **operand != handed);
+        let is_in_the_making =
+            |operand: &Operand| self.made.iter().any(|made| *operand == Operand::Value(*made));
+        let len = |slot: Slot| program.values[slot.0].len;
+        let takes = is_taken
+            && others().count() + 1 == step.operands.len()
+            && !others().any(is_in_the_making)
+            && output(step).is_some_and(|out| len(out) == len(slot));
+        takes.then_some(slot)
+    }
+
+    /// Whether the device can do the step, too.
+    fn can_go_on(&self, step: &Step, joins: Joins) -> bool {
+        let Some(channels) = self.channels else { return false };
+        // The same numbers may be read as pixels of other channels.
+        if let Call::ChannelAffine(p) = &step.call
+            && p.channels != channels
+        {
+            return false;
+        }
+        match joins {
+            Joins::None => false,
+            Joins::Panels => true,
+            Joins::Quads => {
+                self.made.len() <= MOST_OF_QUADS
+                    && self.reads + reads(step) <= MOST_OF_QUADS
+                    && !updates(step)
+            }
+        }
+    }
+
+    /// Whether what the last step makes can be kept for others: sums themselves can be.
+    fn can_keep(&self, joins: Joins) -> bool {
+        let is_near = self.channels.is_some_and(|channels| channels <= MOST_CHANNELS_KEPT);
+        joins == Joins::Panels && self.made.len() == 1 && is_near
+    }
+
+    fn go_on(&mut self, step: &Step) {
+        if updates(step) {
+            // It adds to what lies where the last one of these steps writes.
+            self.channels = None;
+        }
+        self.made.extend(output(step));
+        self.reads += reads(step);
+    }
+}
+
+/// Operands that a joined step reads besides what it takes of the chain.
+fn reads(step: &Step) -> usize {
+    step.operands.len().saturating_sub(2)
+}
+
+/// Whether a step adds to what is there.
+fn updates(step: &Step) -> bool {
+    if let Call::MultiplyAdd(p) = &step.call { p.accumulate == 1 } else { false }
 }
 
 /// How often steps and callers touch each value.
@@ -84,12 +137,25 @@ fn output(step: &Step) -> Option<Slot> {
 }
 
 /// The channels of the sums that a kernel makes, where something can follow.
-fn sums(call: &Call) -> Option<u32> {
-    if let Call::Conv2d(p) = call {
-        return (p.accumulate == 0 && p.sums_by_panels()).then_some(p.out_channels);
-    }
-    if let Call::ConvTranspose2d(p) = call {
-        return (p.0.accumulate == 0 && p.sums_by_panels()).then_some(p.0.in_channels);
+fn sums(call: &Call, joins: Joins) -> Option<u32> {
+    match joins {
+        Joins::None => {}
+        Joins::Panels => {
+            if let Call::Conv2d(p) = call {
+                return (p.accumulate == 0 && p.sums_by_panels()).then_some(p.out_channels);
+            }
+            if let Call::ConvTranspose2d(p) = call {
+                return (p.0.accumulate == 0 && p.sums_by_panels()).then_some(p.0.in_channels);
+            }
+        }
+        Joins::Quads => {
+            if let Call::Conv2dQuads(p) = call {
+                return (p.accumulate == 0).then_some(p.out_channels);
+            }
+            if let Call::ConvTranspose2dQuads(p) = call {
+                return (p.0.accumulate == 0).then_some(p.0.in_channels);
+            }
+        }
     }
     None
 }

@@ -28,10 +28,23 @@ pub struct Limits {
     pub has_variants: bool,
     /// Whether it multiplies by cooperative matrices where sums may be rounded to 16 bit.
     pub cooperative: bool,
-    /// Whether it does steps together, so that some values are never kept.
-    pub joins: bool,
+    /// Which steps it does together, so that some values are never kept.
+    pub joins: Joins,
     /// Whether denominators are made from a layer's outputs where these differ by what no picture changes.
     pub from_outputs: bool,
+}
+
+/// Which steps a device does together with those whose sums they take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joins {
+    /// None.
+    None,
+    /// Any number of them, where the CPU makes sums by panels. Sums can be kept for others, and added to
+    /// what is there.
+    Panels,
+    /// Up to three that read three values or weights besides, where a GPU has the kernels for channels in
+    /// fours.
+    Quads,
 }
 
 impl Limits {
@@ -41,7 +54,7 @@ impl Limits {
         matrix_bytes: usize::MAX,
         has_variants: false,
         cooperative: false,
-        joins: false,
+        joins: Joins::None,
         from_outputs: false,
     };
 
@@ -253,9 +266,7 @@ pub fn lower(plan: &Plan<'_>) -> Result<Lowered> {
     let scores = b.output(forward.value(graph.output()));
     let targets = readout.units().map(|units| b.output(units));
     let values = b.output(readout.sums);
-    if plan.limits.joins {
-        b.join();
-    }
+    b.join(plan.limits.joins);
     Ok(Lowered { program: b.finish()?, scores, targets, values, maps, layers, ledger })
 }
 

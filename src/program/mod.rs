@@ -27,8 +27,8 @@ pub use builder::Builder;
 pub use ledger::{CAUSES, Entry, LossOutput, MethodRows, TALLY};
 pub(crate) use lower::check_against;
 pub use lower::{
-    Bounds, Extras, HeatmapOutput, LayerOutput, Limits, Lowered, MapOutput, Plan, SumsOutput,
-    Targets, Upsampling, lower,
+    Bounds, Extras, HeatmapOutput, Joins, LayerOutput, Limits, Lowered, MapOutput, Plan,
+    SumsOutput, Targets, Upsampling, lower,
 };
 pub use switches::{LoweredSwitches, PoolOutput, lower_switches};
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::device::Device;
+use super::follow::{self, Follow};
 use super::weights::Resident;
 use super::{COPIED_STORAGE, bytes};
 use crate::error::Result;
@@ -46,12 +47,19 @@ impl Resources<'_> {
         &self,
         handle: &wgpu::Device,
         i: usize,
-        step: &Step,
+        (step, follow): (&Step, &Follow),
         layout: &wgpu::BindGroupLayout,
     ) -> wgpu::BindGroup {
-        debug_assert!(self.no_buffer_is_read_and_written(step), "operands of {step:?}");
+        debug_assert!(self.no_buffer_is_read_and_written(step, follow), "operands of {step:?}");
         let operands = step.operands.iter().map(|operand| self.binding(*operand));
-        let bindings = std::iter::once(self.params.binding(i)).chain(operands);
+        let of_step = std::iter::once(self.params.binding(i)).chain(operands);
+        // In places that nothing reads something has to stand that nothing writes.
+        let unused = step.operands[0];
+        let reads = follow.reads.iter().copied().chain(std::iter::repeat(unused));
+        let reads = reads.take(follow::MOST).map(|operand| self.binding(operand));
+        let of_follow = self.params.follow(i).into_iter().chain(reads);
+        let of_follow = of_follow.filter(|_| step.call.kernel().follows);
+        let bindings = of_step.chain(of_follow);
         let entry = |(binding, buffer)| wgpu::BindGroupEntry {
             binding,
             resource: wgpu::BindingResource::Buffer(buffer),
@@ -73,14 +81,18 @@ impl Resources<'_> {
     }
 
     /// The memory plan's promise, without which wgpu refuses the dispatch.
-    fn no_buffer_is_read_and_written(&self, step: &Step) -> bool {
+    fn no_buffer_is_read_and_written(&self, step: &Step, follow: &Follow) -> bool {
         let buffer = |operand: &Operand| match operand {
             Operand::Value(slot) => Some(self.program.values[slot.0].buffer),
             Operand::Weight(_) => None,
         };
         let operands = || step.operands.iter().map(buffer).zip(step.call.kernel().operands);
         let mut written = operands().filter(|(_, access)| access.writes());
-        written.all(|(at, _)| operands().filter(|(other, _)| *other == at).count() == 1)
+        written.all(|(at, _)| {
+            let others = follow.reads.iter().map(buffer);
+            operands().map(|(other, _)| other).chain(others).filter(|other| *other == at).count()
+                == 1
+        })
     }
 }
 
@@ -89,21 +101,27 @@ pub(super) struct Params {
     buffer: wgpu::Buffer,
     /// Where each step's begin and how many bytes they take.
     places: Vec<(u64, u64)>,
+    /// The same for those of what follows, where something can.
+    of_follows: Vec<Option<(u64, u64)>>,
 }
 
 /// Uniform bindings start at multiples of this on every device.
 const UNIFORM_ALIGNMENT: usize = 256;
 
 impl Params {
-    pub(super) fn upload(device: &Device, steps: &[Step]) -> Result<Self> {
+    pub(super) fn upload(device: &Device, steps: &[Step], follows: &[Follow]) -> Result<Self> {
         let mut words: Vec<u32> = Vec::new();
-        let mut places = Vec::with_capacity(steps.len());
-        for step in steps {
-            let own = step.call.words();
+        let mut put = |own: &[u32]| {
             // Drivers round the size of a uniform block up to 16 bytes.
-            places.push((words.len() as u64 * 4, own.len().next_multiple_of(4) as u64 * 4));
+            let place = (words.len() as u64 * 4, own.len().next_multiple_of(4) as u64 * 4);
             words.extend(own);
             words.resize(words.len().next_multiple_of(UNIFORM_ALIGNMENT / 4), 0);
+            place
+        };
+        let (mut places, mut of_follows) = (Vec::new(), Vec::new());
+        for (step, follow) in steps.iter().zip(follows) {
+            places.push(put(&step.call.words()));
+            of_follows.push(step.call.kernel().follows.then(|| put(&follow.words)));
         }
         words.resize(words.len().max(1), 0);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
@@ -112,7 +130,7 @@ impl Params {
         device.attempt(|| {
             device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
         })?;
-        Ok(Self { buffer, places })
+        Ok(Self { buffer, places, of_follows })
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -120,7 +138,14 @@ impl Params {
     }
 
     fn binding(&self, i: usize) -> wgpu::BufferBinding<'_> {
-        let (offset, size) = self.places[i];
+        self.at(self.places[i])
+    }
+
+    fn follow(&self, i: usize) -> Option<wgpu::BufferBinding<'_>> {
+        self.of_follows[i].map(|place| self.at(place))
+    }
+
+    fn at(&self, (offset, size): (u64, u64)) -> wgpu::BufferBinding<'_> {
         let size = wgpu::BufferSize::new(size);
         wgpu::BufferBinding { buffer: &self.buffer, offset, size }
     }

@@ -14,6 +14,7 @@ mod binding;
 mod calibration;
 mod cooperative;
 mod device;
+mod follow;
 mod kept;
 mod pipelines;
 mod pipelines_on_disk;

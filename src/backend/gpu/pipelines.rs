@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::cooperative::Cooperative;
 use super::device::Device;
+use super::follow::{self, Follow, Kinds};
 use super::pipelines_on_disk::OnDisk;
 use crate::error::Result;
 use crate::kernels::{Access, Call, Kernel};
@@ -29,12 +30,14 @@ pub(super) struct Variant {
     cooperates: bool,
     /// Whether it checks its accesses.
     checked: bool,
+    /// What is done with its sums.
+    follow: Kinds,
 }
 
 impl Variant {
-    pub(super) fn of(call: &Call, checked: bool) -> Self {
+    pub(super) fn of(call: &Call, follow: &Follow, checked: bool) -> Self {
         let (exact, cooperates) = (call.exact(), call.cooperates());
-        Self { kernel: call.kernel().name, exact, cooperates, checked }
+        Self { kernel: call.kernel().name, exact, cooperates, checked, follow: follow.kinds }
     }
 }
 
@@ -52,10 +55,11 @@ impl Pipelines {
         &self,
         device: &Device,
         steps: &[Step],
+        follows: &[Follow],
         checked: bool,
     ) -> Result<HashMap<Variant, Arc<Pipeline>>> {
-        let variants = steps.iter().map(|step| {
-            let variant = Variant::of(&step.call, checked);
+        let variants = steps.iter().zip(follows).map(|(step, follow)| {
+            let variant = Variant::of(&step.call, follow, checked);
             (variant, step.call.kernel())
         });
         let variants: HashMap<Variant, &Kernel> = variants.collect();
@@ -106,12 +110,15 @@ impl Pipeline {
         if variant.cooperates {
             constants.push(("LANES", f64::from(Cooperative::lanes_on(device, kernel)?)));
         }
+        if kernel.follows {
+            constants.extend(variant.follow.constants());
+        }
         let label = Some(kernel.name);
         let handle = &device.handle;
         device.attempt(|| {
             let layout = handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
                 label,
-                entries: &entries(kernel.operands),
+                entries: &entries(kernel),
             });
             let pipeline_layout = handle.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label,
@@ -135,12 +142,15 @@ impl Pipeline {
     }
 }
 
-/// The uniform `params`, then the operands.
-fn entries(operands: &[Access]) -> Vec<wgpu::BindGroupLayoutEntry> {
+/// The uniform `params`, then the operands; what follows has another uniform, and reads.
+fn entries(kernel: &Kernel) -> Vec<wgpu::BindGroupLayoutEntry> {
     let uniform = wgpu::BufferBindingType::Uniform;
     let storage =
         |access: &Access| wgpu::BufferBindingType::Storage { read_only: !access.writes() };
-    let types = std::iter::once(uniform).chain(operands.iter().map(storage));
+    let of_step = std::iter::once(uniform).chain(kernel.operands.iter().map(storage));
+    let reads = [storage(&Access::Read); follow::MOST];
+    let of_follow = std::iter::once(uniform).chain(reads).filter(|_| kernel.follows);
+    let types = of_step.chain(of_follow);
     let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,

@@ -91,22 +91,28 @@ impl GpuSession {
         check_workgroups(gpu, program)?;
         let numbers = usize::try_from(device.max_binding_bytes() / 4).unwrap_or(usize::MAX);
         let room = Room { busy: gpu.busy, numbers };
-        let Spread { program, workgroups, steps_of, .. } = &spread(program, room);
+        let spread = spread(program, room).ok_or_else(|| Error::Unsupported {
+            what: format!("a program with joined steps on {}", gpu.name()),
+            why: "it was lowered for another device".to_owned(),
+        })?;
+        let Spread { program, follows, workgroups, steps_of, .. } = &spread;
         // Weights are on their way while the shaders are compiled.
         let (pipelines, weights) = rayon::join(
-            || shared.pipelines.get(device, &program.steps, gpu.checked),
+            || shared.pipelines.get(device, &program.steps, follows, gpu.checked),
             || shared.weights.get(device, &program.weights),
         );
         let (pipelines, weights) = (pipelines?, weights?);
         let buffers = buffers(device, program)?;
-        let params = Params::upload(device, &program.steps)?;
+        let params = Params::upload(device, &program.steps, follows)?;
         let resources = Resources { program, buffers: &buffers, weights: &weights, params };
         let dispatches = device.attempt(|| {
-            let steps = program.steps.iter().zip(workgroups).enumerate();
+            let steps = program.steps.iter().zip(follows).zip(workgroups).enumerate();
             steps
-                .map(|(i, (step, workgroups))| {
-                    let pipeline = pipelines[&Variant::of(&step.call, gpu.checked)].clone();
-                    let bindings = resources.bind(&device.handle, i, step, &pipeline.layout);
+                .map(|(i, ((step, follow), workgroups))| {
+                    let variant = Variant::of(&step.call, follow, gpu.checked);
+                    let pipeline = pipelines[&variant].clone();
+                    let layout = &pipeline.layout;
+                    let bindings = resources.bind(&device.handle, i, (step, follow), layout);
                     Dispatch { pipeline, bindings, workgroups: *workgroups }
                 })
                 .collect()

@@ -3,12 +3,16 @@
 
 use std::ops::Range;
 
+use super::follow::Follow;
 use crate::kernels::{Call, Part, add_shares, conv2d};
 use crate::program::{Buffer, Element, Operand, Program, Slot, Step, Value};
 
 /// A program with what its steps became.
 pub(super) struct Spread {
+    /// Without joined steps: those before them write what these would.
     pub(super) program: Program,
+    /// What follows each of its steps.
+    pub(super) follows: Vec<Follow>,
     /// The workgroups of each of its steps.
     pub(super) workgroups: Vec<[u32; 3]>,
     /// Its steps for each one of the program that was spread.
@@ -32,40 +36,60 @@ const MOST_NUMBERS: usize = 16 << 20;
 /// Depth that a share has at least: a shorter one costs more than it gains.
 const LEAST_DEPTH: u32 = 128;
 
-/// Spreads the steps that gain by it. What is shared lies in a buffer of its own, one for all of them.
-pub(super) fn spread(program: &Program, room: Room) -> Spread {
+/// Spreads the steps that gain by it. What is shared lies in a buffer of its own, one for all of them. None
+/// if joined steps are not such as a GPU can do.
+pub(super) fn spread(program: &Program, room: Room) -> Option<Spread> {
     let mut spread = Spread {
         program: Program { steps: Vec::new(), ..program.clone() },
+        follows: Vec::with_capacity(program.steps.len()),
         workgroups: Vec::with_capacity(program.steps.len()),
         steps_of: Vec::with_capacity(program.steps.len()),
         shared: None,
     };
-    for step in &program.steps {
+    for (i, step) in program.steps.iter().enumerate() {
         let first = spread.program.steps.len();
+        if step.joined.is_some() {
+            spread.steps_of.push(first..first);
+            continue;
+        }
+        let joined = program.steps[i + 1..].iter().take_while(|step| step.joined.is_some());
+        let then = &program.steps[i + 1..][..joined.count()];
+        let follow = Follow::of(step, then)?;
+        let mut step = step.clone();
+        if let Some(last) = then.last() {
+            step.operands.pop();
+            step.operands.extend(last.operands.last());
+        }
         let shares = shares(&step.call, room);
         match step.operands.last() {
-            Some(Operand::Value(out)) if shares > 1 => spread.push_shared(step, *out, shares),
-            Some(_) | None => spread.push(step.clone(), step.call.workgroups()),
+            Some(Operand::Value(out)) if shares > 1 => {
+                spread.push_shared(&step, *out, shares, follow);
+            }
+            Some(_) | None => {
+                let workgroups = step.call.workgroups();
+                spread.push(step, follow, workgroups);
+            }
         }
         spread.steps_of.push(first..spread.program.steps.len());
     }
-    spread
+    Some(spread)
 }
 
 impl Spread {
-    fn push(&mut self, step: Step, workgroups: [u32; 3]) {
+    fn push(&mut self, step: Step, follow: Follow, workgroups: [u32; 3]) {
         self.program.steps.push(step);
+        self.follows.push(follow);
         self.workgroups.push(workgroups);
     }
 
-    fn push_shared(&mut self, step: &Step, out: Slot, shares: u32) {
+    fn push_shared(&mut self, step: &Step, out: Slot, shares: u32, follow: Follow) {
         let total = self.program.values[out.0].len;
         let sums = self.sums(total * shares as usize);
         let [x, y, z] = step.call.workgroups();
         let mut shared = step.clone();
         shared.operands.pop();
         shared.operands.push(Operand::Value(sums));
-        self.push(shared, [x, y, z * shares]);
+        self.push(shared, Follow::default(), [x, y, z * shares]);
 
         let p = step.call.convolution().expect("only convolutions are shared");
         let is_transpose = step.call.is_transpose();
@@ -88,7 +112,7 @@ impl Spread {
             accumulate: p.accumulate,
         });
         let operands = vec![Operand::Value(sums), bias, Operand::Value(out)];
-        self.push(Step { call, operands, ..step.clone() }, call.workgroups());
+        self.push(Step { call, operands, ..step.clone() }, follow, call.workgroups());
     }
 
     /// A value of so many numbers in the buffer of what is shared.
@@ -172,7 +196,7 @@ mod tests {
         }
         b.output(x);
         let program = b.finish().expect("it is small");
-        let spread = spread(&program, ROOM);
+        let spread = spread(&program, ROOM).expect("nothing is joined");
         assert_eq!(spread.steps_of, [0..2, 2..4]);
         assert_eq!(spread.workgroups[0], [4, 1, 64]);
         assert_eq!(spread.program.buffers.len(), program.buffers.len() + 1);
