@@ -9,8 +9,8 @@ use clrp::{Explained, Explainer, Goal, Method, Request, Target};
 use proptest::prelude::*;
 
 use crate::support::{
-    Backend, LEDGER_F32, LEDGER_F64, NO_SCORE, OF_F32_MAPS, backends, distance, hold_ledgers,
-    pictures, reference, weights,
+    Backend, LEDGER_F32, LEDGER_F64, NO_SCORE, OF_F32_MAPS, SAME_F32, assert_close, backends,
+    distance, hold_ledgers, pictures, reference, weights,
 };
 
 /// A piece of a network. Whatever does not fit where it stands is left out.
@@ -136,6 +136,21 @@ proptest! {
         for backend in backends().iter().filter(|backend| !backend.is_plain) {
             let allowed = backend.of_precision(LEDGER_F64, LEDGER_F32);
             hold_ledgers(&plan.network(), &plan.picture(), backend, allowed);
+        }
+    }
+
+    #[test]
+    fn a_ledger_leaves_maps_as_they_are(plan in plan()) {
+        let network = plan.network();
+        for backend in backends().iter().filter(|backend| !backend.is_plain) {
+            let composite = preset("contrastive").expect("a preset");
+            let explainer = explainer(network.clone(), composite, backend);
+            let of = |ledger| {
+                let request = Request::new(Method::Clrp1, Target::top(1)).ledger(ledger);
+                let explained = explainer.explain_all(&[plan.picture()], &request);
+                values(&explained.expect("it runs")[0].explanations[0].map)
+            };
+            assert_close(&of(true), &of(false), SAME_F32, &backend.name);
         }
     }
 

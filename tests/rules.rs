@@ -6,6 +6,7 @@ mod sample;
 
 use clrp::graph::{Conv2d, Graph, Network, Op, Weights};
 use clrp::image::Preprocess;
+use clrp::program::Limits;
 use clrp::rules::{Composite, Rule, Selector, preset};
 use clrp::tensor::Shape;
 use clrp::{Explainer, Method};
@@ -186,11 +187,17 @@ fn hold(sample: &Sample, rule: Rule, bias: bool, stabilizer: f32, backends: &[Ba
         ..Question::new(&network, &composite, &[Method::Lrp], &[0, 2, 1, 3], &pictures)
     };
     let expected = expected(sample, &composite, rule, &question);
-    for backend in backends {
-        let actual = &question.ask(backend).maps[0];
-        let tolerance = backend.of_precision(MAP_F64, RULE_F32);
-        let what = || format!("{}: {rule} on {sample}, bias {bias}", backend.name);
-        assert_close(actual, &expected, tolerance, what());
+    // Denominators by their formula, and from outputs where the rule's can be.
+    let from_outputs = [false, true].into_iter().take(1 + usize::from(rule == Rule::ZBox));
+    for from_outputs in from_outputs {
+        let limits = Limits { from_outputs, ..Limits::NONE };
+        let question = Question { limits, bounds: question.bounds.clone(), ..question };
+        for backend in backends {
+            let actual = &question.ask(backend).maps[0];
+            let tolerance = backend.of_precision(MAP_F64, RULE_F32);
+            let what = || format!("{}: {rule} on {sample}, bias {bias}", backend.name);
+            assert_close(actual, &expected, tolerance, what());
+        }
     }
 }
 
@@ -288,7 +295,7 @@ fn paper_lrp(network: &Network, backend: &Backend) -> Vec<f64> {
     let composite = preset("gu2018").expect("a preset");
     let picture = pictures(network.graph().input_shape(), 1, 2);
     let question = Question::new(network, &composite, &[Method::Lrp], &[1], &picture);
-    question.ask(backend).maps.remove(0)
+    question.on(backend).ask(backend).maps.remove(0)
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use clrp::kernels::follow::{self, Kind};
 use clrp::kernels::{ALL, Access, Kernel};
 use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -194,6 +195,50 @@ fn bindings_are_the_operands_in_their_order() {
         });
         assert_eq!(declared, expected.collect(), "{}", kernel.name);
         assert!(declared.len() <= STORAGE_BUFFERS, "{}", kernel.name);
+    }
+}
+
+/// Names and offsets of the members of `Follow`, how many of these there are, and the numbers of kinds.
+fn declared(kernel: &Kernel) -> (Vec<(String, usize)>, u32, Vec<(String, u32)>) {
+    let module = parsed(kernel);
+    let follow = |name: &Option<String>| name.as_deref() == Some("follow");
+    let (_, array) =
+        module.global_variables.iter().find(|(_, v)| follow(&v.name)).expect("it has `follow`");
+    let TypeInner::Array { base, size: naga::ArraySize::Constant(count), .. } =
+        module.types[array.ty].inner
+    else {
+        panic!("`follow` is no array");
+    };
+    let TypeInner::Struct { members, .. } = &module.types[base].inner else {
+        panic!("`follow` has no structs");
+    };
+    let members = members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset as usize));
+    let constants = module.constants.iter().filter_map(|(_, constant)| {
+        let naga::Expression::Literal(naga::Literal::U32(value)) =
+            module.global_expressions[constant.init]
+        else {
+            return None;
+        };
+        Some((constant.name.clone()?, value))
+    });
+    (members.collect(), count.get(), constants.collect())
+}
+
+#[test]
+fn shaders_are_told_what_they_expect() {
+    let kinds = [Kind::Clamp, Kind::Affine, Kind::Scale, Kind::Add, Kind::Ratio, Kind::Multiply];
+    let kinds = kinds.map(|kind| (format!("{kind:?}").to_uppercase(), kind as u32));
+    let fields: Vec<_> =
+        follow::Params::FIELDS.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
+    let kernels: Vec<_> = ALL.iter().filter(|kernel| kernel.follows).collect();
+    assert_eq!(kernels.len(), 3);
+    for kernel in kernels {
+        let (members, count, constants) = declared(kernel);
+        assert_eq!(members, fields, "{}", kernel.name);
+        assert_eq!(count as usize, follow::MOST, "{}", kernel.name);
+        for kind in &kinds {
+            assert!(constants.contains(kind), "{kind:?} of {}", kernel.name);
+        }
     }
 }
 

@@ -275,7 +275,7 @@ impl<F: Number> CpuSession<F> {
     }
 
     /// What the joined steps do with the sums of the first.
-    fn epilogues(&self, first: &Step, then: &[Step]) -> Vec<Epilogue<'_>> {
+    fn epilogues(&self, first: &Step, then: &[Step]) -> Vec<Epilogue<&[f32]>> {
         let before = std::iter::once(first).chain(then);
         let steps = before.zip(then).map(|(before, step)| {
             let mut places = epilogue::places(&step.call).iter().copied();

@@ -7,7 +7,7 @@ use super::cpu::Cpu;
 #[cfg(feature = "gpu")]
 use super::gpu::{Choice, Gpu};
 use crate::error::{Error, Result};
-use crate::program::{Joins, Limits, Program};
+use crate::program::{Joins, Limits, Program, joins_are};
 
 /// Bytes of a matrix that the CPU goes through at once.
 const MATRIX_BYTES: usize = 64 << 20;
@@ -132,7 +132,7 @@ impl Device {
         match self {
             Device::Cpu(cpu) => {
                 let from_outputs = cpu.has_variants();
-                let joins = if from_outputs { Joins::Panels } else { Joins::None };
+                let joins = if from_outputs { self.joins() } else { Joins::None };
                 Limits { matrix_bytes: MATRIX_BYTES, joins, from_outputs, ..Limits::NONE }
             }
             Device::CpuF64(_) => Limits::NONE,
@@ -142,9 +142,19 @@ impl Device {
                 has_variants: gpu.has_variants(),
                 matrix_bytes: usize::MAX,
                 cooperative: gpu.cooperates(),
-                joins: if gpu.has_variants() { Joins::Quads } else { Joins::None },
+                joins: if gpu.has_variants() { self.joins() } else { Joins::None },
                 from_outputs: gpu.has_variants(),
             },
+        }
+    }
+
+    /// Which steps it can do together.
+    fn joins(&self) -> Joins {
+        match self {
+            Device::Cpu(_) => Joins::Panels,
+            Device::CpuF64(_) => Joins::None,
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => Joins::Quads,
         }
     }
 
@@ -152,10 +162,9 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::DeviceMemory`] if it does not fit, [`Error::Device`] if the driver fails,
-    /// [`Error::Unsupported`] if it was lowered for a device that does steps together.
+    /// [`Error::Unsupported`] if it was lowered for a device that does other steps together.
     pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>> {
-        let joins = !matches!(self, Device::CpuF64(_));
-        if !joins && program.steps.iter().any(|step| step.joined.is_some()) {
+        if !joins_are(program, self.joins()) {
             return Err(Error::Unsupported {
                 what: format!("a program with joined steps on {}", self.name()),
                 why: "it was lowered for another device".to_owned(),

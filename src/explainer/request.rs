@@ -64,7 +64,8 @@ impl<'a> Request<'a> {
         Self { layers: layers.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// Whether each explanation by relevance tells what every layer got, handed down and lost.
+    /// Whether each explanation by relevance tells what every layer got, handed down and lost. Signals
+    /// that meet are then multiplied before they are added, so that maps may differ in their last digits.
     #[must_use]
     pub fn ledger(self, ledger: bool) -> Self {
         Self { ledger, ..self }

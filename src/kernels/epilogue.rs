@@ -9,9 +9,10 @@ use pulp::Simd;
 use super::Call;
 use super::panels::WIDTH;
 
-/// What a kernel does with each value, for the sums of another while they are at hand.
+/// What a kernel does with each value, for the sums of another while they are at hand. `T` is what it
+/// reads besides.
 #[derive(Clone, Copy, Debug)]
-pub enum Epilogue<'a> {
+pub enum Epilogue<T> {
     /// As `clamp`.
     Clamp {
         /// The smallest value let through.
@@ -23,24 +24,26 @@ pub enum Epilogue<'a> {
     },
     /// As `channel_affine`.
     ChannelAffine {
+        /// Channels of a pixel.
+        channels: usize,
         /// The factor of each channel.
-        scale: &'a [f32],
+        scale: T,
         /// What is added to each.
-        shift: Option<&'a [f32]>,
+        shift: Option<T>,
     },
     /// As `add`, with as many values.
-    Add(&'a [f32]),
+    Add(T),
     /// As `stabilized_ratio`, where the sums are denominators of one row each.
     StabilizedRatio {
         /// The numerators.
-        r: &'a [f32],
+        r: T,
         /// The stabilizer.
         epsilon: f32,
     },
     /// As `multiply_add`.
     MultiplyAdd {
         /// What the sums are multiplied by, for each picture.
-        a: &'a [f32],
+        a: T,
         /// Values of a row.
         count: usize,
         /// Rows of a picture.
@@ -75,15 +78,20 @@ pub fn places(call: &Call) -> &'static [usize] {
     &[]
 }
 
-impl<'a> Epilogue<'a> {
-    /// What the kernel does where sums stand for its operand `place`, which is one of [`places`].
-    pub fn of(call: &Call, place: usize, operand: impl Fn(usize) -> &'a [f32]) -> Option<Self> {
+impl<T> Epilogue<T> {
+    /// What the kernel does where sums stand for its operand `place`; none unless that is one of
+    /// [`places`].
+    pub fn of(call: &Call, place: usize, operand: impl Fn(usize) -> T) -> Option<Self> {
+        if !places(call).contains(&place) {
+            return None;
+        }
         if let Call::Clamp(p) = call {
             return Some(Self::Clamp { low: p.low, high: p.high, scale: p.scale });
         }
         if let Call::ChannelAffine(p) = call {
             let shift = (p.shifted == 1).then(|| operand(2));
-            return Some(Self::ChannelAffine { scale: operand(1), shift });
+            let channels = p.channels as usize;
+            return Some(Self::ChannelAffine { channels, scale: operand(1), shift });
         }
         if let Call::Add(_) = call {
             return Some(Self::Add(operand(1 - place)));
@@ -111,7 +119,7 @@ pub struct Then<'a> {
     /// Where they are kept, too, as they are before that; as many places.
     pub keep: Option<&'a [Cell<f32>]>,
     /// What is done with them, in this order.
-    pub steps: &'a [Epilogue<'a>],
+    pub steps: &'a [Epilogue<&'a [f32]>],
 }
 
 impl Then<'_> {
@@ -145,8 +153,11 @@ impl<'a> Epilogues<'a> {
         for then in self.then.steps {
             match *then {
                 Epilogue::Clamp { .. } => {}
-                Epilogue::ChannelAffine { scale, shift } => {
-                    assert!(suits(scale) && shift.is_none_or(suits), "factors for each channel");
+                Epilogue::ChannelAffine { channels: own, scale, shift } => {
+                    assert!(
+                        own == channels && suits(scale) && shift.is_none_or(suits),
+                        "factors for each channel"
+                    );
                 }
                 Epilogue::Add(other) | Epilogue::StabilizedRatio { r: other, .. } => {
                     assert_eq!(other.len(), values.len(), "as many values");
@@ -179,7 +190,8 @@ pub(super) struct Destination<'a> {
 }
 
 #[expect(unsafe_code, reason = "no two tasks write the same place: see `Destination::put`")]
-// SAFETY: it is a pointer to floats that outlive the tasks.
+// SAFETY: its values and the cells of `keep` outlive the tasks. `put` alone touches either, at the places of
+// its own task, and as long as this lives, they are borrowed from whoever could touch them besides.
 unsafe impl Send for Destination<'_> {}
 #[expect(unsafe_code, reason = "no two tasks write the same place: see `Destination::put`")]
 // SAFETY: as above.
@@ -278,7 +290,7 @@ struct Places<const PIXELS: usize> {
     count: usize,
 }
 
-impl Epilogue<'_> {
+impl Epilogue<&[f32]> {
     /// What becomes of the sums of some pixels, each of which goes to its place in `out`.
     ///
     /// # Safety
@@ -307,7 +319,7 @@ impl Epilogue<'_> {
                     }
                 }
             }
-            Epilogue::ChannelAffine { scale, shift } => {
+            Epilogue::ChannelAffine { scale, shift, .. } => {
                 let scale = load::<S, VECTORS>(simd, &scale[channel..][..count]);
                 for i in 0..PIXELS {
                     for v in 0..VECTORS {
@@ -435,8 +447,8 @@ mod tests {
     #[test]
     fn operands_that_do_not_suit_are_refused_before_they_are_read() {
         // Two rows of three pixels with four channels.
-        let enough = vec![0.0; 24];
-        let multiply = |a, count, repeat, stride| Epilogue::MultiplyAdd {
+        let enough = &[0.0; 24];
+        let multiply = |a: &'static [f32], count, repeat, stride| Epilogue::MultiplyAdd {
             a,
             count,
             repeat,
@@ -444,7 +456,7 @@ mod tests {
             scale: 1.0,
             accumulate: false,
         };
-        let takes = |then: Epilogue<'_>, len: usize| {
+        let takes = |then: Epilogue<&[f32]>, len: usize| {
             catch_unwind(|| {
                 let mut out = vec![0.0; len];
                 let then = Then { keep: None, steps: &[then] };
@@ -452,21 +464,23 @@ mod tests {
             })
             .is_ok()
         };
-        assert!(takes(Epilogue::Add(&enough), 24));
+        assert!(takes(Epilogue::Add(enough), 24));
         assert!(!takes(Epilogue::Add(&enough[1..]), 24));
         assert!(!takes(Epilogue::StabilizedRatio { r: &enough[1..], epsilon: 0.0 }, 24));
-        assert!(takes(Epilogue::ChannelAffine { scale: &enough[..4], shift: None }, 24));
-        assert!(!takes(Epilogue::ChannelAffine { scale: &[], shift: None }, 24));
-        assert!(takes(multiply(&enough, 12, 1, 12), 24));
+        let affine = |channels, scale| Epilogue::ChannelAffine { channels, scale, shift: None };
+        assert!(takes(affine(4, &enough[..4]), 24));
+        assert!(!takes(affine(4, &[]), 24));
+        assert!(!takes(affine(2, &enough[..4]), 24));
+        assert!(takes(multiply(enough, 12, 1, 12), 24));
         // Rows of one picture share its factors; pictures may share theirs.
         assert!(takes(multiply(&enough[..12], 12, 2, 12), 24));
         assert!(takes(multiply(&enough[..12], 12, 1, 0), 24));
         assert!(takes(multiply(&[], 12, 1, 12), 0));
         assert!(!takes(multiply(&enough[1..], 12, 1, 12), 24));
-        assert!(!takes(multiply(&enough, 16, 1, 16), 24));
+        assert!(!takes(multiply(enough, 16, 1, 16), 24));
         assert!(!takes(multiply(&[], 24, 1, 24), 12));
-        assert!(!takes(multiply(&enough, 10, 1, 10), 20));
-        assert!(!takes(multiply(&enough, 12, 1, usize::MAX), 24));
+        assert!(!takes(multiply(enough, 10, 1, 10), 20));
+        assert!(!takes(multiply(enough, 12, 1, usize::MAX), 24));
         for (places, suits) in [(24, true), (23, false), (25, false)] {
             let kept = catch_unwind(|| {
                 let (mut out, mut room) = (vec![0.0; 24], vec![0.0; places]);

@@ -33,6 +33,7 @@ mod cut;
 pub mod dot_rows;
 mod encoding;
 pub mod epilogue;
+pub mod follow;
 pub mod gate;
 pub mod gather;
 pub mod heatmap;

@@ -1,14 +1,20 @@
 //! Which steps are done value by value while the output of the step before is made.
 
 use super::{Between, Joins, Operand, Program, Slot, Step};
-use crate::kernels::{Call, epilogue};
+use crate::kernels::{Call, epilogue, follow};
 
 /// Channels of sums that can be kept on their way: pixels of more lie so far apart that reading these once
 /// more costs less.
 const MOST_CHANNELS_KEPT: u32 = 64;
 
-/// Steps that can follow sums on a GPU, and what these can read besides.
-const MOST_OF_QUADS: usize = 3;
+/// Whether a device that does such joins can do a program's.
+pub(crate) fn are_such(program: &Program, joins: Joins) -> bool {
+    let mut first = None;
+    program.steps.iter().all(|step| {
+        first = first.filter(|_| step.joined.is_some()).or(Some(step));
+        step.joined.is_none() || first.is_some_and(|first| sums(&first.call, joins).is_some())
+    })
+}
 
 /// Marks them.
 pub(super) fn mark(program: &mut Program, joins: Joins) {
@@ -81,8 +87,8 @@ impl Chain {
             Joins::None => false,
             Joins::Panels => true,
             Joins::Quads => {
-                self.made.len() <= MOST_OF_QUADS
-                    && self.reads + reads(step) <= MOST_OF_QUADS
+                self.made.len() <= follow::MOST
+                    && self.reads + reads(step) <= follow::MOST
                     && !updates(step)
             }
         }

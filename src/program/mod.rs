@@ -24,6 +24,7 @@ mod walks;
 use std::ops::Range;
 
 pub use builder::Builder;
+pub(crate) use joins::are_such as joins_are;
 pub use ledger::{CAUSES, Entry, LossOutput, MethodRows, TALLY};
 pub(crate) use lower::check_against;
 pub use lower::{

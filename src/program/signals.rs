@@ -124,3 +124,84 @@ impl Signals {
         *value = Some(value.map_or(signal, |met| sum(b, met, signal)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Device, DeviceChoice, Input};
+
+    /// What comes to a node: a value, or the product of a factor and that value.
+    #[derive(Clone, Copy)]
+    enum Sent {
+        Value,
+        Product { factor: usize, scale: f32, repeat: usize },
+    }
+
+    /// Two rows of two numbers for one picture.
+    const ROWS: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
+    const FACTORS: [[f32; 4]; 2] = [[2.0, 3.0, 5.0, 7.0], [11.0, 13.0, 17.0, 19.0]];
+
+    /// The kernels of what is done with signals that come to one node, and its signal.
+    fn kernels(sent: &[Sent]) -> Vec<&'static str> {
+        let mut b = Builder::new();
+        let factors = FACTORS.map(|_| b.input(Element::Float, 4));
+        let mut signals = Signals(vec![Arrived::default()]);
+        for one in sent {
+            let c = b.input(Element::Float, 4);
+            let signal = match *one {
+                Sent::Value => Signal::Value(c),
+                Sent::Product { factor, scale, repeat } => {
+                    let (a, place) = (factors[factor], b.place());
+                    Signal::Product(Product { a, stride: 2, repeat, rows: 2, scale, c, place })
+                }
+            };
+            signals.arrive(&mut b, NodeId(0), signal);
+        }
+        let met = signals.take(&mut b, NodeId(0)).expect("something came");
+        assert_eq!(signals.take(&mut b, NodeId(0)), None, "it was taken");
+        b.output(met);
+        let program = b.finish().expect("it is small");
+
+        let rows: Vec<[f32; 4]> = (0..sent.len()).map(|i| ROWS.map(|r| r + i as f32)).collect();
+        let inputs: Vec<Input<'_>> =
+            FACTORS.iter().chain(&rows).map(|numbers| Input::Float(numbers)).collect();
+        let mut session = Device::open(&DeviceChoice::CpuF64)
+            .expect("it needs nothing")
+            .prepare(&program)
+            .expect("nothing is joined");
+        let found = session.run(&inputs).expect("it runs").remove(0).to_f64();
+        for (i, found) in found.into_iter().enumerate() {
+            let of = |(one, row): (&Sent, &[f32; 4])| match *one {
+                Sent::Value => row[i],
+                Sent::Product { factor, scale, repeat } => {
+                    scale * FACTORS[factor][i / 2 / repeat * 2 + i % 2] * row[i]
+                }
+            };
+            // Small whole numbers and halves are exact.
+            assert_eq!(found as f32, sent.iter().zip(&rows).map(of).sum::<f32>(), "number {i}");
+        }
+        program.steps.iter().map(|step| step.call.kernel().name).collect()
+    }
+
+    #[test]
+    fn products_of_one_factor_are_added_before_they_are_multiplied() {
+        let one = Sent::Product { factor: 0, scale: 0.5, repeat: 2 };
+        assert_eq!(kernels(&[one]), ["multiply_add"]);
+        assert_eq!(kernels(&[one; 3]), ["add", "add", "multiply_add"]);
+        // A value goes to the others when these are multiplied.
+        assert_eq!(kernels(&[one, Sent::Value, one]), ["add", "multiply_add", "add"]);
+        assert_eq!(kernels(&[Sent::Value; 2]), ["add"]);
+        assert_eq!(kernels(&[Sent::Value]), [""; 0]);
+    }
+
+    #[test]
+    fn products_of_other_factors_are_multiplied_each() {
+        let one = Sent::Product { factor: 0, scale: 0.5, repeat: 2 };
+        let other_factor = Sent::Product { factor: 1, scale: 0.5, repeat: 2 };
+        let other_scale = Sent::Product { factor: 0, scale: -1.0, repeat: 2 };
+        let other_rows = Sent::Product { factor: 0, scale: 0.5, repeat: 1 };
+        for other in [other_factor, other_scale, other_rows] {
+            assert_eq!(kernels(&[one, other]), ["multiply_add", "multiply_add", "add"]);
+        }
+    }
+}

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::device::Device;
-use super::follow::{self, Follow};
+use super::follow::Follow;
 use super::weights::Resident;
 use super::{COPIED_STORAGE, bytes};
 use crate::error::Result;
+use crate::kernels::follow::MOST;
 use crate::program::{Operand, Program, Step};
 
 /// One buffer for each of the program's.
@@ -56,7 +57,7 @@ impl Resources<'_> {
         // In places that nothing reads something has to stand that nothing writes.
         let unused = step.operands[0];
         let reads = follow.reads.iter().copied().chain(std::iter::repeat(unused));
-        let reads = reads.take(follow::MOST).map(|operand| self.binding(operand));
+        let reads = reads.take(MOST).map(|operand| self.binding(operand));
         let of_follow = self.params.follow(i).into_iter().chain(reads);
         let of_follow = of_follow.filter(|_| step.call.kernel().follows);
         let bindings = of_step.chain(of_follow);
@@ -121,7 +122,7 @@ impl Params {
         let (mut places, mut of_follows) = (Vec::new(), Vec::new());
         for (step, follow) in steps.iter().zip(follows) {
             places.push(put(&step.call.words()));
-            of_follows.push(step.call.kernel().follows.then(|| put(&follow.words)));
+            of_follows.push(step.call.kernel().follows.then(|| put(&follow.words())));
         }
         words.resize(words.len().max(1), 0);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;

@@ -2,21 +2,15 @@
 //! constants of the pipeline, their parameters in a uniform buffer, and the values and weights that they
 //! read.
 
-use crate::kernels::{Call, Word};
+use crate::kernels::epilogue::{self, Epilogue};
+use crate::kernels::follow::{Kind, MOST, Params, told};
 use crate::program::{Between, Operand, Step};
-
-/// Steps that can follow, and what they can read besides the sums; the shaders have places for these.
-pub(super) const MOST: usize = 3;
-
-/// Words of a step's parameters.
-const WORDS: usize = 8;
 
 /// Steps that follow another one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Follow {
     pub(super) kinds: Kinds,
-    /// The content of the uniform buffer.
-    pub(super) words: [u32; MOST * WORDS],
+    params: [Params; MOST],
     /// What they read, in the order of the shader's bindings.
     pub(super) reads: Vec<Operand>,
 }
@@ -24,8 +18,7 @@ pub(super) struct Follow {
 /// What tells the pipelines of a kernel apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Kinds {
-    /// By the numbers that shaders know them by; 0 for none.
-    steps: [u32; MOST],
+    steps: [Kind; MOST],
     /// The first of the operands that each reads.
     from: [u32; MOST],
 }
@@ -34,10 +27,11 @@ impl Kinds {
     /// The constants of a pipeline.
     pub(super) fn constants(self) -> [(&'static str, f64); 5] {
         let ([step0, step1, step2], [_, from1, from2]) = (self.steps, self.from);
+        let code = |kind: Kind| f64::from(kind as u32);
         [
-            ("STEP0", f64::from(step0)),
-            ("STEP1", f64::from(step1)),
-            ("STEP2", f64::from(step2)),
+            ("STEP0", code(step0)),
+            ("STEP1", code(step1)),
+            ("STEP2", code(step2)),
             ("FROM1", f64::from(from1)),
             ("FROM2", f64::from(from2)),
         ]
@@ -56,64 +50,32 @@ impl Follow {
         }
         let before = std::iter::once(first).chain(then);
         for (i, (before, step)) in before.zip(then).enumerate() {
-            let (handed, reads) = (before.operands.last()?, &step.operands);
-            let (kind, words, reads) = kind(step, reads, handed)?;
             if step.joined != Some(Between::Passing) {
                 return None;
             }
+            let handed = before.operands.last()?;
+            let mut places = epilogue::places(&step.call).iter();
+            let place = places.find(|place| step.operands[**place] == *handed)?;
+            let epilogue = Epilogue::of(&step.call, *place, |i| step.operands[i])?;
+            let (kind, params, reads) = told(epilogue)?;
             follow.kinds.steps[i] = kind;
             follow.kinds.from[i] = follow.reads.len() as u32;
-            follow.words[i * WORDS..][..WORDS].copy_from_slice(&words);
+            follow.params[i] = params;
             follow.reads.extend(reads);
         }
         (follow.reads.len() <= MOST).then_some(follow)
     }
-}
 
-/// A step's number, parameters and what it reads besides `handed`, in the order of the shaders.
-fn kind(
-    step: &Step,
-    operands: &[Operand],
-    handed: &Operand,
-) -> Option<(u32, [u32; WORDS], Vec<Operand>)> {
-    let takes = |place: usize| operands[place] == *handed;
-    // low, high, scale, epsilon; channels, count, repeat, stride.
-    let mut words = [0; WORDS];
-    if let Call::Clamp(p) = &step.call {
-        words[..3].copy_from_slice(&[p.low, p.high, p.scale].map(Word::word));
-        return takes(0).then_some((1, words, Vec::new()));
+    /// The content of the uniform buffer.
+    pub(super) fn words(&self) -> Vec<u32> {
+        self.params.iter().flat_map(Params::words).collect()
     }
-    if let Call::ChannelAffine(p) = &step.call {
-        words[4] = p.channels;
-        let (kind, reads) =
-            if p.shifted == 1 { (2, &operands[1..3]) } else { (3, &operands[1..2]) };
-        return takes(0).then(|| (kind, words, reads.to_vec()));
-    }
-    if let Call::Add(_) = &step.call {
-        let other = if takes(0) { 1 } else { 0 };
-        return takes(1 - other).then(|| (4, words, vec![operands[other]]));
-    }
-    if let Call::StabilizedRatio(p) = &step.call
-        && p.repeat == 1
-        && p.stride == p.count
-    {
-        words[3] = p.epsilon.word();
-        return takes(1).then(|| (5, words, vec![operands[0]]));
-    }
-    if let Call::MultiplyAdd(p) = &step.call
-        && p.accumulate == 0
-    {
-        words[2] = p.scale.word();
-        words[5..].copy_from_slice(&[p.count, p.repeat, p.stride]);
-        return takes(1).then(|| (6, words, vec![operands[0]]));
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{add, channel_affine, clamp, conv2d, stabilized_ratio};
+    use crate::kernels::{Call, add, channel_affine, clamp, conv2d, stabilized_ratio};
     use crate::program::{Slot, WeightSlot};
 
     fn step(call: Call, operands: &[Operand], joined: Option<Between>) -> Step {
@@ -135,8 +97,11 @@ mod tests {
         let then = [affine.clone(), add, relu];
         let follow = Follow::of(&first, &then).expect("three steps and three operands");
         assert_eq!(follow.reads, [w(2), w(3), v(9)]);
-        assert_eq!(follow.kinds, Kinds { steps: [2, 4, 1], from: [0, 2, 3] });
-        assert_eq!(follow.words[4], 4);
+        assert_eq!(
+            follow.kinds,
+            Kinds { steps: [Kind::Affine, Kind::Add, Kind::Clamp], from: [0, 2, 3] }
+        );
+        assert_eq!(follow.params.map(|params| params.channels), [4, 0, 0]);
         assert_eq!(Follow::of(&first, &[]), Some(Follow::default()));
         // What is kept has no place, nor has what adds to what is there, nor a fourth operand.
         let kept = Step { joined: Some(Between::Kept), ..affine.clone() };

@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use super::cooperative::Cooperative;
 use super::device::Device;
-use super::follow::{self, Follow, Kinds};
+use super::follow::{Follow, Kinds};
 use super::pipelines_on_disk::OnDisk;
 use crate::error::Result;
+use crate::kernels::follow::MOST;
 use crate::kernels::{Access, Call, Kernel};
 use crate::program::Step;
 
@@ -148,7 +149,7 @@ fn entries(kernel: &Kernel) -> Vec<wgpu::BindGroupLayoutEntry> {
     let storage =
         |access: &Access| wgpu::BufferBindingType::Storage { read_only: !access.writes() };
     let of_step = std::iter::once(uniform).chain(kernel.operands.iter().map(storage));
-    let reads = [storage(&Access::Read); follow::MOST];
+    let reads = [storage(&Access::Read); MOST];
     let of_follow = std::iter::once(uniform).chain(reads).filter(|_| kernel.follows);
     let types = of_step.chain(of_follow);
     let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {

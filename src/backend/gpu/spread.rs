@@ -158,8 +158,8 @@ fn depth_of_transpose(p: &conv2d::Params) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{conv_transpose2d, conv2d_quads};
-    use crate::program::{Builder, Form, Source, WeightUse};
+    use crate::kernels::{clamp, conv_transpose2d, conv2d_quads};
+    use crate::program::{Between, Builder, Form, Source, WeightUse};
 
     /// VGG16's last convolutions for one picture.
     const LAST: conv2d::Params = conv2d::Params::keeping_size([14; 2], 512, 3);
@@ -209,5 +209,40 @@ mod tests {
                 (before.operands[2], before.operands[3])
             );
         }
+    }
+
+    #[test]
+    fn what_follows_goes_with_the_step_that_ends_the_sums() {
+        let slot = |i: usize| Operand::Value(Slot(i));
+        let step = |call: Call, operands: &[Operand], joined| Step {
+            call,
+            operands: operands.to_vec(),
+            layer: 0,
+            note: 0,
+            joined,
+        };
+        let len = 14 * 14 * 512;
+        let relu = Call::Clamp(clamp::Params::relu(len as u32));
+        let program = Program {
+            steps: vec![
+                step(Call::Conv2dQuads(LAST), &[slot(0), slot(1), slot(2), slot(3)], None),
+                step(relu, &[slot(3), slot(4)], Some(Between::Passing)),
+            ],
+            values: vec![Value { element: Element::Float, len, buffer: 0 }; 5],
+            ..Builder::new().finish().expect("it is empty")
+        };
+        let follow = Follow::of(&program.steps[0], &program.steps[1..]).expect("GPUs can do it");
+        assert_ne!(follow, Follow::default());
+        for (busy, follows) in [(1, vec![follow.clone()]), (256, vec![Follow::default(), follow])] {
+            let spread = spread(&program, Room { busy, ..ROOM }).expect("GPUs can do it");
+            assert_eq!(spread.follows, follows);
+            let count = follows.len();
+            assert_eq!(spread.steps_of, [0..count, count..count]);
+            let last = spread.program.steps.last().expect("there is one");
+            assert_eq!(last.operands.last(), Some(&slot(4)));
+        }
+        let mut of_another = program;
+        of_another.steps[0].call = Call::Conv2d(LAST);
+        assert!(spread(&of_another, ROOM).is_none());
     }
 }

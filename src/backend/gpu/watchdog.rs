@@ -44,6 +44,8 @@ fn work(call: &Call) -> u64 {
         | Call::ConvTranspose2dColors(p)
         | Call::ConvTranspose2dQuads(p) => convolution(&p.0),
         Call::ConvTranspose2dCooperative(p) => convolution(&p.0.conv),
+        // As many where all of them are made by their formula.
+        Call::BoxDenominators(p) => convolution(&p.0),
         Call::Linear(p) => product(p),
         Call::LinearPair(p) => 2 * product(&p.layer()),
         Call::LinearTranspose(p) => product(&p.0),
@@ -52,7 +54,6 @@ fn work(call: &Call) -> u64 {
         | Call::Attribution(_)
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
-        | Call::BoxDenominators(_)
         | Call::ChannelAffine(_)
         | Call::ChannelConstant(_)
         | Call::ChannelDot(_)

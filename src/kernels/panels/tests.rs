@@ -32,7 +32,11 @@ fn check_every_vector_unit(size: [usize; 2], rows: usize) {
     let mut room = vec![0.0; others.len()];
     let room = Cell::from_mut(&mut room[..]).as_slice_of_cells();
     let then = [
-        Epilogue::ChannelAffine { scale: &of_channels, shift: Some(&of_channels) },
+        Epilogue::ChannelAffine {
+            channels: shape[2],
+            scale: &of_channels[..],
+            shift: Some(&of_channels),
+        },
         Epilogue::Add(&others),
         Epilogue::Clamp { low: -20.0, high: 30.0, scale: 0.5 },
         Epilogue::StabilizedRatio { r: &others, epsilon: 0.25 },
