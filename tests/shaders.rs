@@ -198,8 +198,10 @@ fn bindings_are_the_operands_in_their_order() {
     }
 }
 
+type Named = Vec<(String, usize)>;
+
 /// Names and offsets of the members of `Follow`, how many of these there are, and the numbers of kinds.
-fn declared(kernel: &Kernel) -> (Vec<(String, usize)>, u32, Vec<(String, u32)>) {
+fn declared(kernel: &Kernel) -> (Named, usize, Named) {
     let module = parsed(kernel);
     let follow = |name: &Option<String>| name.as_deref() == Some("follow");
     let (_, array) =
@@ -219,15 +221,15 @@ fn declared(kernel: &Kernel) -> (Vec<(String, usize)>, u32, Vec<(String, u32)>) 
         else {
             return None;
         };
-        Some((constant.name.clone()?, value))
+        Some((constant.name.clone()?, value as usize))
     });
-    (members.collect(), count.get(), constants.collect())
+    (members.collect(), count.get() as usize, constants.collect())
 }
 
 #[test]
 fn shaders_are_told_what_they_expect() {
     let kinds = [Kind::Clamp, Kind::Affine, Kind::Scale, Kind::Add, Kind::Ratio, Kind::Multiply];
-    let kinds = kinds.map(|kind| (format!("{kind:?}").to_uppercase(), kind as u32));
+    let kinds = kinds.map(|kind| (format!("{kind:?}").to_uppercase(), kind as usize));
     let fields: Vec<_> =
         follow::Params::FIELDS.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
     let kernels: Vec<_> = ALL.iter().filter(|kernel| kernel.follows).collect();
@@ -235,7 +237,7 @@ fn shaders_are_told_what_they_expect() {
     for kernel in kernels {
         let (members, count, constants) = declared(kernel);
         assert_eq!(members, fields, "{}", kernel.name);
-        assert_eq!(count as usize, follow::MOST, "{}", kernel.name);
+        assert_eq!(count, follow::MOST, "{}", kernel.name);
         for kind in &kinds {
             assert!(constants.contains(kind), "{kind:?} of {}", kernel.name);
         }

@@ -4,6 +4,7 @@ mod weights;
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +26,9 @@ use crate::kernels::{
     stabilized_ratio, sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
-use crate::program::{Between, Element, Form, Operand, Program, Slot, Source, Step, WeightSlot};
+use crate::program::{
+    Between, Element, Form, Operand, Program, Slot, Source, Step, Value, WeightSlot,
+};
 
 /// The CPU, with the weights that its sessions share.
 #[derive(Clone, Debug)]
@@ -46,8 +49,8 @@ impl<F: Number> Cpu<F> {
         Self { weights: Arc::default(), variants: true }
     }
 
-    /// The same CPU, which joins steps and multiplies less where it can (or does not): slower without
-    /// that, and the same results but for rounding. On unless turned off; of no account in 64 bit.
+    /// The same CPU, which joins steps, makes z-box's denominators from a layer's outputs and multiplies
+    /// less where it can (or does not): slower without that, and the same results but for rounding. On unless turned off; of no account in 64 bit.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {
         self.variants = variants;
@@ -130,6 +133,35 @@ pub struct CpuSession<F> {
 struct PartOfFilters<F> {
     of: Option<WeightSlot>,
     numbers: Vec<F>,
+}
+
+/// A buffer that was taken out of the session while a step writes into it; nothing by default.
+#[derive(Default)]
+struct Taken<B> {
+    buffer: B,
+    /// Numbers of the value, and the buffer's place.
+    of: Option<(usize, usize)>,
+}
+
+impl<B: Default> Taken<B> {
+    fn from(buffers: &mut [B], value: Value) -> Self {
+        let buffer = std::mem::take(&mut buffers[value.buffer]);
+        Self { buffer, of: Some((value.len, value.buffer)) }
+    }
+
+    /// The value's numbers.
+    fn numbers<T>(&mut self) -> &mut [T]
+    where
+        B: DerefMut<Target = [T]>,
+    {
+        &mut self.buffer[..self.of.map_or(0, |(len, _)| len)]
+    }
+
+    fn put_back(self, buffers: &mut [B]) {
+        if let Some((_, place)) = self.of {
+            buffers[place] = self.buffer;
+        }
+    }
 }
 
 /// The sums of a step that are kept although others are joined with it.
@@ -224,53 +256,38 @@ impl<F: Number> CpuSession<F> {
         &self.indices[value.buffer][..value.len]
     }
 
-    /// Takes what the first step writes out of the buffers, runs it and puts the results back, or
-    /// those of the last one that is joined with it; how many steps that are.
+    /// Runs the first step and those that are joined with it; how many steps that are.
     fn step(&mut self, steps: &[Step]) -> usize {
         let joined = steps[1..].iter().take_while(|step| step.joined.is_some()).count();
         let (step, then) = (&steps[0], &steps[1..=joined]);
         let last = then.last().unwrap_or(step);
         // A kernel writes one or two values of floats and at most one of indices.
-        let mut outs = [Aligned::default(), Aligned::default()];
-        let mut out_index = Vec::new();
-        let (mut places, mut place_index) = (Vec::with_capacity(2), None);
+        let mut floats = [Taken::default(), Taken::default()];
+        let mut index = Taken::default();
+        let mut places = floats.iter_mut();
         for (operand, access) in last.operands.iter().zip(last.call.kernel().operands) {
             let Operand::Value(slot) = operand else { continue };
-            let buffer = self.program.values[slot.0].buffer;
+            let value = self.program.values[slot.0];
             match access {
                 Access::Write | Access::Update => {
-                    outs[places.len()] = std::mem::take(&mut self.floats[buffer]);
-                    places.push((buffer, self.program.values[slot.0].len));
+                    let place = places.next().expect("no kernel writes three");
+                    *place = Taken::from(&mut self.floats, value);
                 }
-                Access::WriteIndex => {
-                    out_index = std::mem::take(&mut self.indices[buffer]);
-                    place_index = Some((buffer, self.program.values[slot.0].len));
-                }
+                Access::WriteIndex => index = Taken::from(&mut self.indices, value),
                 Access::Read | Access::ReadWeight | Access::ReadIndex => {}
             }
         }
         let kept = kept(step, then).map(|slot| self.program.values[slot.0]);
-        let mut keep = kept.map(|value| std::mem::take(&mut self.floats[value.buffer]));
+        let mut kept = kept.map(|value| Taken::from(&mut self.floats, value));
         self.take_part(step);
-        let len = |i: usize| places.get(i).map_or(0, |(_, len)| *len);
-        let index_len = place_index.map_or(0, |(_, len)| len);
-        let [out, more] = &mut outs;
-        let floats = [&mut out[..len(0)], &mut more[..len(1)]];
-        let room = kept.zip(keep.as_mut()).and_then(|(value, room)| {
-            let room = F::as_f32_mut(&mut room[..value.len])?;
-            Some(Cell::from_mut(room).as_slice_of_cells())
-        });
-        let then = Then { keep: room, steps: &self.epilogues(step, then) };
-        self.call(step, then, floats, &mut out_index[..index_len]);
-        if let Some((value, room)) = kept.zip(keep) {
-            self.floats[value.buffer] = room;
+        let keep = kept.as_mut().and_then(|kept| F::as_f32_mut(kept.numbers()));
+        let keep = keep.map(|keep| Cell::from_mut(keep).as_slice_of_cells());
+        let then = Then { keep, steps: &self.epilogues(step, then) };
+        self.call(step, then, floats.each_mut().map(Taken::numbers), index.numbers());
+        for taken in floats.into_iter().chain(kept) {
+            taken.put_back(&mut self.floats);
         }
-        for ((buffer, _), out) in places.into_iter().zip(outs) {
-            self.floats[buffer] = out;
-        }
-        if let Some((buffer, _)) = place_index {
-            self.indices[buffer] = out_index;
-        }
+        index.put_back(&mut self.indices);
         1 + joined
     }
 

@@ -276,7 +276,7 @@ mod tests {
         let p = Geometry { out_channels: 8, ..p };
         let number = |i: usize| (i * 7919 % 1009) as f32 / 1009.0;
         // Filters of one sign, and a bias that outweighs none of them and then all.
-        let filter = |o: usize| if o % 2 == 0 { 0.1 } else { -0.1 };
+        let filter = |o: usize| if o.is_multiple_of(2) { 0.1 } else { -0.1 };
         let weights: Vec<f32> = (0..147 * 8).map(|i| number(i) * filter(i / 147)).collect();
         let bias: Vec<f32> = (0..8).map(|o| (o / 2) as f32 * 5.0).collect();
         let packed: Vec<f32> =

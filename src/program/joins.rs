@@ -3,8 +3,9 @@
 use super::{Between, Joins, Operand, Program, Slot, Step};
 use crate::kernels::{Call, epilogue, follow};
 
-/// Channels of sums that can be kept on their way: pixels of more lie so far apart that reading these once
-/// more costs less.
+/// Channels of sums that can be kept on their way. Sums are made a few pixels and channels at a time; where
+/// pixels have many channels, two values written so take longer than reading one again (docs/PERFORMANCE.md
+/// has the numbers).
 const MOST_CHANNELS_KEPT: u32 = 64;
 
 /// Whether a device that does such joins can do a program's.

@@ -136,29 +136,36 @@ impl Layer<'_> {
         if let Some(z) = made_along {
             return Ok((z, stride));
         }
-        if let [(Input::AboveLow, Part::Positive), (Input::BelowHigh, Part::Negative)] =
-            fraction.terms[..]
-            && fraction.bias == Part::Nothing
-            // Zeros around a picture have other bounds than it has.
-            && let Ok((low, high)) = self.bounds(graph.node(self.id).inputs[0])
-        {
-            let y = self.forward.value(self.id);
-            let made = operator.box_denominators(b, batch, [y, input], [&low, &high]);
-            if let Some(z) = made {
-                shared.denominators.insert(key, (z, stride));
-                return Ok((z, stride));
+        let mut z = self.made_of_outputs(b, operator, fraction);
+        if z.is_none() {
+            for (part, weight) in &fraction.terms {
+                let (a, _) = self.input_part(b, shared, *part)?;
+                let bias = if z.is_none() { fraction.bias } else { Part::Nothing };
+                let parts = Parts { weight: *weight, bias, gamma: fraction.gamma };
+                z = Some(operator.apply(b, batch, a, parts, z));
             }
-        }
-        let mut z: Option<Slot> = None;
-        for (part, weight) in &fraction.terms {
-            let (a, _) = self.input_part(b, shared, *part)?;
-            let bias = if z.is_none() { fraction.bias } else { Part::Nothing };
-            let parts = Parts { weight: *weight, bias, gamma: fraction.gamma };
-            z = Some(operator.apply(b, batch, a, parts, z));
         }
         let z = (z.expect("fractions without terms were passed over"), stride);
         shared.denominators.insert(key, z);
         Ok(z)
+    }
+
+    /// The denominators from the layer's outputs, where these differ by what no picture changes: those of
+    /// z-box, where all of the input has bounds (with zeros around a picture they are summed up).
+    fn made_of_outputs(
+        &self,
+        b: &mut Builder,
+        operator: &Operator,
+        fraction: &Fraction,
+    ) -> Option<Slot> {
+        let z_box = [(Input::AboveLow, Part::Positive), (Input::BelowHigh, Part::Negative)];
+        if fraction.terms[..] != z_box || fraction.bias != Part::Nothing {
+            return None;
+        }
+        let before = self.plan.network.graph().node(self.id).inputs[0];
+        let (low, high) = self.bounds(before).ok()?;
+        let outputs_and_inputs = [self.id, before].map(|id| self.forward.value(id));
+        operator.box_denominators(b, self.plan.batch, outputs_and_inputs, [&low, &high])
     }
 
     /// The relevance of the outputs that the fraction serves.

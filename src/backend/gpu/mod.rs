@@ -136,8 +136,9 @@ impl Gpu {
         self
     }
 
-    /// The same GPU, which runs kernels that are made for some shapes (or does not): slower without
-    /// them, and the same results unless one is wrong. On unless turned off.
+    /// The same GPU, which runs kernels that are made for some shapes, joins steps and makes z-box's
+    /// denominators from a layer's outputs (or does not): slower without that, and the same results but for
+    /// rounding. On unless turned off.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {
         self.variants = variants;

@@ -3,6 +3,7 @@
 use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
 use super::*;
+use crate::kernels::epilogue::Then;
 
 #[test]
 fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
@@ -53,11 +54,7 @@ fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
         let (p, a, weights, packing) = sharp(is_transposed);
         let kind = Kind { part: Part::Positive, is_transposed };
         let filters = Transformed::new(Rows::F32(&weights), &packing, kind);
-        let epilogues = Epilogues {
-            bias: &[],
-            accumulate: false,
-            then: crate::kernels::epilogue::Then::default(),
-        };
+        let epilogues = Epilogues { bias: &[], accumulate: false, then: Then::default() };
         let mut out = vec![f32::NAN; 49 * 16];
         filters.run(&p, &a, Rows::F32(&weights), epilogues, &mut out);
         let (mut zeros, mut worst) = (0, 0.0_f64);
@@ -102,11 +99,7 @@ fn check_every_vector_unit(p: Params, rows: usize) {
     let tiles = tasks.iter().map(|task| rows_of_tile(16, task.windows.len()));
     assert!(tiles.into_iter().any(|tile| tile == rows), "{rows} rows");
     let (a, bias) = (of_length(p.batch as usize * 6 * 9 * 32), of_length(20));
-    let epilogues = Epilogues {
-        bias: &bias,
-        accumulate: false,
-        then: crate::kernels::epilogue::Then::default(),
-    };
+    let epilogues = Epilogues { bias: &bias, accumulate: false, then: Then::default() };
     let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
         let mut out = vec![f32::NAN; p.batch as usize * 6 * 7 * 20];
         filters.run_by(&p, &a, Rows::F32(&weights), epilogues, &mut out, by);
