@@ -102,8 +102,8 @@ fn sums_that_others_read_are_kept_on_their_way() {
     let network = network();
     let pictures = pictures(SHAPE, 1, 3);
     let rules = preset("contrastive").expect("a preset");
-    let kept = |from_outputs| {
-        let limits = Limits { joins: Joins::Panels, from_outputs, ..Limits::NONE };
+    let kept = |box_kernels| {
+        let limits = Limits { joins: Joins::Panels, box_kernels, ..Limits::NONE };
         let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
         let program = Question { limits, ..question }.lowered().program;
         let steps = program.steps.iter().filter(|step| step.joined == Some(Between::Kept));
@@ -115,7 +115,7 @@ fn sums_that_others_read_are_kept_on_their_way() {
 }
 
 #[test]
-fn outputs_give_the_denominators_that_inputs_give() {
+fn kernels_for_z_box_give_what_others_do() {
     let network = network();
     let bounds = bounds(SHAPE.channels, -1.5, 1.0);
     // One picture as any other, one with nothing but its bounds, as saturated ones have.
@@ -125,15 +125,16 @@ fn outputs_give_the_denominators_that_inputs_give() {
     }
     for name in ["contrastive", "epsilon_gamma_box"] {
         let rules = preset(name).expect("a preset");
-        let of = |from_outputs| {
-            let limits = Limits { from_outputs, ..Limits::NONE };
+        let of = |box_kernels| {
+            let limits = Limits { box_kernels, ..Limits::NONE };
             let methods = [Method::Lrp, Method::Clrp1];
             let question = Question::new(&network, &rules, &methods, &[1, 4], &of_two);
             let question = Question { limits, bounds: bounds.clone(), ..question };
-            let kernels = question.lowered().program.steps;
-            let kernels =
-                kernels.iter().filter(|step| matches!(step.call, Call::BoxDenominators(_)));
-            assert_eq!(kernels.count(), usize::from(from_outputs));
+            let steps = question.lowered().program.steps;
+            let own =
+                |call: &Call| matches!(call, Call::BoxDenominators(_) | Call::BoxRelevance(_));
+            let count = steps.iter().filter(|step| own(&step.call)).count();
+            assert_eq!(count, 2 * usize::from(box_kernels));
             question.ask(&reference()).maps.concat()
         };
         assert_close(&of(true), &of(false), MAP_F64, name);

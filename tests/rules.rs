@@ -188,9 +188,9 @@ fn hold(sample: &Sample, rule: Rule, bias: bool, stabilizer: f32, backends: &[Ba
     };
     let expected = expected(sample, &composite, rule, &question);
     // Denominators by their formula, and from outputs where the rule's can be.
-    let from_outputs = [false, true].into_iter().take(1 + usize::from(rule == Rule::ZBox));
-    for from_outputs in from_outputs {
-        let limits = Limits { from_outputs, ..Limits::NONE };
+    let box_kernels = [false, true].into_iter().take(1 + usize::from(rule == Rule::ZBox));
+    for box_kernels in box_kernels {
+        let limits = Limits { box_kernels, ..Limits::NONE };
         let question = Question { limits, bounds: question.bounds.clone(), ..question };
         for backend in backends {
             let actual = &question.ask(backend).maps[0];

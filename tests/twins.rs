@@ -91,6 +91,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::AvgPool2d(_)
         | Call::AvgPool2dBackward(_)
         | Call::BoxDenominators(_)
+        | Call::BoxRelevance(_)
         | Call::ChannelAffine(_)
         | Call::ChannelDot(_)
         | Call::Conv2d(_)
@@ -116,6 +117,7 @@ type Cases = fn(&mut Random) -> Vec<Case>;
 
 const PRODUCTS: &[Cases] = &[
     boxes::box_denominators,
+    boxes::box_relevance,
     linear::conv2d,
     linear::conv2d_cooperative,
     linear::conv2d_quads,
@@ -295,6 +297,10 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         Call::BoxDenominators(p) => {
             let bounds: Vec<f64> = given(3).into_iter().map(f64::from).collect();
             Some(naive::box_denominators(&p.0, &given(1), &given(2), &bounds))
+        }
+        Call::BoxRelevance(p) => {
+            let [s, w, a, bounds] = [0, 1, 2, 3].map(given);
+            Some(naive::box_relevance(&p.conv, p.repeat as usize, [&s, &w, &a, &bounds]))
         }
         Call::Conv2d(p) | Call::Conv2dQuads(p) => {
             Some(naive::conv2d(p, &given(0), &given(1), &given(2), &given(3)))

@@ -159,6 +159,9 @@ pub(crate) fn flop_of(call: &Call) -> f64 {
     if let Some(p) = call.convolution() {
         return convolution(p);
     }
+    if let Call::BoxRelevance(p) = call {
+        return convolution(&p.conv);
+    }
     if let Call::Linear(p) = call {
         return linear(p);
     }

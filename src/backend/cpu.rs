@@ -19,11 +19,11 @@ use crate::kernels::epilogue::{self, Epilogue, Then};
 use crate::kernels::linear::Rows;
 use crate::kernels::{
     Access, Call, Part, add, add_shares, attribution, avg_pool2d, avg_pool2d_backward,
-    box_denominators, channel_affine, channel_constant, channel_dot, clamp, conv_transpose2d,
-    conv2d, copy_channels, dot_rows, gate, gather, heatmap, largest, leaks, linear, linear_pair,
-    linear_transpose, local_response_norm, local_response_norm_backward, max_pool2d,
-    max_pool2d_backward, multiply_add, multiply_planes, one_hot, parallel, permute, seed, softmax,
-    stabilized_ratio, sum_rows, tally, top_k, upsample2d,
+    box_denominators, box_relevance, channel_affine, channel_constant, channel_dot, clamp,
+    conv_transpose2d, conv2d, copy_channels, dot_rows, gate, gather, heatmap, largest, leaks,
+    linear, linear_pair, linear_transpose, local_response_norm, local_response_norm_backward,
+    max_pool2d, max_pool2d_backward, multiply_add, multiply_planes, one_hot, parallel, permute,
+    seed, softmax, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
 use crate::program::{
@@ -49,8 +49,7 @@ impl<F: Number> Cpu<F> {
         Self { weights: Arc::default(), variants: true }
     }
 
-    /// The same CPU, which joins steps, makes z-box's denominators from a layer's outputs and multiplies
-    /// less where it can (or does not): slower without that, and the same results but for rounding. On unless turned off; of no account in 64 bit.
+    /// The same CPU, which joins steps, has kernels for z-box and multiplies less where it can (or does not): slower without that, and the same results but for rounding. On unless turned off; of no account in 64 bit.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {
         self.variants = variants;
@@ -338,6 +337,9 @@ impl<F: Number> CpuSession<F> {
             Call::BoxDenominators(p) => {
                 let [y, a, bounds, constants] = [0, 1, 3, 4].map(float);
                 box_denominators::cpu(p, y, a, filters(2), bounds, constants, out);
+            }
+            Call::BoxRelevance(p) => {
+                box_relevance::cpu(p, float(0), filters(1), float(2), float(3), out);
             }
             Call::ChannelAffine(p) => channel_affine::cpu(p, float(0), float(1), float(2), out),
             Call::ChannelConstant(p) => channel_constant::cpu(p, float(0), out),

@@ -131,9 +131,9 @@ impl Device {
     pub fn limits(&self) -> Limits {
         match self {
             Device::Cpu(cpu) => {
-                let from_outputs = cpu.has_variants();
-                let joins = if from_outputs { self.joins() } else { Joins::None };
-                Limits { matrix_bytes: MATRIX_BYTES, joins, from_outputs, ..Limits::NONE }
+                let box_kernels = cpu.has_variants();
+                let joins = if box_kernels { self.joins() } else { Joins::None };
+                Limits { matrix_bytes: MATRIX_BYTES, joins, box_kernels, ..Limits::NONE }
             }
             Device::CpuF64(_) => Limits::NONE,
             #[cfg(feature = "gpu")]
@@ -143,7 +143,7 @@ impl Device {
                 matrix_bytes: usize::MAX,
                 cooperative: gpu.cooperates(),
                 joins: if gpu.has_variants() { self.joins() } else { Joins::None },
-                from_outputs: gpu.has_variants(),
+                box_kernels: gpu.has_variants(),
             },
         }
     }

@@ -16,6 +16,7 @@ pub mod attribution;
 pub mod avg_pool2d;
 pub mod avg_pool2d_backward;
 pub mod box_denominators;
+pub mod box_relevance;
 pub mod channel_affine;
 pub mod channel_constant;
 pub mod channel_dot;
@@ -287,6 +288,8 @@ calls! {
     AvgPool2dBackward(avg_pool2d_backward),
     /// Denominators of the z-box rule from a convolution's outputs.
     BoxDenominators(box_denominators),
+    /// What that rule hands down through a convolution.
+    BoxRelevance(box_relevance),
     /// Scale and shift of each channel.
     ChannelAffine(channel_affine),
     /// A plane of one value for each channel.

@@ -30,8 +30,9 @@ pub struct Limits {
     pub cooperative: bool,
     /// Which steps it does together, so that some values are never kept.
     pub joins: Joins,
-    /// Whether denominators are made from a layer's outputs where these differ by what no picture changes.
-    pub from_outputs: bool,
+    /// Whether z-box has kernels of its own: its denominators are made from a layer's outputs, and what it
+    /// hands down by both signs of the weights at once.
+    pub box_kernels: bool,
 }
 
 /// Which steps a device does together with those whose sums they take.
@@ -55,7 +56,7 @@ impl Limits {
         has_variants: false,
         cooperative: false,
         joins: Joins::None,
-        from_outputs: false,
+        box_kernels: false,
     };
 
     /// Ranges of rows of a matrix, each within the limits in the words that shaders read.

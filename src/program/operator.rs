@@ -6,9 +6,9 @@ use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
 use crate::graph::{Network, NodeId, Op};
 use crate::kernels::conv2d::{Packing, Rounding};
 use crate::kernels::{
-    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, box_denominators, conv_transpose2d,
-    conv_transpose2d_colors, conv_transpose2d_cooperative, conv2d, conv2d_cooperative,
-    conv2d_quads, linear, linear_pair, linear_transpose,
+    Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, box_denominators, box_relevance,
+    conv_transpose2d, conv_transpose2d_colors, conv_transpose2d_cooperative, conv2d,
+    conv2d_cooperative, conv2d_quads, linear, linear_pair, linear_transpose,
 };
 use crate::tensor::Shape;
 use crate::weight::Weight;
@@ -252,7 +252,7 @@ impl Operator {
         let own = conv2d::Params { batch: word(batch), ..*geometry };
         let params = box_denominators::Params(own);
         let rounds_to_16_bit = limits.cooperative && conv2d_cooperative::suits(&own);
-        if !limits.from_outputs || rounds_to_16_bit || !box_denominators::suits(&params) {
+        if !limits.box_kernels || rounds_to_16_bit || !box_denominators::suits(&params) {
             return None;
         }
         let w = filters(b, weight, *packing, Parts { bias: Part::Nothing, ..Parts::LAYER });
@@ -262,6 +262,27 @@ impl Operator {
         let constants = vector(b, Source::Made(constants));
         let reads = [Operand::Value(y), Operand::Value(a), w, bounds, constants];
         Some(b.emit(Call::BoxDenominators(params), &reads, batch * self.out_len()))
+    }
+
+    /// What z-box hands down through a convolution that gave signals of `a`, where the device makes it in one
+    /// step.
+    pub(super) fn box_relevance(
+        &self,
+        b: &mut Builder,
+        [rows, repeat]: [usize; 2],
+        [s, a]: [Slot; 2],
+        [low, high]: [&[f64]; 2],
+    ) -> Option<Slot> {
+        let Operator::Conv2d { geometry, packing, limits, weight, .. } = self else { return None };
+        if !limits.box_kernels || !box_relevance::suits(geometry) {
+            return None;
+        }
+        let conv = conv2d::Params { batch: word(rows), ..*geometry };
+        let params = box_relevance::Params { conv, repeat: word(repeat) };
+        let w = filters(b, weight, *packing, Parts { bias: Part::Nothing, ..Parts::LAYER });
+        let bounds = vector(b, Source::Made([low, high].concat()));
+        let reads = [Operand::Value(s), w, Operand::Value(a), bounds];
+        Some(b.emit(Call::BoxRelevance(params), &reads, rows * self.in_len()))
     }
 
     /// A fully connected layer and its denominators `M(W) a + M(b)`, in one reading of its weights.

@@ -81,6 +81,11 @@ impl Layer<'_> {
                 shared.losses.push(Loss { scale: fraction.scale, causes, served });
             }
             let s = self.ratio(b, served, z);
+            if fractions.len() == 1
+                && let Some(handed) = self.handed_at_once(b, operator, fraction, s)
+            {
+                return Ok(Signal::Value(handed));
+            }
             for (part, weight) in &fraction.terms {
                 let parts = Parts { weight: *weight, bias: Part::Nothing, gamma: fraction.gamma };
                 let c = operator.transpose(b, rows, s, parts);
@@ -151,21 +156,42 @@ impl Layer<'_> {
     }
 
     /// The denominators from the layer's outputs, where these differ by what no picture changes: those of
-    /// z-box, where all of the input has bounds (with zeros around a picture they are summed up).
+    /// z-box.
     fn made_of_outputs(
         &self,
         b: &mut Builder,
         operator: &Operator,
         fraction: &Fraction,
     ) -> Option<Slot> {
+        let (before, [low, high]) = self.z_box(fraction)?;
+        let outputs_and_inputs = [self.id, before].map(|id| self.forward.value(id));
+        operator.box_denominators(b, self.plan.batch, outputs_and_inputs, [&low, &high])
+    }
+
+    /// What is handed down, where one kernel makes all of it: that of z-box.
+    fn handed_at_once(
+        &self,
+        b: &mut Builder,
+        operator: &Operator,
+        fraction: &Fraction,
+        s: Slot,
+    ) -> Option<Slot> {
+        let (before, [low, high]) = self.z_box(fraction).filter(|_| fraction.scale == 1.0)?;
+        let rows = [self.plan.batch * self.repeat, self.repeat];
+        let signal_and_inputs = [s, self.forward.value(before)];
+        operator.box_relevance(b, rows, signal_and_inputs, [&low, &high])
+    }
+
+    /// The layer before one whose fraction is that of z-box, and its bounds; none where it has no bounds for
+    /// all of it, as with zeros around a picture.
+    fn z_box(&self, fraction: &Fraction) -> Option<(NodeId, [Vec<f64>; 2])> {
         let z_box = [(Input::AboveLow, Part::Positive), (Input::BelowHigh, Part::Negative)];
         if fraction.terms[..] != z_box || fraction.bias != Part::Nothing {
             return None;
         }
         let before = self.plan.network.graph().node(self.id).inputs[0];
         let (low, high) = self.bounds(before).ok()?;
-        let outputs_and_inputs = [self.id, before].map(|id| self.forward.value(id));
-        operator.box_denominators(b, self.plan.batch, outputs_and_inputs, [&low, &high])
+        Some((before, [low, high]))
     }
 
     /// The relevance of the outputs that the fraction serves.

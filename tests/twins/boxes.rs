@@ -1,7 +1,8 @@
-//! Cases of the denominators that are made from outputs. All numbers are multiples of a 32nd, so that the
-//! outputs hold exactly what they should.
+//! Cases of z-box's own kernels. All numbers of the denominators that are made from outputs are multiples of a
+//! 32nd, so that the outputs hold exactly what they should.
 
 use clrp::kernels::box_denominators::{Params, constants, suits};
+use clrp::kernels::box_relevance;
 use clrp::kernels::conv2d::Params as Conv;
 use clrp::kernels::{Call, Encoding, Part};
 use clrp::program::{Form, Source, WeightUse};
@@ -94,4 +95,58 @@ pub(super) fn box_denominators(random: &mut Random) -> Vec<Case> {
     let encodings = [Encoding::F32, Encoding::F16, Encoding::BF16].map(Encoding::code);
     let all = all.into_iter().enumerate();
     all.map(|(i, p)| case(random, i, Conv { stored: encodings[i / 3 % 3], ..p })).collect()
+}
+
+pub(super) fn box_relevance(random: &mut Random) -> Vec<Case> {
+    // Rows of the signal for each picture, input channels, size, output channels, window, stride, zeros
+    // around, dilation. Widths of less than a vector, of some and of more than are made at once.
+    let shapes = [
+        [1, 3, 40, 64, 7, 2, 3, 1],
+        [2, 1, 33, 24, 3, 1, 1, 1],
+        [1, 3, 12, 8, 5, 1, 4, 2],
+        [2, 3, 21, 40, 2, 3, 0, 1],
+        [1, 1, 5, 100, 3, 1, 0, 1],
+        [1, 3, 130, 4, 3, 1, 1, 1],
+        [1, 3, 66, 12, 11, 4, 2, 1],
+        [2, 3, 9, 4, 1, 1, 0, 1],
+    ];
+    let case = |[repeat, ins, size, outs, kernel, stride, padding, dilation]: [u32; 8]| {
+        let same = Conv::keeping_size([size, size + 3], ins, kernel);
+        let reach = dilation * (kernel - 1) + 1;
+        let out = |length: u32| (length + 2 * padding - reach) / stride + 1;
+        let conv = Conv {
+            batch: 2 * repeat,
+            out_height: out(size),
+            out_width: out(size + 3),
+            out_channels: outs,
+            stride_height: stride,
+            stride_width: stride,
+            padding_height: padding,
+            padding_width: padding,
+            dilation_height: dilation,
+            dilation_width: dilation,
+            ..same
+        };
+        assert!(box_relevance::suits(&conv));
+        let weights = (outs * ins * kernel * kernel) as usize;
+        let shape = [outs, ins, kernel, kernel].map(|n| n as usize);
+        let weight = Weight::from_f32("filters", &shape, random.floats(weights));
+        let filters = WeightUse {
+            source: Source::Stored(weight),
+            form: Form::Filters(packing(&conv)),
+            part: (Part::All, 0.0),
+        };
+        let signal = conv.batch * conv.out_height * conv.out_width * outs;
+        let inputs = 2 * size * (size + 3) * ins;
+        let bounds = (0..2 * ins).map(|i| if i < ins { -1.5 } else { 1.0 + f64::from(i) / 4.0 });
+        let operands = vec![
+            Given::Float(random.floats(signal as usize)),
+            Given::Weight(filters),
+            Given::Float(random.floats(inputs as usize)),
+            vector(bounds.collect()),
+            Given::junk((inputs * repeat) as usize),
+        ];
+        Case { call: Call::BoxRelevance(box_relevance::Params { conv, repeat }), operands }
+    };
+    shapes.map(case).into()
 }

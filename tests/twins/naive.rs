@@ -76,6 +76,20 @@ pub(super) fn box_denominators(p: &Conv, a: &[f32], w: &[f32], bounds: &[f64]) -
     z
 }
 
+/// What that rule hands down.
+pub(super) fn box_relevance(p: &Conv, repeat: usize, [s, w, a, bounds]: [&[f32]; 4]) -> Vec<f64> {
+    let mut r = vec![0.0; (p.batch * p.in_height * p.in_width * p.in_channels) as usize];
+    let plane = (p.in_height * p.in_width * p.in_channels) as usize;
+    let (low, high) = bounds.split_at(p.in_channels as usize);
+    taps(p, |i, j, k| {
+        let w = f64::from(w[j]);
+        let bound = if w > 0.0 { low } else { high }[i % low.len()];
+        let a = a[i / plane / repeat * plane + i % plane];
+        r[i] += w * f64::from(s[k]) * (f64::from(a) - f64::from(bound));
+    });
+    r
+}
+
 pub(super) fn conv_transpose2d(p: &Conv, s: &[f32], w: &[f32], before: &[f32]) -> Vec<f64> {
     let mut c = start(p.accumulate, before);
     taps(p, |i, j, k| c[i] += part(p.part, w[j], p.gamma) * f64::from(s[k]));

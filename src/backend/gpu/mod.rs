@@ -136,8 +136,8 @@ impl Gpu {
         self
     }
 
-    /// The same GPU, which runs kernels that are made for some shapes, joins steps and makes z-box's
-    /// denominators from a layer's outputs (or does not): slower without that, and the same results but for
+    /// The same GPU, which runs kernels that are made for some shapes, joins steps and has kernels for
+    /// z-box (or does not): slower without that, and the same results but for
     /// rounding. On unless turned off.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {

@@ -44,6 +44,7 @@ fn work(call: &Call) -> u64 {
         | Call::ConvTranspose2dColors(p)
         | Call::ConvTranspose2dQuads(p) => convolution(&p.0),
         Call::ConvTranspose2dCooperative(p) => convolution(&p.0.conv),
+        Call::BoxRelevance(p) => 2 * convolution(&p.conv),
         // As many where all of them are made by their formula.
         Call::BoxDenominators(p) => convolution(&p.0),
         Call::Linear(p) => product(p),
