@@ -49,7 +49,9 @@ impl<F: Number> Cpu<F> {
         Self { weights: Arc::default(), variants: true }
     }
 
-    /// The same CPU, which joins steps, has kernels for z-box and multiplies less where it can (or does not): slower without that, and the same results but for rounding. On unless turned off; of no account in 64 bit.
+    /// The same CPU, which joins steps, has kernels for z-box and multiplies less where it can (or does not):
+    /// slower without that, and the same results but for rounding. On unless turned off; of no account in
+    /// 64 bit.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {
         self.variants = variants;
