@@ -1,6 +1,8 @@
 //! Convolutions of 3x3 with stride 1 by 16 products for each 2x2 outputs in place of 36: F(2x2, 3x3)
 //! of Winograd 1980, as Lavin & Gray 2015 (arXiv 1509.09308) use it. Windows of 4x4 inputs and the
-//! filters are transformed, multiplied point by point, and the sums transformed back. An output is
+//! filters are transformed, multiplied point by point, and the sums transformed back. Filters of 5x5 are cut
+//! in four, along each axis into two taps and three, which the windows two further on meet: 49 products
+//! in place of 100, since the last point of two taps is 0. An output is
 //! off by a small part of the largest sum around it: see `conv2d::Rounding::Shared`. Where that may not
 //! be, those far smaller than what lies around them are made once more by their formula. The transpose
 //! of such a convolution is another one, with the filters turned round.
@@ -29,6 +31,9 @@ const SIDE: usize = 4;
 /// Rows and columns of the outputs that a window gives.
 const STEP: usize = 2;
 
+/// Parts that filters are cut into, at most.
+const MOST_PARTS: usize = 4;
+
 /// Bytes of transformed windows that a task goes through with every panel: they stay in the
 /// second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
@@ -53,9 +58,10 @@ const SHARE_OF_ONE_SIGN: f32 = 1.0 / 1024.0;
 const SHARE: f32 = 1.0 / 16_384.0;
 
 /// Filters, transformed, in 32 bit however they are stored:
-/// `[panel][point][input channel][column of the panel]`.
+/// `[panel][point][part of the filter][input channel][column of the panel]`.
 #[derive(Clone, Debug)]
 pub struct Transformed {
+    cut: Cut,
     in_channels: usize,
     out_channels: usize,
     kind: Kind,
@@ -71,7 +77,49 @@ pub struct Kind {
     pub is_transposed: bool,
 }
 
-/// The transpose of a convolution of 3x3 with stride 1 as the convolution that it is.
+/// How filters are cut into parts of three rows and columns or less.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// Rows and columns of a filter.
+    kernel: usize,
+}
+
+impl Cut {
+    fn of_taps(taps: usize) -> Self {
+        Self { kernel: taps.isqrt() }
+    }
+
+    /// Parts along an axis.
+    const fn along(self) -> usize {
+        (self.kernel - 1) / STEP
+    }
+
+    const fn parts(self) -> usize {
+        self.along() * self.along()
+    }
+
+    /// The taps of part `i` along an axis: all but the last have one less than three.
+    const fn taps(self, i: usize) -> Range<usize> {
+        let first = STEP * i;
+        if i + 1 < self.along() { first..first + STEP } else { first..self.kernel }
+    }
+
+    /// The parts that are not 0 at a point; their shifts are in windows.
+    fn parts_at(self, point: usize) -> Vec<Tap> {
+        let of_axis = |at: usize| {
+            (0..self.along()).filter(move |i| at + 1 < SIDE || self.taps(*i).len() > STEP)
+        };
+        let rows = of_axis(point / SIDE);
+        let parts = rows.flat_map(|row| of_axis(point % SIDE).map(move |column| [row, column]));
+        let tap = |[row, column]: [usize; 2]| Tap {
+            number: row * self.along() + column,
+            shift: [row as isize, column as isize],
+        };
+        parts.map(tap).collect()
+    }
+}
+
+/// The transpose of a convolution with stride 1 as the convolution that it is.
 fn transposed(p: &Params) -> Option<Params> {
     Some(Params {
         in_height: p.out_height,
@@ -80,8 +128,8 @@ fn transposed(p: &Params) -> Option<Params> {
         out_height: p.in_height,
         out_width: p.in_width,
         out_channels: p.in_channels,
-        padding_height: 2_u32.checked_sub(p.padding_height)?,
-        padding_width: 2_u32.checked_sub(p.padding_width)?,
+        padding_height: (p.kernel_height - 1).checked_sub(p.padding_height)?,
+        padding_width: (p.kernel_width - 1).checked_sub(p.padding_width)?,
         bias_part: Part::Nothing.code(),
         ..*p
     })
@@ -97,7 +145,7 @@ pub fn suits(p: &Params) -> bool {
     let has_no_factor = [Part::All, Part::Positive, Part::Negative].map(Part::code);
     let may_round = [Rounding::Shared, Rounding::Checked].map(Rounding::code);
     let of = |height: u32, width: u32, size: u32| height == size && width == size;
-    of(p.kernel_height, p.kernel_width, 3)
+    [3, 5].iter().any(|size| of(p.kernel_height, p.kernel_width, *size))
         && of(p.stride_height, p.stride_width, 1)
         && of(p.dilation_height, p.dilation_width, 1)
         && p.groups == 1
@@ -114,23 +162,33 @@ impl Transformed {
             true => (packing.out_per_group, packing.in_per_group),
             false => (packing.in_per_group, packing.out_per_group),
         };
-        let panel = POINTS * in_channels * WIDTH;
+        let cut = Cut::of_taps(packing.taps);
+        let panel = POINTS * cut.parts() * in_channels * WIDTH;
         let mut out = Aligned::<f32>::zeros(panel * out_channels.div_ceil(WIDTH));
         out.par_chunks_mut(panel.max(1)).enumerate().for_each(|(i, out)| {
             let columns = i * WIDTH..out_channels.min((i + 1) * WIDTH);
-            for channel in 0..in_channels {
+            let rows = (0..cut.parts()).flat_map(|part| (0..in_channels).map(move |c| (part, c)));
+            for (row, (part, channel)) in rows.enumerate() {
+                let taps = [part / cut.along(), part % cut.along()].map(|i| cut.taps(i));
                 for (lane, column) in columns.clone().enumerate() {
-                    let filter = std::array::from_fn(|i| {
-                        let at = |j| kind.place(channel, column, 3 * i + j, packing.in_per_group);
-                        std::array::from_fn(|j| kind.part.of(numbers.get::<f64>(at(j)), 0.0))
-                    });
+                    let value = |i: usize, j: usize| {
+                        let [y, x] = [taps[0].start + i, taps[1].start + j];
+                        if !taps[0].contains(&y) || !taps[1].contains(&x) {
+                            return 0.0;
+                        }
+                        let tap = (y * cut.kernel + x, packing.taps);
+                        let place = kind.place(channel, column, tap, packing.in_per_group);
+                        kind.part.of(numbers.get::<f64>(place), 0.0)
+                    };
+                    let filter = std::array::from_fn(|i| std::array::from_fn(|j| value(i, j)));
                     for (point, value) in filter_points(filter).into_iter().enumerate() {
-                        out[(point * in_channels + channel) * WIDTH + lane] = value as f32;
+                        let row = point * cut.parts() * in_channels + row;
+                        out[row * WIDTH + lane] = value as f32;
                     }
                 }
             }
         });
-        Self { in_channels, out_channels, kind, numbers: out }
+        Self { cut, in_channels, out_channels, kind, numbers: out }
     }
 
     /// Bytes that the numbers take.
@@ -215,10 +273,16 @@ impl Transformed {
 impl Kind {
     /// Where a filter's number lies in torch's order, if filters have `in_per_group` channels there: the
     /// transpose reads them the other way round.
-    fn place(self, channel: usize, column: usize, tap: usize, in_per_group: usize) -> usize {
+    fn place(
+        self,
+        channel: usize,
+        column: usize,
+        (tap, taps): (usize, usize),
+        in_per_group: usize,
+    ) -> usize {
         match self.is_transposed {
-            true => (channel * in_per_group + column) * 9 + 8 - tap,
-            false => (column * in_per_group + channel) * 9 + tap,
+            true => (channel * in_per_group + column) * taps + taps - 1 - tap,
+            false => (column * in_per_group + channel) * taps + tap,
         }
     }
 }
@@ -283,9 +347,13 @@ impl Tiled for Run<'_> {
         // What `sums` reads without asking.
         assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
         self.transform(simd);
-        let (channels, count) = (self.filters.in_channels, self.task.windows.len());
-        let matrix = channels * WIDTH;
-        let tap = [Tap { number: 0, shift: [0; 2] }];
+        let Transformed { cut, in_channels: channels, .. } = *self.filters;
+        let count = self.task.windows.len();
+        let matrix = cut.parts() * channels * WIDTH;
+        let parts: [Vec<Tap>; POINTS] = std::array::from_fn(|point| cut.parts_at(point));
+        let (cells, width) = (self.cells(), self.cells_across());
+        let cell_of: Vec<_> =
+            self.task.windows.clone().map(|window| self.cell(window) - cells.start).collect();
         let outputs: Vec<_> =
             self.task.windows.clone().map(|window| self.outputs(window)).collect();
         let of_panel =
@@ -295,23 +363,30 @@ impl Tiled for Run<'_> {
             let is_last = panel + 1 == self.task.panels.end;
             let next = if is_last { self.next } else { Some(panel + 1) };
             let next = bytemuck::cast_slice(next.map_or(&[], of_panel));
-            let pieces = count.div_ceil(ROWS) * POINTS * channels.div_ceil(PIECE);
+            let products = parts.iter().map(Vec::len).sum::<usize>();
+            let pieces = count.div_ceil(ROWS) * products * channels.div_ceil(PIECE);
             let mut ahead = Ahead::new(next, pieces);
             for first in (0..count).step_by(ROWS) {
                 // Loops and no closures around vectors: what is not inlined would be compiled
                 // for any processor.
                 let mut products = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; POINTS];
                 for (point, products) in products.iter_mut().enumerate() {
-                    let rows: [&[f32]; ROWS] = std::array::from_fn(|i| {
-                        let window = (first + i).min(count - 1);
-                        &self.room[(point * count + window) * channels..][..channels]
-                    });
+                    let parts = &parts[point];
+                    let mut rows = [None; MOST_PARTS];
+                    for (rows, part) in rows.iter_mut().zip(parts) {
+                        let further = part.shift[0] as usize * width + part.shift[1] as usize;
+                        let of_row: [&[f32]; ROWS] = std::array::from_fn(|i| {
+                            let cell = cell_of[(first + i).min(count - 1)] + further;
+                            &self.room[(point * cells.len() + cell) * channels..][..channels]
+                        });
+                        *rows = Some(of_row);
+                    }
+                    let rows = &rows[..parts.len()];
                     let filters = &points[point * matrix..][..matrix];
-                    let rows = [Some(rows)];
                     // SAFETY: rows have `channels` values; the vectors are asked for above.
                     *products = unsafe {
                         sums::<S, ROWS, VECTORS, ALL>(
-                            simd, &tap, &rows, filters, channels, &mut ahead,
+                            simd, parts, rows, filters, channels, &mut ahead,
                         )
                     };
                 }
@@ -342,16 +417,42 @@ impl Run<'_> {
         }
     }
 
+    /// Windows that are transformed above and beside one another: of filters that are cut, the last outputs
+    /// meet more.
+    fn cells_along(&self) -> [usize; 2] {
+        rows_of_windows(self.p).map(|count| count + self.filters.cut.along() - 1)
+    }
+
+    fn cells_across(&self) -> usize {
+        self.cells_along()[1]
+    }
+
+    /// The number of a window among these.
+    fn cell(&self, window: usize) -> usize {
+        let [height, width] = self.cells_along();
+        let (plane, [y, x]) = self.place(window);
+        (plane * height + y / STEP) * width + x / STEP
+    }
+
+    /// Those that the task's outputs meet, and what lies between.
+    fn cells(&self) -> Range<usize> {
+        let more = self.filters.cut.along() - 1;
+        let last = self.cell(self.task.windows.end - 1) + more * (self.cells_across() + 1);
+        self.cell(self.task.windows.start)..last + 1
+    }
+
     /// Brings the windows into the room, `[point][window][channel]`: `B^T d B`.
     #[inline(always)]
     fn transform<S: Simd>(&mut self, simd: S) {
-        let (channels, count) = (self.filters.in_channels, self.task.windows.len());
+        let (channels, cells) = (self.filters.in_channels, self.cells());
+        let (count, [down, across]) = (cells.len(), self.cells_along());
         let mut room = std::mem::take(self.room);
         room.resize(POINTS * count * channels);
         let [height, width] = self.p.input().size;
         let padding = [self.p.padding_height as usize, self.p.padding_width as usize];
-        for (i, window) in self.task.windows.clone().enumerate() {
-            let (plane, [y, x]) = self.place(window);
+        for (i, cell) in cells.enumerate() {
+            let plane = cell / (down * across);
+            let [y, x] = [STEP * (cell / across % down), STEP * (cell % across)];
             let pixels: [&[S::f32s]; POINTS] = std::array::from_fn(|point| {
                 // What is in the padding before is past every end.
                 let y = (y + point / SIDE).wrapping_sub(padding[0]);
@@ -491,22 +592,22 @@ impl Run<'_> {
 
     /// One sum by its formula.
     fn sum(&self, plane: usize, at: [usize; 2], column: usize) -> f32 {
-        let Transformed { in_channels: channels, out_channels, kind, .. } = *self.filters;
+        let Transformed { cut, in_channels: channels, out_channels, kind, .. } = *self.filters;
         let in_per_group = if kind.is_transposed { out_channels } else { channels };
         let [height, width] = self.p.input().size;
         let padding = [self.p.padding_height as usize, self.p.padding_width as usize];
         let mut sum = 0.0;
-        for tap in 0..9 {
+        for tap in 0..self.p.taps() {
             // What is in the padding before is past every end.
-            let y = (at[0] + tap / 3).wrapping_sub(padding[0]);
-            let x = (at[1] + tap % 3).wrapping_sub(padding[1]);
+            let y = (at[0] + tap / cut.kernel).wrapping_sub(padding[0]);
+            let x = (at[1] + tap % cut.kernel).wrapping_sub(padding[1]);
             if y >= height || x >= width {
                 continue;
             }
             let pixel = &self.a[((plane * height + y) * width + x) * channels..][..channels];
             // Signals have many zeros, and filters lie far apart.
             for (channel, a) in pixel.iter().enumerate().filter(|(_, a)| **a != 0.0) {
-                let place = kind.place(channel, column, tap, in_per_group);
+                let place = kind.place(channel, column, (tap, self.p.taps()), in_per_group);
                 sum += f64::from(*a) * kind.part.of(self.stored.get::<f64>(place), 0.0);
             }
         }

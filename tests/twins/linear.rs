@@ -147,14 +147,15 @@ fn convolutions(random: &mut Random) -> Vec<Conv> {
 /// Shapes whose windows the CPU transforms, in both directions or in one: with whole and cut windows, few
 /// and many of them, whole and cut panels.
 fn transformed(random: &mut Random) -> Vec<Conv> {
-    let drawn = (0..10).map(|i| {
+    let drawn = (0..16).map(|i| {
+        let kernel = if i % 3 == 2 { 5 } else { 3 };
         let mut of = |from: usize, to: usize| random.of(from..=to) as u32;
-        let both = i < 6;
+        let both = i < 9;
         let outs = if both { 16 * of(1, 4) } else { of(16, 70) };
-        let padding = [(); 2].map(|()| of(0, if both { 2 } else { 3 }));
-        let input = padding.map(|zeros| of(3 - 2 * zeros.min(1) as usize, 13));
+        let padding = [(); 2].map(|()| of(0, if both { kernel - 1 } else { kernel }));
+        let input = padding.map(|zeros| of(kernel.saturating_sub(2 * zeros as usize).max(1), 13));
         let channels = [16 * of(1, 3), outs, 1];
-        let shape = (of(1, 3), channels, [input, [3; 2], [1; 2], padding, [1; 2]]);
+        let shape = (of(1, 3), channels, [input, [kernel as u32; 2], [1; 2], padding, [1; 2]]);
         let p = Conv {
             bias_part: [Part::All, Part::Nothing][i % 2].code(),
             accumulate: u32::from(i % 5 > 2),

@@ -15,6 +15,19 @@ fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
     assert_eq!(points, expected);
 }
 
+#[test]
+fn filters_of_five_are_cut_into_two_taps_and_three() {
+    let cut = Cut::of_taps(25);
+    assert_eq!([0, 1].map(|i| cut.taps(i)), [0..2, 2..5]);
+    let parts = (0..POINTS).map(|point| cut.parts_at(point).len());
+    assert_eq!(parts.sum::<usize>(), 49);
+    let last: Vec<_> = cut.parts_at(POINTS - 1).iter().map(|part| part.number).collect();
+    assert_eq!(last, [3]);
+    let of_three = Cut::of_taps(9);
+    assert_eq!((of_three.parts(), of_three.taps(0)), (1, 0..3));
+    assert!((0..POINTS).all(|point| of_three.parts_at(point).len() == 1));
+}
+
 const PARAMS: Params = Params {
     batch: 2,
     in_width: 9,
@@ -29,19 +42,21 @@ const PARAMS: Params = Params {
 const KIND: Kind = Kind { part: Part::All, is_transposed: false };
 
 /// A convolution of positive numbers, or its transpose, where one number stands out by far.
-fn sharp(is_transposed: bool) -> (Params, Vec<f32>, Vec<f32>, Packing) {
-    let packing = Packing { groups: 1, out_per_group: 16, in_per_group: 16, taps: 9 };
+fn sharp(is_transposed: bool, kernel: u32) -> (Params, Vec<f32>, Vec<f32>, Packing) {
+    let taps = (kernel * kernel) as usize;
+    let packing = Packing { groups: 1, out_per_group: 16, in_per_group: 16, taps };
     let p = Params {
         part: Part::Positive.code(),
         rounding: Rounding::Checked.code(),
-        ..Params::keeping_size([7; 2], 16, 3)
+        ..Params::keeping_size([7; 2], 16, kernel)
     };
     let mut a: Vec<f32> = (0..49 * 16).map(|i| (i * 31 % 17) as f32 * 1e-7).collect();
     // A corner without anything, beside it what stands out.
-    for pixel in [0, 1, 2, 7, 8, 9, 14, 15, 16] {
+    let reach = (kernel - 1) as usize;
+    for pixel in (0..=reach).flat_map(|y| (0..=reach).map(move |x| 7 * y + x)) {
         a[pixel * 16..][..16].fill(0.0);
     }
-    a[(3 * 7 + 3) * 16 + 5] = 1e3;
+    a[(7 * (reach + 1) + reach + 1) * 16 + 5] = 1e3;
     let weights: Vec<f32> =
         (0..packing.len()).map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 500.0).collect();
     assert!(if is_transposed { suits_transposed(&p) } else { suits(&p) });
@@ -50,8 +65,9 @@ fn sharp(is_transposed: bool) -> (Params, Vec<f32>, Vec<f32>, Packing) {
 
 #[test]
 fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
-    for is_transposed in [false, true] {
-        let (p, a, weights, packing) = sharp(is_transposed);
+    for (is_transposed, kernel) in [(false, 3), (true, 3), (false, 5), (true, 5)] {
+        let (p, a, weights, packing) = sharp(is_transposed, kernel);
+        let (kernel, taps, before) = (kernel as usize, packing.taps, kernel as usize / 2);
         let kind = Kind { part: Part::Positive, is_transposed };
         let filters = Transformed::new(Rows::F32(&weights), &packing, kind);
         let epilogues = Epilogues { bias: &[], accumulate: false, then: Then::default() };
@@ -61,10 +77,11 @@ fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
         for (i, found) in out.iter().enumerate() {
             let (y, x, column) = (i / 16 / 7, i / 16 % 7, i % 16);
             let mut expected = 0.0;
-            for (tap, c) in (0..9).flat_map(|tap| (0..16).map(move |c| (tap, c))) {
-                let (in_y, in_x) = ((y + tap / 3).wrapping_sub(1), (x + tap % 3).wrapping_sub(1));
+            for (tap, c) in (0..taps).flat_map(|tap| (0..16).map(move |c| (tap, c))) {
+                let in_y = (y + tap / kernel).wrapping_sub(before);
+                let in_x = (x + tap % kernel).wrapping_sub(before);
                 if in_y < 7 && in_x < 7 {
-                    let w = weights[kind.place(c, column, tap, 16)].max(0.0);
+                    let w = weights[kind.place(c, column, (tap, taps), 16)].max(0.0);
                     expected += f64::from(a[(in_y * 7 + in_x) * 16 + c]) * f64::from(w);
                 }
             }
@@ -76,7 +93,7 @@ fn sums_far_smaller_than_what_is_around_them_have_their_digits() {
             }
         }
         assert!(zeros >= 4 * 16, "{zeros}");
-        assert!(worst < 1e-4, "{is_transposed}: {worst}");
+        assert!(worst < 1e-4, "{is_transposed}, {kernel}: {worst}");
     }
 }
 
@@ -86,10 +103,13 @@ fn every_vector_unit_gives_the_same() {
     for (batch, rows) in [(2, 8), (7, 7)] {
         check_every_vector_unit(Params { batch, ..PARAMS }, rows);
     }
+    // The same outputs by filters that are cut.
+    let of_five = Params { kernel_height: 5, kernel_width: 5, padding_height: 2, ..PARAMS };
+    check_every_vector_unit(Params { padding_width: 1, ..of_five }, 8);
 }
 
 fn check_every_vector_unit(p: Params, rows: usize) {
-    let packing = Packing { groups: 1, out_per_group: 20, in_per_group: 32, taps: 9 };
+    let packing = Packing { groups: 1, out_per_group: 20, in_per_group: 32, taps: p.taps() };
     assert!(suits(&p));
     let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
     let of_length = |length: usize| (0..length).map(number).collect::<Vec<_>>();
