@@ -5,7 +5,8 @@
 
 Needs torch, torchvision, zennit, captum, onnx and onnxruntime. All networks have random weights: what
 is computed does not depend on them. Every round runs each peer and then clrp with as many threads
-(`RAYON_NUM_THREADS`); a ratio is the median over the rounds of clrp's time by the peer's.
+(`RAYON_NUM_THREADS`); a ratio is the median over the rounds of clrp's time by the peer's. Peers stay in one process
+from round to round, clrp has a new one for each, whose first runs are slower: it runs three times as often.
 
 A peer's CLRP is two passes of zennit's LRP (EpsilonPlus, batch norm merged), one for the class and one for
 what is set against it, as the paper describes it; clrp's is one run with the composite `contrastive`.
@@ -51,7 +52,7 @@ def onnx_session(model, picture, folder, threads):
 
 def clrp_times(binary, name, repeats, threads):
     line = [binary, "bench", "--model", name, "--device", "cpu", "--method", "clrp1,gradient"]
-    line += ["--rounds", str(repeats), "--json"]
+    line += ["--rounds", str(3 * repeats), "--json"]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     results = json.loads(done.stdout)["results"]

@@ -7,11 +7,14 @@
 //! be, those far smaller than what lies around them are made once more by their formula. The transpose
 //! of such a convolution is another one, with the filters turned round.
 
+mod parts;
+
 use std::ops::Range;
 
 use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
+use self::parts::Cut;
 use super::Part;
 use super::ahead::Ahead;
 use super::conv2d::{Packing, Params, Rounding};
@@ -75,48 +78,6 @@ pub struct Kind {
     pub part: Part,
     /// Whether they are those of the transpose.
     pub is_transposed: bool,
-}
-
-/// How filters are cut into parts of three rows and columns or less.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    /// Rows and columns of a filter.
-    kernel: usize,
-}
-
-impl Cut {
-    fn of_taps(taps: usize) -> Self {
-        Self { kernel: taps.isqrt() }
-    }
-
-    /// Parts along an axis.
-    const fn along(self) -> usize {
-        (self.kernel - 1) / STEP
-    }
-
-    const fn parts(self) -> usize {
-        self.along() * self.along()
-    }
-
-    /// The taps of part `i` along an axis: all but the last have one less than three.
-    const fn taps(self, i: usize) -> Range<usize> {
-        let first = STEP * i;
-        if i + 1 < self.along() { first..first + STEP } else { first..self.kernel }
-    }
-
-    /// The parts that are not 0 at a point; their shifts are in windows.
-    fn parts_at(self, point: usize) -> Vec<Tap> {
-        let of_axis = |at: usize| {
-            (0..self.along()).filter(move |i| at + 1 < SIDE || self.taps(*i).len() > STEP)
-        };
-        let rows = of_axis(point / SIDE);
-        let parts = rows.flat_map(|row| of_axis(point % SIDE).map(move |column| [row, column]));
-        let tap = |[row, column]: [usize; 2]| Tap {
-            number: row * self.along() + column,
-            shift: [row as isize, column as isize],
-        };
-        parts.map(tap).collect()
-    }
 }
 
 /// The transpose of a convolution with stride 1 as the convolution that it is.

@@ -24,8 +24,9 @@ Examples:
   clrp bench --model vgg16 --batch 8 --device gpu --json
   clrp bench --model resnet50 --method clrp1 --layers
 
-Networks have random weights: what is computed does not depend on them. Each round runs all methods
-once, turn by turn; medians of the rounds are told.
+Networks have random weights: what is computed does not depend on them. Each round runs all methods,
+turn by turn, each twice: the first run finds what others left in the caches, the second is timed.
+Medians of the rounds are told.
 
 JSON (--json), one object:
   machine   threads (of the CPU), peak_memory_bytes and end_memory_bytes (of this process, at most and
@@ -195,7 +196,7 @@ impl Bench {
         })
     }
 
-    /// The forward pass and all methods, turn by turn.
+    /// The forward pass and all methods, turn by turn, each twice a round.
     fn measure(
         &self,
         subject: &Subject<'_>,
@@ -205,21 +206,27 @@ impl Bench {
     ) -> Result<Vec<Measured>> {
         let all: Vec<Option<Method>> =
             std::iter::once(None).chain(methods.iter().copied().map(Some)).collect();
-        let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); all.len()];
+        let timed = |method: Option<Method>| {
+            let start = Instant::now();
+            subject.run(method)?;
+            Ok::<_, Failure>(start.elapsed().as_secs_f64())
+        };
         // The first round makes programs and weights ready.
-        for _ in 0..=self.rounds {
+        let firsts = all.iter().map(|method| timed(*method)).collect::<Result<Vec<_>>>()?;
+        tick();
+        let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); all.len()];
+        for _ in 0..self.rounds {
             for (method, seconds) in all.iter().zip(&mut seconds) {
-                let start = Instant::now();
-                subject.run(*method)?;
-                seconds.push(start.elapsed().as_secs_f64());
+                // It finds what others left in the caches.
+                timed(*method)?;
+                seconds.push(timed(*method)?);
             }
             tick();
         }
         let mut measured = Vec::new();
-        for (method, seconds) in all.into_iter().zip(seconds) {
+        for ((method, first_s), seconds) in all.into_iter().zip(firsts).zip(seconds) {
             let gflop = flop(&subject.lowered(method)?.program) / 1e9;
-            let (first_s, rest) = (seconds[0], &seconds[1..]);
-            let median_s = median(rest);
+            let median_s = median(&seconds);
             measured.push(Measured {
                 model: subject.model.name.to_owned(),
                 device: subject.explainer.device().name(),
@@ -227,7 +234,7 @@ impl Bench {
                 targets: if method.is_some() { self.targets } else { 0 },
                 method: method.map_or(FORWARD, Method::name).to_owned(),
                 median_s,
-                min_s: rest.iter().copied().fold(f64::MAX, f64::min),
+                min_s: seconds.iter().copied().fold(f64::MAX, f64::min),
                 rounds: self.rounds,
                 first_s,
                 gflop,
