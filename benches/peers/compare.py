@@ -6,7 +6,8 @@
 Needs torch, torchvision, zennit, captum, onnx and onnxruntime. All networks have random weights: what
 is computed does not depend on them. Every round runs each peer and then clrp with as many threads
 (`RAYON_NUM_THREADS`); a ratio is the median over the rounds of clrp's time by the peer's. Peers stay in one process
-from round to round, clrp has a new one for each, whose first runs are slower: it runs three times as often.
+from round to round, clrp has a new one for each, whose first runs are slower: three times as many of its runs
+are timed.
 
 A peer's CLRP is two passes of zennit's LRP (EpsilonPlus, batch norm merged), one for the class and one for
 what is set against it, as the paper describes it; clrp's is one run with the composite `contrastive`.

@@ -128,7 +128,7 @@ impl<F: Float> Formula<'_, F> {
     }
 }
 
-/// Bytes of a task's part of the signal: it stays in the second-level cache.
+/// Bytes of a task's part of the signal, which stay in the second-level cache, unless its few rows have more.
 const BAND_BYTES: usize = 512 << 10;
 
 /// Tasks for each thread, so that none waits long for the last one.

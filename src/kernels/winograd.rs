@@ -1,7 +1,7 @@
 //! Convolutions of 3x3 with stride 1 by 16 products for each 2x2 outputs in place of 36: F(2x2, 3x3)
 //! of Winograd 1980, as Lavin & Gray 2015 (arXiv 1509.09308) use it. Windows of 4x4 inputs and the
 //! filters are transformed, multiplied point by point, and the sums transformed back. Filters of 5x5 are cut
-//! in four, along each axis into two taps and three, which the windows two further on meet: 49 products
+//! in four, along each axis into two taps and three, which windows one further on meet: 49 products
 //! in place of 100, since the last point of two taps is 0. An output is
 //! off by a small part of the largest sum around it: see `conv2d::Rounding::Shared`. Where that may not
 //! be, those far smaller than what lies around them are made once more by their formula. The transpose
@@ -37,8 +37,8 @@ const STEP: usize = 2;
 /// Parts that filters are cut into, at most.
 const MOST_PARTS: usize = 4;
 
-/// Bytes of transformed windows that a task goes through with every panel: they stay in the
-/// second-level cache.
+/// Bytes of transformed windows whose outputs a task makes, going through them with every panel: they stay in
+/// the second-level cache, for filters that are cut most of them (these meet a row of windows more).
 const BLOCK_BYTES: usize = 512 << 10;
 
 /// As many windows may a task have at least, unless even shares are fewer: the filters come from memory
@@ -53,11 +53,13 @@ const FEWEST_COLUMNS: u32 = 16;
 
 /// What sums of terms of one sign are at least, as a share of the magnitudes of the points that they
 /// were put together from: smaller ones are made by their formula. Points round by some 2^-24 of
-/// themselves, so that what passes is off by some 2^-14 of itself at most.
+/// their terms, which at the points in the middle have one sign, too, so that what passes is off by some
+/// 2^-14 of itself.
 const SHARE_OF_ONE_SIGN: f32 = 1.0 / 1024.0;
 
 /// The same for sums of terms of either sign. They often come out small because terms cancel, and have
-/// few digits by their formula, too: only those are made by it that something else nearby drowns.
+/// few digits by their formula, too: only those are made by it that something else nearby drowns. Terms of a
+/// point that cancel, over channels or over parts of a filter, are not seen to do so.
 const SHARE: f32 = 1.0 / 16_384.0;
 
 /// Filters, transformed, in 32 bit however they are stored:

@@ -8,7 +8,7 @@ use crate::kernels::{Call, epilogue, follow};
 /// has the numbers).
 const MOST_CHANNELS_KEPT: u32 = 64;
 
-/// Whether a device that does such joins can do a program's.
+/// Whether a program's joined steps follow sums that a device with such joins makes.
 pub(crate) fn are_such(program: &Program, joins: Joins) -> bool {
     let mut first = None;
     program.steps.iter().all(|step| {

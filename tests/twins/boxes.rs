@@ -98,46 +98,32 @@ pub(super) fn box_denominators(random: &mut Random) -> Vec<Case> {
 }
 
 pub(super) fn box_relevance(random: &mut Random) -> Vec<Case> {
-    // Rows of the signal for each picture, input channels, size, output channels, window, stride, zeros
-    // around, dilation. Widths of less than a vector, of some and of more than are made at once.
-    let shapes = [
-        [1, 3, 40, 64, 7, 2, 3, 1],
-        [2, 1, 33, 24, 3, 1, 1, 1],
-        [1, 3, 12, 8, 5, 1, 4, 2],
-        [2, 3, 21, 40, 2, 3, 0, 1],
-        [1, 1, 5, 100, 3, 1, 0, 1],
-        [1, 3, 130, 4, 3, 1, 1, 1],
-        [1, 3, 66, 12, 11, 4, 2, 1],
-        [2, 3, 9, 4, 1, 1, 0, 1],
+    // Rows of the signal for each of two pictures, and shapes: widths of less than a vector, of some and of
+    // more than are made at once, axes that have nothing in common, a single pixel.
+    let shapes: [(u32, [u32; 2], [[u32; 2]; 5]); 10] = [
+        (1, [3, 64], [[40, 43], [7; 2], [2; 2], [3; 2], [1; 2]]),
+        (2, [1, 24], [[33, 36], [3; 2], [1; 2], [1; 2], [1; 2]]),
+        (1, [3, 8], [[12, 15], [5; 2], [1; 2], [4; 2], [2; 2]]),
+        (2, [3, 40], [[21, 24], [2; 2], [3; 2], [0; 2], [1; 2]]),
+        (1, [1, 100], [[5, 8], [3; 2], [1; 2], [0; 2], [1; 2]]),
+        (1, [3, 4], [[130, 133], [3; 2], [1; 2], [1; 2], [1; 2]]),
+        (1, [3, 12], [[66, 69], [11; 2], [4; 2], [2; 2], [1; 2]]),
+        (2, [3, 4], [[9, 12], [1; 2], [1; 2], [0; 2], [1; 2]]),
+        (1, [3, 12], [[8, 19], [3, 2], [1, 3], [4, 0], [2, 1]]),
+        (2, [1, 4], [[1; 2], [3; 2], [1; 2], [1; 2], [1; 2]]),
     ];
-    let case = |[repeat, ins, size, outs, kernel, stride, padding, dilation]: [u32; 8]| {
-        let same = Conv::keeping_size([size, size + 3], ins, kernel);
-        let reach = dilation * (kernel - 1) + 1;
-        let out = |length: u32| (length + 2 * padding - reach) / stride + 1;
-        let conv = Conv {
-            batch: 2 * repeat,
-            out_height: out(size),
-            out_width: out(size + 3),
-            out_channels: outs,
-            stride_height: stride,
-            stride_width: stride,
-            padding_height: padding,
-            padding_width: padding,
-            dilation_height: dilation,
-            dilation_width: dilation,
-            ..same
-        };
+    let case = |(repeat, [ins, outs], sizes): (u32, [u32; 2], [[u32; 2]; 5])| {
+        let conv = geometry((2 * repeat, [ins, outs, 1], sizes));
         assert!(box_relevance::suits(&conv));
-        let weights = (outs * ins * kernel * kernel) as usize;
-        let shape = [outs, ins, kernel, kernel].map(|n| n as usize);
-        let weight = Weight::from_f32("filters", &shape, random.floats(weights));
+        let shape = [outs, ins, conv.kernel_height, conv.kernel_width].map(|n| n as usize);
+        let weights = random.floats(shape.iter().product());
         let filters = WeightUse {
-            source: Source::Stored(weight),
+            source: Source::Stored(Weight::from_f32("filters", &shape, weights)),
             form: Form::Filters(packing(&conv)),
             part: (Part::All, 0.0),
         };
         let signal = conv.batch * conv.out_height * conv.out_width * outs;
-        let inputs = 2 * size * (size + 3) * ins;
+        let inputs = 2 * conv.in_height * conv.in_width * ins;
         let bounds = (0..2 * ins).map(|i| if i < ins { -1.5 } else { 1.0 + f64::from(i) / 4.0 });
         let operands = vec![
             Given::Float(random.floats(signal as usize)),

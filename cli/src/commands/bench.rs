@@ -68,7 +68,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive::<usize>)]
     targets: usize,
 
-    /// How often everything runs
+    /// Timed runs of each method
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive::<usize>)]
     rounds: usize,
 
