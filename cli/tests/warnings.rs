@@ -67,7 +67,7 @@ fn figures_warn_too() {
 #[test]
 fn a_clamp_hides_no_map_that_is_not_finite() {
     let place = Place::new();
-    let array = Npy::new(vec![3, 64, 64], NpyValues::F32(vec![1e38; 3 * 64 * 64]));
+    let array = Npy::new(vec![3, 64, 64], NpyValues::F32(vec![3e38; 3 * 64 * 64]));
     array.expect("it fits").write(place.path("huge.npy")).expect("it can be written");
     let line = "explain huge.npy --model digits --device cpu --target top2 --json --compare \
                 --method lrp,clrp1";

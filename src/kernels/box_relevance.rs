@@ -15,7 +15,7 @@ pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE};
 use super::panels::{Lattice, WIDTH};
 use super::sums::{PIECE, added};
-use super::{Encoding, and_field, kernel};
+use super::{and_field, kernel};
 use crate::num::Float;
 
 /// The convolution with all of its weights, seen from the forward side: `batch` counts rows of the signal, the
@@ -54,13 +54,10 @@ impl Params {
     }
 }
 
-/// Whether it can be done: one group, one input channel or the three of colors, output channels in fours, and
-/// weights of 32 bit.
+/// Whether it can be done: one group, one input channel or the three of colors, and output channels in
+/// fours. The shader takes weights of 32 bit only.
 pub const fn suits(p: &Geometry) -> bool {
-    p.groups == 1
-        && matches!(p.in_channels, 1 | 3)
-        && p.out_channels.is_multiple_of(4)
-        && p.stored == Encoding::F32.code()
+    p.groups == 1 && matches!(p.in_channels, 1 | 3) && p.out_channels.is_multiple_of(4)
 }
 
 /// Operands: the signal (`[row][row of pixels][column][output channel]`), packed filters, inputs (`[picture][row

@@ -274,7 +274,8 @@ impl Operator {
         [low, high]: [&[f64]; 2],
     ) -> Option<Slot> {
         let Operator::Conv2d { geometry, packing, limits, weight, .. } = self else { return None };
-        if !limits.box_kernels || !box_relevance::suits(geometry) {
+        let is_packed = limits.has_variants && geometry.stored != Encoding::F32.code();
+        if !limits.box_kernels || is_packed || !box_relevance::suits(geometry) {
             return None;
         }
         let conv = conv2d::Params { batch: word(rows), ..*geometry };
