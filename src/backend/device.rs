@@ -7,7 +7,7 @@ use super::cpu::Cpu;
 #[cfg(feature = "gpu")]
 use super::gpu::{Choice, Gpu};
 use crate::error::{Error, Result};
-use crate::program::{Joins, Limits, Program, joins_are};
+use crate::program::{Joins, Limits, Program, joins_suit};
 
 /// Bytes of a matrix that the CPU goes through at once.
 const MATRIX_BYTES: usize = 64 << 20;
@@ -131,9 +131,13 @@ impl Device {
     pub fn limits(&self) -> Limits {
         match self {
             Device::Cpu(cpu) => {
-                let box_kernels = cpu.has_variants();
-                let joins = if box_kernels { self.joins() } else { Joins::None };
-                Limits { matrix_bytes: MATRIX_BYTES, joins, box_kernels, ..Limits::NONE }
+                let variants = cpu.has_variants();
+                Limits {
+                    matrix_bytes: MATRIX_BYTES,
+                    joins: if variants { self.joins() } else { Joins::None },
+                    box_kernels: variants,
+                    ..Limits::NONE
+                }
             }
             Device::CpuF64(_) => Limits::NONE,
             #[cfg(feature = "gpu")]
@@ -164,7 +168,7 @@ impl Device {
     /// [`Error::DeviceMemory`] if it does not fit, [`Error::Device`] if the driver fails,
     /// [`Error::Unsupported`] if it was lowered for a device that does other steps together.
     pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>> {
-        if !joins_are(program, self.joins()) {
+        if !joins_suit(program, self.joins()) {
             return Err(Error::Unsupported {
                 what: format!("a program with joined steps on {}", self.name()),
                 why: "it was lowered for another device".to_owned(),

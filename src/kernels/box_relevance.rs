@@ -5,17 +5,15 @@
 //! sorted by the signs of the weights that a value of the signal meets, one for each channel: so each of
 //! them is made once.
 
-use std::borrow::Cow;
-
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::conv_transpose2d::lattices;
+use super::conv_transpose2d::{lattices, packed};
 pub use super::conv2d::Params as Geometry;
 use super::conv2d::{Filters, TILE};
 use super::panels::{Lattice, WIDTH};
 use super::sums::{PIECE, added};
-use super::{and_field, kernel};
+use super::{Encoding, and_field, kernel};
 use crate::num::Float;
 
 /// The convolution with all of its weights, seen from the forward side: `batch` counts rows of the signal, the
@@ -55,20 +53,21 @@ impl Params {
 }
 
 /// Whether it can be done: one group, one input channel or the three of colors, and output channels in
-/// fours. The shader takes weights of 32 bit only.
+/// fours.
 pub const fn suits(p: &Geometry) -> bool {
     p.groups == 1 && matches!(p.in_channels, 1 | 3) && p.out_channels.is_multiple_of(4)
+}
+
+/// Whether the shader can do it, too, which reads weights of 32 bit.
+pub const fn suits_shader(p: &Geometry) -> bool {
+    suits(p) && p.stored == Encoding::F32.code()
 }
 
 /// Operands: the signal (`[row][row of pixels][column][output channel]`), packed filters, inputs (`[picture][row
 /// of pixels][column][input channel]`), the bounds (`[low, high][input channel]`), what is handed down (as the
 /// inputs, for each row of the signal).
 pub fn cpu<F: Float>(p: &Params, s: &[F], w: Filters<'_, F>, a: &[F], bounds: &[F], out: &mut [F]) {
-    let w = match w {
-        Filters::Ready(w) => Cow::Borrowed(w),
-        Filters::Stored(rows) => Cow::Owned((0..rows.len()).map(|i| rows.get(i)).collect()),
-        Filters::Panels(_) | Filters::Transformed(..) => unreachable!("they are packed"),
-    };
+    let w = packed(&p.conv, w);
     let plane = (p.conv.in_height * p.conv.in_width * p.conv.in_channels) as usize;
     let of_picture = |row: usize| &a[row / p.repeat as usize * plane..][..plane];
     let narrow = [s, &w, a, bounds].map(F::as_f32);

@@ -71,7 +71,9 @@ pub fn cpu<F: Float>(params: &Params, s: &[F], w: Filters<'_, F>, then: Then<'_>
     if colors::suits(p)
         && let Some((s, out)) = F::as_f32(s).zip(F::as_f32_mut(out))
     {
-        return colors::run(p, &lattices(p), s, &in_32_bit(p, w), out);
+        let w = packed(p, w);
+        let w = F::as_f32(&w).expect("they are as wide as the signal");
+        return colors::run(p, &lattices(p), s, w, out);
     }
     let row = (p.in_width * p.in_channels) as usize;
     let plane = p.in_height as usize * row;
@@ -114,17 +116,14 @@ fn in_registers<F: Float>(p: &Geometry, s: &[F], w: Filters<'_, F>, then: Then<'
     product.run(s, epilogues, out);
 }
 
-/// Packed filters to multiply by.
-fn in_32_bit<'a, F: Float>(p: &Geometry, w: Filters<'a, F>) -> Cow<'a, [f32]> {
+/// Packed filters to multiply by, of which the part is taken.
+pub(super) fn packed<'a, F: Float>(p: &Geometry, w: Filters<'a, F>) -> Cow<'a, [F]> {
     match w {
-        Filters::Ready(values) => {
-            let values = F::as_f32(values);
-            Cow::Borrowed(values.expect("they are as wide as the signal"))
-        }
+        Filters::Ready(values) => Cow::Borrowed(values),
         Filters::Stored(rows) => {
-            let part = Part::from_code(p.part);
+            let (part, gamma) = (Part::from_code(p.part), F::from_f32(p.gamma));
             let len = p.taps() * (p.in_channels * p.out_channels) as usize;
-            Cow::Owned((0..len).map(|i| part.of(rows.get::<f32>(i), p.gamma)).collect())
+            Cow::Owned((0..len).map(|i| part.of(rows.get(i), gamma)).collect())
         }
         Filters::Panels(_) | Filters::Transformed(..) => unreachable!("they are not packed"),
     }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
-use self::parts::Cut;
+use self::parts::Split;
 use super::Part;
 use super::ahead::Ahead;
 use super::conv2d::{Packing, Params, Rounding};
@@ -66,7 +66,7 @@ const SHARE: f32 = 1.0 / 16_384.0;
 /// `[panel][point][part of the filter][input channel][column of the panel]`.
 #[derive(Clone, Debug)]
 pub struct Transformed {
-    cut: Cut,
+    split: Split,
     in_channels: usize,
     out_channels: usize,
     kind: Kind,
@@ -125,33 +125,33 @@ impl Transformed {
             true => (packing.out_per_group, packing.in_per_group),
             false => (packing.in_per_group, packing.out_per_group),
         };
-        let cut = Cut::of_taps(packing.taps);
-        let panel = POINTS * cut.parts() * in_channels * WIDTH;
+        let split = Split::of_taps(packing.taps);
+        let panel = POINTS * split.parts() * in_channels * WIDTH;
         let mut out = Aligned::<f32>::zeros(panel * out_channels.div_ceil(WIDTH));
         out.par_chunks_mut(panel.max(1)).enumerate().for_each(|(i, out)| {
             let columns = i * WIDTH..out_channels.min((i + 1) * WIDTH);
-            let rows = (0..cut.parts()).flat_map(|part| (0..in_channels).map(move |c| (part, c)));
+            let rows = (0..split.parts()).flat_map(|part| (0..in_channels).map(move |c| (part, c)));
             for (row, (part, channel)) in rows.enumerate() {
-                let taps = [part / cut.along(), part % cut.along()].map(|i| cut.taps(i));
+                let taps = [part / split.along(), part % split.along()].map(|i| split.taps(i));
                 for (lane, column) in columns.clone().enumerate() {
                     let value = |i: usize, j: usize| {
                         let [y, x] = [taps[0].start + i, taps[1].start + j];
                         if !taps[0].contains(&y) || !taps[1].contains(&x) {
                             return 0.0;
                         }
-                        let tap = (y * cut.kernel + x, packing.taps);
+                        let tap = (y * split.kernel + x, packing.taps);
                         let place = kind.place(channel, column, tap, packing.in_per_group);
                         kind.part.of(numbers.get::<f64>(place), 0.0)
                     };
                     let filter = std::array::from_fn(|i| std::array::from_fn(|j| value(i, j)));
                     for (point, value) in filter_points(filter).into_iter().enumerate() {
-                        let row = point * cut.parts() * in_channels + row;
+                        let row = point * split.parts() * in_channels + row;
                         out[row * WIDTH + lane] = value as f32;
                     }
                 }
             }
         });
-        Self { cut, in_channels, out_channels, kind, numbers: out }
+        Self { split, in_channels, out_channels, kind, numbers: out }
     }
 
     /// Bytes that the numbers take.
@@ -310,10 +310,10 @@ impl Tiled for Run<'_> {
         // What `sums` reads without asking.
         assert_eq!(VECTORS * S::F32_LANES, WIDTH, "vectors of a panel");
         self.transform(simd);
-        let Transformed { cut, in_channels: channels, .. } = *self.filters;
+        let Transformed { split, in_channels: channels, .. } = *self.filters;
         let count = self.task.windows.len();
-        let matrix = cut.parts() * channels * WIDTH;
-        let parts: [Vec<Tap>; POINTS] = std::array::from_fn(|point| cut.parts_at(point));
+        let matrix = split.parts() * channels * WIDTH;
+        let parts: [Vec<Tap>; POINTS] = std::array::from_fn(|point| split.parts_at(point));
         let (cells, width) = (self.cells(), self.cells_across());
         let cell_of: Vec<_> =
             self.task.windows.clone().map(|window| self.cell(window) - cells.start).collect();
@@ -383,7 +383,7 @@ impl Run<'_> {
     /// Windows that are transformed above and beside one another: of filters that are cut, the last outputs
     /// meet more.
     fn cells_along(&self) -> [usize; 2] {
-        rows_of_windows(self.p).map(|count| count + self.filters.cut.along() - 1)
+        rows_of_windows(self.p).map(|count| count + self.filters.split.along() - 1)
     }
 
     fn cells_across(&self) -> usize {
@@ -399,7 +399,7 @@ impl Run<'_> {
 
     /// Those that the task's outputs meet, and what lies between.
     fn cells(&self) -> Range<usize> {
-        let more = self.filters.cut.along() - 1;
+        let more = self.filters.split.along() - 1;
         let last = self.cell(self.task.windows.end - 1) + more * (self.cells_across() + 1);
         self.cell(self.task.windows.start)..last + 1
     }
@@ -555,15 +555,15 @@ impl Run<'_> {
 
     /// One sum by its formula.
     fn sum(&self, plane: usize, at: [usize; 2], column: usize) -> f32 {
-        let Transformed { cut, in_channels: channels, out_channels, kind, .. } = *self.filters;
+        let Transformed { split, in_channels: channels, out_channels, kind, .. } = *self.filters;
         let in_per_group = if kind.is_transposed { out_channels } else { channels };
         let [height, width] = self.p.input().size;
         let padding = [self.p.padding_height as usize, self.p.padding_width as usize];
         let mut sum = 0.0;
         for tap in 0..self.p.taps() {
             // What is in the padding before is past every end.
-            let y = (at[0] + tap / cut.kernel).wrapping_sub(padding[0]);
-            let x = (at[1] + tap % cut.kernel).wrapping_sub(padding[1]);
+            let y = (at[0] + tap / split.kernel).wrapping_sub(padding[0]);
+            let x = (at[1] + tap % split.kernel).wrapping_sub(padding[1]);
             if y >= height || x >= width {
                 continue;
             }

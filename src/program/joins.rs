@@ -9,7 +9,7 @@ use crate::kernels::{Call, epilogue, follow};
 const MOST_CHANNELS_KEPT: u32 = 64;
 
 /// Whether a program's joined steps follow sums that a device with such joins makes.
-pub(crate) fn are_such(program: &Program, joins: Joins) -> bool {
+pub(crate) fn joins_suit(program: &Program, joins: Joins) -> bool {
     let mut first = None;
     program.steps.iter().all(|step| {
         first = first.filter(|_| step.joined.is_some()).or(Some(step));

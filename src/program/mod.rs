@@ -24,7 +24,7 @@ mod walks;
 use std::ops::Range;
 
 pub use builder::Builder;
-pub(crate) use joins::are_such as joins_are;
+pub(crate) use joins::joins_suit;
 pub use ledger::{CAUSES, Entry, LossOutput, MethodRows, TALLY};
 pub(crate) use lower::check_against;
 pub use lower::{

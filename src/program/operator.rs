@@ -274,8 +274,12 @@ impl Operator {
         [low, high]: [&[f64]; 2],
     ) -> Option<Slot> {
         let Operator::Conv2d { geometry, packing, limits, weight, .. } = self else { return None };
-        let is_packed = limits.has_variants && geometry.stored != Encoding::F32.code();
-        if !limits.box_kernels || is_packed || !box_relevance::suits(geometry) {
+        // GPUs alone have variants.
+        let suits = match limits.has_variants {
+            true => box_relevance::suits_shader(geometry),
+            false => box_relevance::suits(geometry),
+        };
+        if !limits.box_kernels || !suits {
             return None;
         }
         let conv = conv2d::Params { batch: word(rows), ..*geometry };

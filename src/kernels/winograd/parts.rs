@@ -7,12 +7,12 @@ use crate::kernels::panels::Tap;
 
 /// How filters are cut into parts of three rows and columns or less.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cut {
+pub(super) struct Split {
     /// Rows and columns of a filter.
     pub(super) kernel: usize,
 }
 
-impl Cut {
+impl Split {
     pub(super) fn of_taps(taps: usize) -> Self {
         Self { kernel: taps.isqrt() }
     }

@@ -17,13 +17,13 @@ fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
 
 #[test]
 fn filters_of_five_are_cut_into_two_taps_and_three() {
-    let cut = Cut::of_taps(25);
-    assert_eq!([0, 1].map(|i| cut.taps(i)), [0..2, 2..5]);
-    let parts = (0..POINTS).map(|point| cut.parts_at(point).len());
+    let split = Split::of_taps(25);
+    assert_eq!([0, 1].map(|i| split.taps(i)), [0..2, 2..5]);
+    let parts = (0..POINTS).map(|point| split.parts_at(point).len());
     assert_eq!(parts.sum::<usize>(), 49);
-    let last: Vec<_> = cut.parts_at(POINTS - 1).iter().map(|part| part.number).collect();
+    let last: Vec<_> = split.parts_at(POINTS - 1).iter().map(|part| part.number).collect();
     assert_eq!(last, [3]);
-    let of_three = Cut::of_taps(9);
+    let of_three = Split::of_taps(9);
     assert_eq!((of_three.parts(), of_three.taps(0)), (1, 0..3));
     assert!((0..POINTS).all(|point| of_three.parts_at(point).len() == 1));
 }
