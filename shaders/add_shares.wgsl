@@ -44,6 +44,7 @@ const SCALE: u32 = 3u;
 const ADD: u32 = 4u;
 const RATIO: u32 = 5u;
 const MULTIPLY: u32 = 6u;
+const GATE: u32 = 7u;
 
 const NOTHING: u32 = 7u;
 
@@ -68,7 +69,7 @@ fn other(k: u32, i: u32) -> f32 {
     }
 }
 
-// As stabilized_ratio, channel_affine and multiply_add have it, for value `i`.
+// As stabilized_ratio, channel_affine, multiply_add and stabilized_gate have it, for value `i`.
 fn followed(kind: u32, step: u32, k: u32, i: u32, sums: f32) -> f32 {
     let p = follow[step];
     switch kind {
@@ -89,6 +90,14 @@ fn followed(kind: u32, step: u32, k: u32, i: u32, sums: f32) -> f32 {
             let count = p.count;
             let image = i / count / p.repeat;
             return p.scale * other(k, image * p.stride + i % count) * sums;
+        }
+        case GATE: {
+            let count = p.count;
+            let image = i / count / p.repeat;
+            let a = other(k, image * p.stride + i % count);
+            let stable = a + select(p.epsilon, -p.epsilon, a < 0.0);
+            let nothing = a == 0.0;
+            return select(p.scale * sums * (a / select(stable, 1.0, nothing)), 0.0, nothing);
         }
         default: { return sums; }
     }

@@ -61,6 +61,7 @@ const SCALE: u32 = 3u;
 const ADD: u32 = 4u;
 const RATIO: u32 = 5u;
 const MULTIPLY: u32 = 6u;
+const GATE: u32 = 7u;
 
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
@@ -228,7 +229,7 @@ fn other4(k: u32, i: u32) -> vec4<f32> {
     }
 }
 
-// As stabilized_ratio, channel_affine and multiply_add have it, for values `4 * i` and the three after it.
+// As stabilized_ratio, channel_affine, multiply_add and stabilized_gate have it, for values `4 * i` and the three after it.
 fn followed4(kind: u32, step: u32, k: u32, i: u32, sums: vec4<f32>) -> vec4<f32> {
     let p = follow[step];
     switch kind {
@@ -249,6 +250,14 @@ fn followed4(kind: u32, step: u32, k: u32, i: u32, sums: vec4<f32>) -> vec4<f32>
             let count = p.count / 4u;
             let image = i / count / p.repeat;
             return p.scale * other4(k, image * (p.stride / 4u) + i % count) * sums;
+        }
+        case GATE: {
+            let count = p.count / 4u;
+            let image = i / count / p.repeat;
+            let a = other4(k, image * (p.stride / 4u) + i % count);
+            let stable = a + select(vec4(p.epsilon), vec4(-p.epsilon), a < vec4(0.0));
+            let nothing = a == vec4(0.0);
+            return select(p.scale * sums * (a / select(stable, vec4(1.0), nothing)), vec4(0.0), nothing);
         }
         default: { return sums; }
     }

@@ -7,7 +7,7 @@ use clrp::backend::Device;
 use clrp::graph::{Conv2d, Graph, Network, Op};
 use clrp::kernels::Call;
 use clrp::program::{Between, Joins, Limits, Program};
-use clrp::rules::preset;
+use clrp::rules::{Rule, preset};
 use clrp::tensor::Shape;
 
 use crate::support::{
@@ -138,6 +138,43 @@ fn kernels_for_z_box_give_what_others_do() {
             question.ask(&reference()).maps.concat()
         };
         assert_close(&of(true), &of(false), MAP_F64, name);
+    }
+}
+
+#[test]
+fn sums_before_a_relu_are_not_kept_where_nothing_arrives_at_dead_outputs() {
+    let build = |scaled: bool| {
+        let mut g = Graph::new("residual", SHAPE);
+        let x = g.conv2d("stem", g.input(), Conv2d::new(8, 3).padding(1))?;
+        let x = g.relu("relu", x)?;
+        let long = g.conv2d("block.conv", x, Conv2d::new(8, 3).padding(1))?;
+        let x = g.push("block.add", Op::Add, &[long, x])?;
+        let mut x = g.relu("block.relu", x)?;
+        if scaled {
+            x = g.push("between", Op::BatchNorm2d { epsilon: 1e-5 }, &[x])?;
+        }
+        let x = g.conv2d("last", x, Conv2d::new(4, 3))?;
+        let x = g.flatten("flatten", x)?;
+        g.linear("fc", x, 5)?;
+        Ok::<_, clrp::Error>(g)
+    };
+    let pictures = pictures(SHAPE, 1, 3);
+    let of = |scaled, rule: Option<Rule>| {
+        let network = weights(build(scaled).expect("the layers fit"), 5);
+        let mut rules = preset("contrastive").expect("a preset");
+        if let Some(rule) = rule {
+            rules = rules.name("last", rule);
+        }
+        let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
+        let program = question.lowered().program;
+        let of_add = program.steps.iter().filter(|step| program.layers[step.layer] == "block.add");
+        of_add.map(|step| step.call.kernel().name).collect::<Vec<_>>()
+    };
+    // The shortcut's product waits for that of the branch.
+    assert_eq!(of(false, None), ["add", "stabilized_gate", "multiply_add"]);
+    // Relevance is the product with the norm's output, and with this rule with nothing of the layer's input.
+    for (scaled, rule) in [(true, None), (false, Some(Rule::Flat))] {
+        assert_eq!(of(scaled, rule), ["add", "stabilized_ratio", "multiply_add"]);
     }
 }
 

@@ -80,7 +80,10 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::OneHot(_)
         | Call::Permute(_)
         | Call::TopK(_) => Accuracy::Exact,
-        Call::Clamp(_) | Call::MultiplyPlanes(_) | Call::StabilizedRatio(_) => Accuracy::Rounded,
+        Call::Clamp(_)
+        | Call::MultiplyPlanes(_)
+        | Call::StabilizedGate(_)
+        | Call::StabilizedRatio(_) => Accuracy::Rounded,
         Call::LocalResponseNorm(_) | Call::Softmax(_) => Accuracy::Power,
         Call::Linear(_) | Call::LinearPair(_) => Accuracy::Kept,
         Call::Conv2dCooperative(_) | Call::ConvTranspose2dCooperative(_) => Accuracy::Half,
@@ -161,6 +164,7 @@ const OTHERS: &[Cases] = &[
     value::permute,
     value::seed,
     value::softmax,
+    value::stabilized_gate,
     value::stabilized_ratio,
     value::sum_rows,
     value::tally,
@@ -351,6 +355,7 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::Permute(_)
         | Call::Seed(_)
         | Call::Softmax(_)
+        | Call::StabilizedGate(_)
         | Call::StabilizedRatio(_)
         | Call::SumRows(_)
         | Call::Tally(_)

@@ -23,7 +23,7 @@ use crate::kernels::{
     conv_transpose2d, conv2d, copy_channels, dot_rows, gate, gather, heatmap, largest, leaks,
     linear, linear_pair, linear_transpose, local_response_norm, local_response_norm_backward,
     max_pool2d, max_pool2d_backward, multiply_add, multiply_planes, one_hot, parallel, permute,
-    seed, softmax, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
+    seed, softmax, stabilized_gate, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
 };
 use crate::num::Float;
 use crate::program::{
@@ -385,6 +385,7 @@ impl<F: Number> CpuSession<F> {
                 seed::cpu(p, float(0), float(1), float(2), float(3), float(4), out);
             }
             Call::Softmax(p) => softmax::cpu(p, float(0), out),
+            Call::StabilizedGate(p) => stabilized_gate::cpu(p, float(0), float(1), out),
             Call::StabilizedRatio(p) => stabilized_ratio::cpu(p, float(0), float(1), out),
             Call::SumRows(p) => sum_rows::cpu(p, float(0), out),
             Call::Tally(p) => tally::cpu(p, float(0), out),

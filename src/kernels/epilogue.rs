@@ -42,19 +42,35 @@ pub enum Epilogue<T> {
     },
     /// As `multiply_add`.
     MultiplyAdd {
-        /// What the sums are multiplied by, for each picture.
-        a: T,
-        /// Values of a row.
-        count: usize,
-        /// Rows of a picture.
-        repeat: usize,
-        /// From the inputs of one picture to the next.
-        stride: usize,
+        /// What the sums are multiplied by.
+        a: Inputs<T>,
         /// The factor.
         scale: f32,
         /// Whether it is added to what is there.
         accumulate: bool,
     },
+    /// As `stabilized_gate`.
+    StabilizedGate {
+        /// What lets the sums pass.
+        a: Inputs<T>,
+        /// The factor.
+        scale: f32,
+        /// The stabilizer.
+        epsilon: f32,
+    },
+}
+
+/// Inputs of a layer, those of each picture for all its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<T> {
+    /// The values.
+    pub values: T,
+    /// Values of a row.
+    pub count: usize,
+    /// Rows of a picture.
+    pub repeat: usize,
+    /// From the inputs of one picture to the next.
+    pub stride: usize,
 }
 
 /// The operands of a kernel that sums of each may stand for on their way, where it makes one value
@@ -72,7 +88,7 @@ pub fn places(call: &Call) -> &'static [usize] {
     {
         return &[1];
     }
-    if let Call::MultiplyAdd(_) = call {
+    if let Call::MultiplyAdd(_) | Call::StabilizedGate(_) = call {
         return &[1];
     }
     &[]
@@ -100,16 +116,21 @@ impl<T> Epilogue<T> {
             return Some(Self::StabilizedRatio { r: operand(0), epsilon: p.epsilon });
         }
         if let Call::MultiplyAdd(p) = call {
-            return Some(Self::MultiplyAdd {
-                a: operand(0),
-                count: p.count as usize,
-                repeat: p.repeat as usize,
-                stride: p.stride as usize,
-                scale: p.scale,
-                accumulate: p.accumulate == 1,
-            });
+            let a = Inputs::of(operand(0), [p.count, p.repeat, p.stride]);
+            return Some(Self::MultiplyAdd { a, scale: p.scale, accumulate: p.accumulate == 1 });
+        }
+        if let Call::StabilizedGate(p) = call {
+            let a = Inputs::of(operand(0), [p.count, p.repeat, p.stride]);
+            return Some(Self::StabilizedGate { a, scale: p.scale, epsilon: p.epsilon });
         }
         None
+    }
+}
+
+impl<T> Inputs<T> {
+    fn of(values: T, numbers: [u32; 3]) -> Self {
+        let [count, repeat, stride] = numbers.map(|number| number as usize);
+        Self { values, count, repeat, stride }
     }
 }
 
@@ -162,15 +183,8 @@ impl<'a> Epilogues<'a> {
                 Epilogue::Add(other) | Epilogue::StabilizedRatio { r: other, .. } => {
                     assert_eq!(other.len(), values.len(), "as many values");
                 }
-                Epilogue::MultiplyAdd { a, count, repeat, stride, .. } => {
-                    assert!(count.is_multiple_of(channels), "rows of whole pixels");
-                    assert!(values.len().is_multiple_of(count), "whole rows");
-                    let pictures = values.len().checked_div(count).unwrap_or(0).div_ceil(repeat);
-                    // The last one's, if there is one.
-                    let end = pictures.checked_sub(1).map_or(Some(0), |last| {
-                        last.checked_mul(stride).and_then(|first| first.checked_add(count))
-                    });
-                    assert!(end.is_some_and(|end| end <= a.len()), "factors of each picture");
+                Epilogue::MultiplyAdd { a, .. } | Epilogue::StabilizedGate { a, .. } => {
+                    a.suit(values.len(), channels);
                 }
             }
         }
@@ -290,6 +304,32 @@ struct Places<const PIXELS: usize> {
     count: usize,
 }
 
+impl Inputs<&[f32]> {
+    /// # Panics
+    /// If they are not enough for so many values in pixels of so many channels.
+    fn suit(&self, values: usize, channels: usize) {
+        let Inputs { values: own, count, repeat, stride } = *self;
+        assert!(count.is_multiple_of(channels), "rows of whole pixels");
+        assert!(values.is_multiple_of(count), "whole rows");
+        let pictures = values.checked_div(count).unwrap_or(0).div_ceil(repeat);
+        // The last one's, if there is one.
+        let end = pictures.checked_sub(1).map_or(Some(0), |last| {
+            last.checked_mul(stride).and_then(|first| first.checked_add(count))
+        });
+        assert!(end.is_some_and(|end| end <= own.len()), "inputs of each picture");
+    }
+
+    /// Where those of some pixels begin, whose values begin there.
+    #[inline(always)]
+    fn places<const PIXELS: usize>(&self, firsts: [usize; PIXELS]) -> [usize; PIXELS] {
+        let Inputs { count, repeat, stride, .. } = *self;
+        match repeat {
+            1 if count == stride => firsts,
+            _ => firsts.map(|first| first / count / repeat * stride + first % count),
+        }
+    }
+}
+
 impl Epilogue<&[f32]> {
     /// What becomes of the sums of some pixels, each of which goes to its place in `out`.
     ///
@@ -348,15 +388,13 @@ impl Epilogue<&[f32]> {
                     }
                 }
             }
-            Epilogue::MultiplyAdd { a, count: row, repeat, stride, scale, accumulate } => {
+            Epilogue::MultiplyAdd { a, scale, accumulate } => {
                 let scale = simd.splat_f32s(scale);
-                let factors = match repeat {
-                    1 if row == stride => firsts,
-                    _ => firsts.map(|first| first / row / repeat * stride + first % row),
-                };
+                let inputs = a.places(firsts);
                 for i in 0..PIXELS {
                     // SAFETY: they are enough for the last picture, and rows have whole pixels.
-                    let a: [S::f32s; VECTORS] = unsafe { load_at(simd, a, factors[i], count) };
+                    let a: [S::f32s; VECTORS] =
+                        unsafe { load_at(simd, a.values, inputs[i], count) };
                     for v in 0..VECTORS {
                         sums[i][v] = simd.mul_f32s(simd.mul_f32s(scale, a[v]), sums[i][v]);
                     }
@@ -369,6 +407,21 @@ impl Epilogue<&[f32]> {
                     }
                 }
             }
+            Epilogue::StabilizedGate { a, scale, epsilon } => {
+                let (scale, zero) = (simd.splat_f32s(scale), simd.splat_f32s(0.0));
+                let inputs = a.places(firsts);
+                for i in 0..PIXELS {
+                    // SAFETY: as for products.
+                    let a: [S::f32s; VECTORS] =
+                        unsafe { load_at(simd, a.values, inputs[i], count) };
+                    for v in 0..VECTORS {
+                        let share = simd.div_f32s(a[v], stable(simd, a[v], epsilon));
+                        let passed = simd.mul_f32s(simd.mul_f32s(scale, sums[i][v]), share);
+                        let is_nothing = simd.equal_f32s(a[v], zero);
+                        sums[i][v] = simd.select_f32s(is_nothing, zero, passed);
+                    }
+                }
+            }
         }
     }
 }
@@ -376,12 +429,16 @@ impl Epilogue<&[f32]> {
 /// As `stabilized_ratio.rs` has it.
 #[inline(always)]
 fn ratio<S: Simd>(simd: S, r: S::f32s, z: S::f32s, epsilon: f32) -> S::f32s {
-    let (zero, epsilon) = (simd.splat_f32s(0.0), simd.splat_f32s(epsilon));
-    let is_negative = simd.less_than_f32s(z, zero);
-    let stable =
-        simd.select_f32s(is_negative, simd.sub_f32s(z, epsilon), simd.add_f32s(z, epsilon));
+    let (zero, stable) = (simd.splat_f32s(0.0), stable(simd, z, epsilon));
     let is_nothing = simd.or_m32s(simd.equal_f32s(r, zero), simd.equal_f32s(stable, zero));
     simd.select_f32s(is_nothing, zero, simd.div_f32s(r, stable))
+}
+
+#[inline(always)]
+fn stable<S: Simd>(simd: S, z: S::f32s, epsilon: f32) -> S::f32s {
+    let (zero, epsilon) = (simd.splat_f32s(0.0), simd.splat_f32s(epsilon));
+    let is_negative = simd.less_than_f32s(z, zero);
+    simd.select_f32s(is_negative, simd.sub_f32s(z, epsilon), simd.add_f32s(z, epsilon))
 }
 
 #[inline(always)]
@@ -448,13 +505,9 @@ mod tests {
     fn operands_that_do_not_suit_are_refused_before_they_are_read() {
         // Two rows of three pixels with four channels.
         let enough = &[0.0; 24];
-        let multiply = |a: &'static [f32], count, repeat, stride| Epilogue::MultiplyAdd {
-            a,
-            count,
-            repeat,
-            stride,
-            scale: 1.0,
-            accumulate: false,
+        let multiply = |values: &'static [f32], count, repeat, stride| {
+            let a = Inputs { values, count, repeat, stride };
+            Epilogue::MultiplyAdd { a, scale: 1.0, accumulate: false }
         };
         let takes = |then: Epilogue<&[f32]>, len: usize| {
             catch_unwind(|| {
@@ -481,6 +534,12 @@ mod tests {
         assert!(!takes(multiply(&[], 24, 1, 24), 12));
         assert!(!takes(multiply(enough, 10, 1, 10), 20));
         assert!(!takes(multiply(enough, 12, 1, usize::MAX), 24));
+        let gate = |values: &'static [f32]| {
+            let a = Inputs { values, count: 12, repeat: 1, stride: 12 };
+            Epilogue::StabilizedGate { a, scale: 1.0, epsilon: 1.0 }
+        };
+        assert!(takes(gate(enough), 24));
+        assert!(!takes(gate(&enough[1..]), 24));
         for (places, suits) in [(24, true), (23, false), (25, false)] {
             let kept = catch_unwind(|| {
                 let (mut out, mut room) = (vec![0.0; 24], vec![0.0; places]);

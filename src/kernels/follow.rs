@@ -1,7 +1,7 @@
 //! What becomes of the sums of a convolution or its transpose in the shaders that [follow](super::Kernel):
 //! how they are told what further kernels would do value by value.
 
-use super::epilogue::Epilogue;
+use super::epilogue::{Epilogue, Inputs};
 use super::params;
 
 /// Steps that can follow, and what they can read besides the sums; the shaders have places for these.
@@ -26,6 +26,8 @@ pub enum Kind {
     Ratio = 5,
     /// As `multiply_add`, where nothing is added.
     Multiply = 6,
+    /// As `stabilized_gate`.
+    Gate = 7,
 }
 
 params! {
@@ -72,11 +74,18 @@ pub fn told<T>(epilogue: Epilogue<T>) -> Option<(Kind, Params, Vec<T>)> {
         }
         // What is added to what is there would need `out` twice.
         Epilogue::MultiplyAdd { accumulate: true, .. } => return None,
-        Epilogue::MultiplyAdd { a, count, repeat, stride, scale, accumulate: false } => {
-            let [count, repeat, stride] = [count, repeat, stride].map(word);
-            (Kind::Multiply, Params { scale, count, repeat, stride, ..nothing }, vec![a])
+        Epilogue::MultiplyAdd { a, scale, accumulate: false } => {
+            (Kind::Multiply, Params { scale, ..of_inputs(&a) }, vec![a.values])
+        }
+        Epilogue::StabilizedGate { a, scale, epsilon } => {
+            (Kind::Gate, Params { scale, epsilon, ..of_inputs(&a) }, vec![a.values])
         }
     })
+}
+
+fn of_inputs<T>(a: &Inputs<T>) -> Params {
+    let [count, repeat, stride] = [a.count, a.repeat, a.stride].map(word);
+    Params { count, repeat, stride, ..Params::default() }
 }
 
 fn word(count: usize) -> u32 {

@@ -57,6 +57,7 @@ mod part;
 pub mod permute;
 pub mod seed;
 pub mod softmax;
+pub mod stabilized_gate;
 pub mod stabilized_ratio;
 pub mod sum_rows;
 mod sums;
@@ -352,6 +353,8 @@ calls! {
     Seed(seed),
     /// Scores to probabilities.
     Softmax(softmax),
+    /// Lets a signal pass as far as a stabilizer does.
+    StabilizedGate(stabilized_gate),
     /// `s = r / stabilized z`.
     StabilizedRatio(stabilized_ratio),
     /// The sum of each row.

@@ -13,7 +13,8 @@ use super::{Builder, Operand, Slot, Source};
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op};
 use crate::kernels::{
-    Call, Part, channel_affine, channel_constant, clamp, gate, leaks, stabilized_ratio,
+    Call, Part, channel_affine, channel_constant, clamp, gate, leaks, stabilized_gate,
+    stabilized_ratio,
 };
 use crate::rules::{Composite, Fraction, Input, Outputs, Rule};
 
@@ -60,7 +61,7 @@ impl Layer<'_> {
         b: &mut Builder,
         shared: &mut Shared,
         operator: &Operator,
-        r: Slot,
+        arrived: Signal,
     ) -> Result<Signal> {
         let fractions = self.rule.fractions(self.composite.bias());
         let fractions = fractions.expect("rules that apply to operators are made of fractions");
@@ -69,6 +70,7 @@ impl Layer<'_> {
         let rows = self.plan.batch * self.repeat;
         let fractions: Vec<Fraction> =
             fractions.iter().map(|fraction| self.fitted(fraction)).collect();
+        let r = arrived.make(b);
         let is_single = fractions.iter().map(|fraction| fraction.terms.len()).sum::<usize>() == 1;
         let mut handed: Option<Slot> = None;
         for fraction in fractions.iter().filter(|fraction| !fraction.terms.is_empty()) {
@@ -254,14 +256,15 @@ impl Layer<'_> {
         &self,
         b: &mut Builder,
         shared: &mut Shared,
-        r: Slot,
+        arrived: Signal,
     ) -> Vec<Signal> {
         let node = self.plan.network.graph().node(self.id);
         let count = node.shape.len();
-        let len = b.len(r);
         match self.rule {
-            Rule::Pass => return vec![Signal::Value(r); node.inputs.len()],
+            Rule::Pass => return vec![Signal::Value(arrived.make(b)); node.inputs.len()],
             Rule::Even => {
+                let r = arrived.make(b);
+                let len = b.len(r);
                 let share = 1.0 / node.inputs.len() as f32;
                 let call = Call::Clamp(clamp::Params::scale(word(len), share));
                 let shared = Signal::Value(b.emit(call, &[Operand::Value(r)], len));
@@ -276,18 +279,56 @@ impl Layer<'_> {
             | Rule::WSquare
             | Rule::Flat => unreachable!("composites give additions no such rule"),
         }
-        let z = (self.forward.value(self.id), count);
-        if shared.is_watched {
-            let bias = bias_operand(b, None, Part::Nothing);
-            let causes = self.causes(b, r, z, bias, 0.0);
-            shared.losses.push(Loss { scale: 1.0, causes, served: None });
-        }
-        let s = self.ratio(b, r, z);
+        let s = self.ratio_of_sum(b, shared, arrived);
         let share = |input: &NodeId| {
             let a = (self.forward.value(*input), count);
             Signal::Product(self.product(b, a, 1.0, s))
         };
         node.inputs.iter().map(share).collect()
+    }
+
+    /// The ratio of a residual addition's relevance to its sums.
+    fn ratio_of_sum(&self, b: &mut Builder, shared: &mut Shared, arrived: Signal) -> Slot {
+        if let Signal::Product(product) = arrived
+            && self.is_of_own_relu(product.a)
+        {
+            return self.gated(b, product);
+        }
+        let r = arrived.make(b);
+        let z = (self.forward.value(self.id), self.plan.network.graph().node(self.id).shape.len());
+        if shared.is_watched {
+            let bias = bias_operand(b, None, Part::Nothing);
+            let causes = self.causes(b, r, z, bias, 0.0);
+            shared.losses.push(Loss { scale: 1.0, causes, served: None });
+        }
+        self.ratio(b, r, z)
+    }
+
+    /// Whether a value is what a ReLU made of this layer's output. Where it is not 0, it is that output:
+    /// products with it are divided by it as well as by the output, which need not be kept for that.
+    fn is_of_own_relu(&self, a: Slot) -> bool {
+        let nodes = self.plan.network.graph().nodes().iter().zip(&self.forward.values);
+        nodes
+            .filter(|(node, _)| node.op == Op::Relu && node.inputs[0] == self.id)
+            .any(|(_, value)| *value == Some(a))
+    }
+
+    /// The ratio of a product to its own factor.
+    fn gated(
+        &self,
+        b: &mut Builder,
+        Product { a, stride, repeat, rows, scale, c, .. }: Product,
+    ) -> Slot {
+        let len = b.len(c);
+        let call = Call::StabilizedGate(stabilized_gate::Params {
+            total: word(len),
+            count: word(len / rows),
+            repeat: word(repeat),
+            stride: word(stride),
+            scale,
+            epsilon: self.epsilon(),
+        });
+        b.emit(call, &[Operand::Value(a), Operand::Value(c)], len)
     }
 
     /// A part of the layer's input, and how far apart two pictures lie in it (0: one for all).

@@ -95,12 +95,14 @@ impl Signals {
     }
 
     /// Takes the signal of a node, if one has come there.
-    pub(super) fn take(&mut self, b: &mut Builder, id: NodeId) -> Option<Slot> {
+    pub(super) fn take(&mut self, b: &mut Builder, id: NodeId) -> Option<Signal> {
         let Arrived { value, product } = std::mem::take(&mut self.0[id.0]);
-        let product = product.map(|product| product.make(b, None));
         match (value, product) {
-            (Some(value), Some(product)) => Some(sum(b, value, product)),
-            (value, product) => value.or(product),
+            (Some(value), Some(product)) => {
+                let product = product.make(b, None);
+                Some(Signal::Value(sum(b, value, product)))
+            }
+            (value, product) => value.map(Signal::Value).or(product.map(Signal::Product)),
         }
     }
 
@@ -157,7 +159,7 @@ mod tests {
             };
             signals.arrive(&mut b, NodeId(0), signal);
         }
-        let met = signals.take(&mut b, NodeId(0)).expect("something came");
+        let met = signals.take(&mut b, NodeId(0)).expect("something came").make(&mut b);
         assert_eq!(signals.take(&mut b, NodeId(0)), None, "it was taken");
         b.output(met);
         let program = b.finish().expect("it is small");

@@ -44,12 +44,14 @@ impl Walker<'_> {
     ) -> Result<Vec<(NodeId, Slot)>> {
         let mut came = Vec::new();
         for id in (end.0 + 1..self.plan.network.graph().nodes().len()).rev().map(NodeId) {
-            let Some(r) = signals.take(b, id) else { continue };
+            let Some(mut arrived) = signals.take(b, id) else { continue };
             if wanted.contains(&id) {
+                let r = arrived.make(b);
                 came.push((id, r));
+                arrived = Signal::Value(r);
             }
             let (forward, mirrored) = seen(id);
-            for (input, signal) in self.through(b, shared, forward, id, r, mirrored)? {
+            for (input, signal) in self.through(b, shared, forward, id, arrived, mirrored)? {
                 signals.arrive(b, input, signal);
             }
         }
@@ -63,12 +65,16 @@ impl Walker<'_> {
         shared: &mut Shared,
         forward: &Forward,
         id: NodeId,
-        r: Slot,
+        arrived: Signal,
         mirrored: bool,
     ) -> Result<Vec<(NodeId, Signal)>> {
-        let mut sent = self.sent(b, shared, forward, id, r, mirrored)?;
+        if !(shared.is_watched && self.kind.is_relevance()) {
+            return self.sent(b, shared, forward, id, arrived, mirrored);
+        }
+        let r = arrived.make(b);
+        let mut sent = self.sent(b, shared, forward, id, Signal::Value(r), mirrored)?;
         let passes = sent.len() == 1 && sent[0].1 == Signal::Value(r);
-        if shared.is_watched && self.kind.is_relevance() && !passes {
+        if !passes {
             let rows = self.plan.batch * self.repeat;
             let mut tallies = Vec::new();
             let arrived = tallied(b, r, rows);
@@ -97,7 +103,7 @@ impl Walker<'_> {
         shared: &mut Shared,
         forward: &Forward,
         id: NodeId,
-        r: Slot,
+        arrived: Signal,
         mirrored: bool,
     ) -> Result<Vec<(NodeId, Signal)>> {
         let network = self.plan.network;
@@ -107,15 +113,19 @@ impl Walker<'_> {
         let rows = self.plan.batch * self.repeat;
         let input = |i: usize| node.inputs[i];
         let shape = |i: usize| graph.node(input(i)).shape;
-        let one = |signal: Slot| vec![(input(0), Signal::Value(signal))];
+        let passing = |signal: Signal| vec![(input(0), signal)];
+        let one = |signal: Slot| passing(Signal::Value(signal));
         Ok(match &node.op {
             Op::Input => Vec::new(),
             Op::Conv2d(_) | Op::Linear(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_) => {
-                vec![(input(0), self.through_operator(b, shared, forward, id, r, mirrored)?)]
+                passing(self.through_operator(b, shared, forward, id, arrived, mirrored)?)
             }
-            Op::Relu => one(self.gate(b, forward, id, [0.0, f32::MAX], r)),
-            Op::Hardtanh { low, high } => one(self.gate(b, forward, id, [*low, *high], r)),
+            Op::Relu => passing(self.gate(b, forward, id, [0.0, f32::MAX], arrived)),
+            Op::Hardtanh { low, high } => {
+                passing(self.gate(b, forward, id, [*low, *high], arrived))
+            }
             Op::MaxPool2d(pool) => {
+                let r = arrived.make(b);
                 let params = max_pool2d_backward::Params {
                     pool: max_pool_geometry(pool, shape(0), node.shape, rows),
                     repeat: word(self.repeat),
@@ -124,28 +134,45 @@ impl Walker<'_> {
                 let call = Call::MaxPool2dBackward(params);
                 one(b.emit(call, &reads, rows * shape(0).len()))
             }
-            Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => one(self.through_scale(b, id, r)),
+            Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } => {
+                passing(self.through_scale(b, id, arrived))
+            }
             Op::Add if self.kind.is_relevance() => {
                 let rule = self.rules[id.0].expect("additions have rules");
                 let layer = self.layer(forward, id, rule, mirrored);
-                node.inputs.iter().copied().zip(layer.hand_down_sum(b, shared, r)).collect()
+                node.inputs.iter().copied().zip(layer.hand_down_sum(b, shared, arrived)).collect()
             }
-            Op::Add => node.inputs.iter().map(|input| (*input, Signal::Value(r))).collect(),
-            Op::LocalResponseNorm(_) if self.kind.is_relevance() => one(r),
-            Op::LocalResponseNorm(norm) => one(self.through_norm(b, forward, id, norm, r)),
+            Op::Add => {
+                let r = Signal::Value(arrived.make(b));
+                node.inputs.iter().map(|input| (*input, r)).collect()
+            }
+            Op::LocalResponseNorm(_) if self.kind.is_relevance() => passing(arrived),
+            Op::LocalResponseNorm(norm) => {
+                let r = arrived.make(b);
+                one(self.through_norm(b, forward, id, norm, r))
+            }
             Op::Concat => {
+                let r = arrived.make(b);
                 let parts = moves::split(b, network, id, rows, r).into_iter();
                 parts.map(|(input, part)| (input, Signal::Value(part))).collect()
             }
             Op::Narrow { start, length } => {
+                let r = arrived.make(b);
                 one(moves::widen(b, shape(0), rows, r, *start, *length))
             }
             Op::ChannelShuffle { groups } => {
+                let r = arrived.make(b);
                 one(moves::shuffle(b, node.shape, rows, r, node.shape.channels / groups))
             }
-            Op::ZeroPad2d(zeros) => one(moves::crop(b, shape(0), rows, r, *zeros)),
-            Op::Flatten => one(moves::planes(b, shape(0), rows, r, false)),
-            Op::Dropout | Op::Identity => one(r),
+            Op::ZeroPad2d(zeros) => {
+                let r = arrived.make(b);
+                one(moves::crop(b, shape(0), rows, r, *zeros))
+            }
+            Op::Flatten => {
+                let r = arrived.make(b);
+                one(moves::planes(b, shape(0), rows, r, false))
+            }
+            Op::Dropout | Op::Identity => passing(arrived),
         })
     }
 
@@ -156,7 +183,7 @@ impl Walker<'_> {
         shared: &mut Shared,
         forward: &Forward,
         id: NodeId,
-        r: Slot,
+        arrived: Signal,
         mirrored: bool,
     ) -> Result<Signal> {
         let operator = Operator::of(self.plan.network, id, self.plan.limits)
@@ -165,24 +192,27 @@ impl Walker<'_> {
         if self.kind.is_relevance() && rule != Rule::Even {
             let operator = operator.with_rounding(forward.rounding_of_relevance());
             let layer = self.layer(forward, id, rule, mirrored);
-            return layer.hand_down(b, shared, &operator, r);
+            return layer.hand_down(b, shared, &operator, arrived);
         }
         let parts = Parts { weight: Part::All, bias: Part::Nothing, gamma: 0.0 };
+        let r = arrived.make(b);
         Ok(Signal::Value(operator.transpose(b, self.plan.batch * self.repeat, r, parts)))
     }
 
     /// Through a fixed scale of channels, which relevance passes as it is.
-    fn through_scale(&self, b: &mut Builder, id: NodeId, r: Slot) -> Slot {
+    fn through_scale(&self, b: &mut Builder, id: NodeId, arrived: Signal) -> Signal {
         if self.kind.is_relevance() {
-            return r;
+            return arrived;
         }
+        let r = arrived.make(b);
         let network = self.plan.network;
         let (scale, _) = affine(network, id).expect("it scales channels");
         let scale = vector(b, Source::Made(scale));
         let len = b.len(r);
         let channels = word(network.graph().node(id).shape.channels);
         let params = channel_affine::Params { total: word(len), channels, shifted: 0 };
-        b.emit(Call::ChannelAffine(params), &[Operand::Value(r), scale, scale], len)
+        let call = Call::ChannelAffine(params);
+        Signal::Value(b.emit(call, &[Operand::Value(r), scale, scale], len))
     }
 
     fn layer<'a>(
@@ -213,17 +243,19 @@ impl Walker<'_> {
         forward: &Forward,
         id: NodeId,
         bounds: [f32; 2],
-        r: Slot,
-    ) -> Slot {
+        arrived: Signal,
+    ) -> Signal {
         let mode = match self.kind {
-            methods::Walk::Relevance | methods::Walk::Excitation => return r,
+            methods::Walk::Relevance | methods::Walk::Excitation => return arrived,
             methods::Walk::Gradient(_) if bounds[0] < 0.0 => gate::Mode::Active,
             methods::Walk::Gradient(mode) => mode,
         };
+        let r = arrived.make(b);
         let len = b.len(r);
         let count = word(len / (self.plan.batch * self.repeat));
         let params = gate::Params::new(word(len), count, word(self.repeat), mode, bounds);
-        b.emit(Call::Gate(params), &[Operand::Value(r), Operand::Value(forward.value(id))], len)
+        let reads = [Operand::Value(r), Operand::Value(forward.value(id))];
+        Signal::Value(b.emit(Call::Gate(params), &reads, len))
     }
 
     fn through_norm(

@@ -270,7 +270,9 @@ impl<'a> Lowering<'a> {
             self.records.take(&mut self.shared, rows, side);
         }
         let arrived = signals.take(&mut self.b, to);
-        Ok(arrived.expect("layers send to all their inputs, and everything goes through it"))
+        let arrived =
+            arrived.expect("layers send to all their inputs, and everything goes through it");
+        Ok(arrived.make(&mut self.b))
     }
 
     /// A contrast below the layers of the target: relevance less what the network with those

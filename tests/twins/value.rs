@@ -3,7 +3,7 @@
 use clrp::kernels::{
     Call, add, add_shares, channel_affine, channel_constant, clamp, copy_channels, dot_rows, gate,
     gather, largest, leaks, local_response_norm, local_response_norm_backward, multiply_add,
-    one_hot, permute, seed, softmax, stabilized_ratio, sum_rows, tally, top_k,
+    one_hot, permute, seed, softmax, stabilized_gate, stabilized_ratio, sum_rows, tally, top_k,
 };
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::Weight;
@@ -126,6 +126,23 @@ pub(super) fn stabilized_ratio(random: &mut Random) -> Vec<Case> {
             z.iter_mut().step_by(7).for_each(|z| *z = 0.0);
             let operands = vec![Given::Float(r), Given::Float(z), Given::junk(total as usize)];
             cases.push(Case { call: Call::StabilizedRatio(p), operands });
+        }
+    }
+    cases
+}
+
+pub(super) fn stabilized_gate(random: &mut Random) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (count, batch, repeat, shared) in ROWS {
+        for epsilon in [0.0, 1e-9, 0.25] {
+            let (total, stride) = (count * batch * repeat, if shared { 0 } else { count });
+            let p = stabilized_gate::Params { total, count, repeat, stride, scale: -1.5, epsilon };
+            let pictures = if shared { 1 } else { batch };
+            let mut a = random.away_from_zero((count * pictures) as usize);
+            a.iter_mut().step_by(7).for_each(|a| *a = 0.0);
+            let c = Given::Float(random.floats(total as usize));
+            let operands = vec![Given::Float(a), c, Given::junk(total as usize)];
+            cases.push(Case { call: Call::StabilizedGate(p), operands });
         }
     }
     cases

@@ -76,6 +76,7 @@ fn work(call: &Call) -> u64 {
         | Call::Permute(_)
         | Call::Seed(_)
         | Call::Softmax(_)
+        | Call::StabilizedGate(_)
         | Call::StabilizedRatio(_)
         | Call::SumRows(_)
         | Call::Tally(_)

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
 use super::*;
-use crate::kernels::epilogue::{Epilogue, Then};
+use crate::kernels::epilogue::{Epilogue, Inputs, Then};
 
 #[test]
 fn every_vector_unit_gives_the_same() {
@@ -31,6 +31,7 @@ fn check_every_vector_unit(size: [usize; 2], rows: usize) {
     let of_channels: Vec<f32> = (0..shape[2]).map(|i| number(i + 11)).collect();
     let mut room = vec![0.0; others.len()];
     let room = Cell::from_mut(&mut room[..]).as_slice_of_cells();
+    let inputs = Inputs { values: &others[..], count: others.len() / 2, repeat: 2, stride: 0 };
     let then = [
         Epilogue::ChannelAffine {
             channels: shape[2],
@@ -40,14 +41,8 @@ fn check_every_vector_unit(size: [usize; 2], rows: usize) {
         Epilogue::Add(&others),
         Epilogue::Clamp { low: -20.0, high: 30.0, scale: 0.5 },
         Epilogue::StabilizedRatio { r: &others, epsilon: 0.25 },
-        Epilogue::MultiplyAdd {
-            a: &others,
-            count: others.len() / 2,
-            repeat: 2,
-            stride: 0,
-            scale: 3.0,
-            accumulate: true,
-        },
+        Epilogue::StabilizedGate { a: inputs, scale: -0.5, epsilon: 0.25 },
+        Epilogue::MultiplyAdd { a: inputs, scale: 3.0, accumulate: true },
     ];
     let mut plain = Vec::new();
     for count in 0..=then.len() {
