@@ -7,7 +7,7 @@ use clrp::backend::Device;
 use clrp::graph::{Conv2d, Graph, Network, Op};
 use clrp::kernels::Call;
 use clrp::program::{Between, Joins, Limits, Program};
-use clrp::rules::{Rule, preset};
+use clrp::rules::{Rule, Selector, preset};
 use clrp::tensor::Shape;
 
 use crate::support::{
@@ -163,7 +163,7 @@ fn sums_before_a_relu_are_not_kept_where_nothing_arrives_at_dead_outputs() {
         let network = weights(build(scaled).expect("the layers fit"), 5);
         let mut rules = preset("contrastive").expect("a preset");
         if let Some(rule) = rule {
-            rules = rules.name("last", rule);
+            rules = rules.with_rules([(Selector::Name("last".to_owned()), rule)]);
         }
         let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
         let program = question.lowered().program;
