@@ -131,7 +131,13 @@ fn all(has_variants: bool) -> Vec<(String, Program, f64)> {
     for shape in MATRICES {
         let p = matrix(shape);
         let [ins, outs] = shape.map(|n| n as usize);
-        let rows = || weight(&[outs, ins], Form::Rows { rows: 0..outs, columns: ins }, Part::All);
+        let rows = || {
+            weight(
+                &[outs, ins],
+                Form::Rows { rows: 0..outs, columns: ins, many_zeros: false },
+                Part::All,
+            )
+        };
         let flop = 2.0 * (ins * outs) as f64;
         let name = |kind: &str| format!("{kind}/{ins} to {outs}");
         let call = Call::Linear(p);

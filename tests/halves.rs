@@ -147,3 +147,36 @@ fn the_gpu_holds_weights_as_they_are_stored() {
         }
     }
 }
+
+#[test]
+fn large_matrices_behind_a_relu_are_stored_as_columns_too() {
+    // 2048 inputs, of which about half are 0, and 34 MB of weights.
+    let mut g = Graph::new("large", Shape::new(3, 8, 8));
+    let build = |g: &mut Graph| {
+        let linear = |outputs| Op::Linear(Linear { out_features: outputs, bias: true });
+        let x = g.conv2d("conv", g.input(), Conv2d::new(32, 3).padding(1))?;
+        let x = g.relu("relu", x)?;
+        let x = g.flatten("flatten", x)?;
+        let x = g.push("large", linear(4201), &[x])?;
+        let x = g.relu("large relu", x)?;
+        g.push("top", linear(5), &[x])
+    };
+    build(&mut g).expect("shapes fit");
+    let network = weights(g, 7);
+    let pictures = pictures(network.graph().input_shape(), 2, 3);
+    let rules = preset("contrastive").expect("a preset");
+    let question = Question::new(&network, &rules, &METHODS, &[1, 4], &pictures);
+    let exact = question.ask(&reference());
+    let program = question.lowered().program;
+    let of = |variants| {
+        let cpu = Cpu::<f32>::new().variants(variants);
+        cpu.prepare(&program).weight_bytes()
+    };
+    assert_eq!(of(true) - of(false), 4 * 2048 * 4201);
+    for backend in backends().iter().filter(|backend| !backend.is_reference()) {
+        let found = question.ask(backend);
+        for (found, exact) in found.maps.iter().zip(&exact.maps) {
+            assert_close(found, exact, SMALL_F32, &backend.name);
+        }
+    }
+}

@@ -171,7 +171,7 @@ fn sums_before_a_relu_are_not_kept_where_nothing_arrives_at_dead_outputs() {
         of_add.map(|step| step.call.kernel().name).collect::<Vec<_>>()
     };
     // The shortcut's product waits for that of the branch.
-    assert_eq!(of(false, None), ["add", "stabilized_gate", "multiply_add"]);
+    assert_eq!(of(false, None), ["add", "stabilized_gate", "multiply_difference"]);
     // Relevance is the product with the norm's output, and with this rule with nothing of the layer's input.
     for (scaled, rule) in [(true, None), (false, Some(Rule::Flat))] {
         assert_eq!(of(scaled, rule), ["add", "stabilized_ratio", "multiply_add"]);

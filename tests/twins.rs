@@ -109,6 +109,7 @@ fn accuracy(call: &Call) -> Accuracy {
         | Call::LocalResponseNormBackward(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
+        | Call::MultiplyDifference(_)
         | Call::Seed(_)
         | Call::SumRows(_)
         | Call::Tally(_)
@@ -160,6 +161,7 @@ const OTHERS: &[Cases] = &[
     value::local_response_norm,
     value::local_response_norm_backward,
     value::multiply_add,
+    value::multiply_difference,
     value::one_hot,
     value::permute,
     value::seed,
@@ -350,6 +352,7 @@ fn plain(case: &Case) -> Option<Vec<f64>> {
         | Call::LocalResponseNorm(_)
         | Call::LocalResponseNormBackward(_)
         | Call::MultiplyAdd(_)
+        | Call::MultiplyDifference(_)
         | Call::MultiplyPlanes(_)
         | Call::OneHot(_)
         | Call::Permute(_)

@@ -16,14 +16,15 @@ use crate::aligned::Aligned;
 use crate::error::Result;
 use crate::kernels::conv2d::Filters;
 use crate::kernels::epilogue::{self, Epilogue, Then};
-use crate::kernels::linear::Rows;
+use crate::kernels::linear::{Matrix, Rows};
 use crate::kernels::{
     Access, Call, Part, add, add_shares, attribution, avg_pool2d, avg_pool2d_backward,
     box_denominators, box_relevance, channel_affine, channel_constant, channel_dot, clamp,
     conv_transpose2d, conv2d, copy_channels, dot_rows, gate, gather, heatmap, largest, leaks,
     linear, linear_pair, linear_transpose, local_response_norm, local_response_norm_backward,
-    max_pool2d, max_pool2d_backward, multiply_add, multiply_planes, one_hot, parallel, permute,
-    seed, softmax, stabilized_gate, stabilized_ratio, sum_rows, tally, top_k, upsample2d,
+    max_pool2d, max_pool2d_backward, multiply_add, multiply_difference, multiply_planes, one_hot,
+    parallel, permute, seed, softmax, stabilized_gate, stabilized_ratio, sum_rows, tally, top_k,
+    upsample2d,
 };
 use crate::num::Float;
 use crate::program::{
@@ -180,7 +181,7 @@ fn release_matrices(program: &Program, step: &Step) {
     for operand in &step.operands {
         let Operand::Weight(weight) = *operand else { continue };
         let weight = &program.weights[weight.0];
-        if let (Form::Rows { rows, columns }, Source::Stored(stored)) =
+        if let (Form::Rows { rows, columns, .. }, Source::Stored(stored)) =
             (&weight.form, &weight.source)
         {
             stored.release_part(rows.start * columns..rows.end * columns);
@@ -329,7 +330,7 @@ impl<F: Number> CpuSession<F> {
                 false => self.ready(step, slot).filters(self.program.weights[slot.0].numbers()),
             }
         };
-        let rows = |i: usize| self.rows(step.operands[i]);
+        let matrix = |i: usize| self.matrix(step, i);
         match &step.call {
             Call::Add(p) => add::cpu(p, float(0), float(1), out),
             Call::AddShares(p) => add_shares::cpu(p, float(0), float(1), out),
@@ -368,9 +369,11 @@ impl<F: Number> CpuSession<F> {
             Call::Heatmap(p) => heatmap::cpu(p, float(0), out),
             Call::Largest(p) => largest::cpu(p, float(0), out),
             Call::Leaks(p) => leaks::cpu(p, float(0), float(1), float(2), out),
-            Call::Linear(p) => linear::cpu(p, float(0), rows(1), float(2), out),
-            Call::LinearPair(p) => linear_pair::cpu(p, float(0), rows(1), float(2), out, more),
-            Call::LinearTranspose(p) => linear_transpose::cpu(p, float(0), rows(1), out),
+            Call::Linear(p) => linear::cpu(p, float(0), matrix(1), float(2), out),
+            Call::LinearPair(p) => linear_pair::cpu(p, float(0), matrix(1), float(2), out, more),
+            Call::LinearTranspose(p) => {
+                linear_transpose::cpu(p, float(0), self.rows(step.operands[1]), out);
+            }
             Call::LocalResponseNorm(p) => local_response_norm::cpu(p, float(0), out),
             Call::LocalResponseNormBackward(p) => {
                 local_response_norm_backward::cpu(p, float(0), float(1), out);
@@ -378,6 +381,9 @@ impl<F: Number> CpuSession<F> {
             Call::MaxPool2d(p) => max_pool2d::cpu(p, float(0), out, out_index),
             Call::MaxPool2dBackward(p) => max_pool2d_backward::cpu(p, index(0), float(1), out),
             Call::MultiplyAdd(p) => multiply_add::cpu(p, float(0), float(1), out),
+            Call::MultiplyDifference(p) => {
+                multiply_difference::cpu(p, float(0), float(1), float(2), out);
+            }
             Call::MultiplyPlanes(p) => multiply_planes::cpu(p, float(0), float(1), out),
             Call::OneHot(p) => one_hot::cpu(p, index(0), out),
             Call::Permute(p) => permute::cpu(p, float(0), out),
@@ -423,11 +429,20 @@ impl<F: Number> CpuSession<F> {
         Layout::of::<F>(&step.call, &self.program.weights[slot.0], self.variants)
     }
 
+    /// The shard of a matrix, as the step wants it.
+    fn matrix(&self, step: &Step, i: usize) -> Matrix<'_> {
+        let Operand::Weight(slot) = step.operands[i] else { unreachable!("matrices are weights") };
+        match self.layout(step, slot) == Layout::Columns {
+            true => Matrix::Columns(self.ready(step, slot).columns()),
+            false => Matrix::Rows(self.rows(step.operands[i])),
+        }
+    }
+
     /// The shard of a matrix, as it is stored.
     fn rows(&self, operand: Operand) -> Rows<'_> {
         let Operand::Weight(weight) = operand else { unreachable!("matrices are weights") };
         let weight = &self.program.weights[weight.0];
-        let Form::Rows { rows, columns } = &weight.form else {
+        let Form::Rows { rows, columns, .. } = &weight.form else {
             unreachable!("linear layers read rows")
         };
         weight.numbers().slice(rows.start * columns..rows.end * columns)

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::ahead::fetch;
 use super::sums::added;
+use super::weighted_rows::WeightedRows;
 use super::{Part, kernel, params};
 use crate::num::Float;
 
@@ -125,11 +126,21 @@ impl Stored for f64 {
     }
 }
 
+/// A shard's matrix.
+#[derive(Clone, Copy, Debug)]
+pub enum Matrix<'a> {
+    /// The weights of one output after the other, as layers store them.
+    Rows(Rows<'a>),
+    /// Those of one input after the other: where many inputs are 0, as behind a ReLU, their weights need not
+    /// come from memory.
+    Columns(Rows<'a>),
+}
+
 /// Sums in f64, or in f32 with what that loses: the weights' way from memory takes longer, and
 /// contrastive relevance is a small difference of large sums.
 ///
 /// `out` has all `out_features` of each picture; the shard's are written or added to.
-pub fn cpu<F: Float>(p: &Params, a: &[F], w: Rows<'_>, b: &[F], out: &mut [F]) {
+pub fn cpu<F: Float>(p: &Params, a: &[F], w: Matrix<'_>, b: &[F], out: &mut [F]) {
     let parts = [Part::from_code(p.part), Part::from_code(p.bias_part)];
     multiply(p, a, w, b, [(parts, out)]);
 }
@@ -139,30 +150,77 @@ pub fn cpu<F: Float>(p: &Params, a: &[F], w: Rows<'_>, b: &[F], out: &mut [F]) {
 pub(super) fn multiply<F: Float, const N: usize>(
     p: &Params,
     a: &[F],
-    w: Rows<'_>,
+    w: Matrix<'_>,
     b: &[F],
     outs: [([Part; 2], &mut [F]); N],
 ) {
-    match w {
-        Rows::F32(w) => stored(p, a, w, b, outs),
-        Rows::F16(w) => stored(p, a, w, b, outs),
-        Rows::BF16(w) => stored(p, a, w, b, outs),
-        Rows::F64(w) => stored(p, a, w, b, outs),
+    let parts: [Part; N] = std::array::from_fn(|n| outs[n].0[0]);
+    let sums = match w {
+        Matrix::Rows(Rows::F32(w)) => of_rows(p, a, w, parts),
+        Matrix::Rows(Rows::F16(w)) => of_rows(p, a, w, parts),
+        Matrix::Rows(Rows::BF16(w)) => of_rows(p, a, w, parts),
+        Matrix::Rows(Rows::F64(w)) => of_rows(p, a, w, parts),
+        Matrix::Columns(Rows::F32(w)) => of_columns(p, a, w, parts),
+        Matrix::Columns(Rows::F16(w)) => of_columns(p, a, w, parts),
+        Matrix::Columns(Rows::BF16(w)) => of_columns(p, a, w, parts),
+        Matrix::Columns(Rows::F64(w)) => of_columns(p, a, w, parts),
+    };
+    let (batch, gamma) = (p.batch as usize, f64::from(p.gamma));
+    for (n, ([_, bias_part], out)) in outs.into_iter().enumerate() {
+        for (row, sums) in sums.chunks_exact(batch.max(1)).enumerate() {
+            let o = p.first as usize + row;
+            // Without one there is nothing to read.
+            let bias =
+                if bias_part == Part::Nothing { 0.0 } else { bias_part.of(b[o].to_f64(), gamma) };
+            for (image, sum) in sums.iter().enumerate() {
+                let z = &mut out[image * p.out_features as usize + o];
+                let old = if p.accumulate == 1 { z.to_f64() } else { 0.0 };
+                *z = F::from_f64(old + sum[n] + bias);
+            }
+        }
     }
 }
 
-fn stored<F: Float, S: Stored, const N: usize>(
+/// For each output of the shard, of each picture, the sums of all parts.
+fn of_columns<F: Float, S: Stored, const N: usize>(
     p: &Params,
     a: &[F],
     w: &[S],
-    b: &[F],
-    outs: [([Part; 2], &mut [F]); N],
-) {
+    parts: [Part; N],
+) -> Vec<[f64; N]> {
+    let (columns, batch) = (p.in_features as usize, p.batch as usize);
+    assert_eq!(w.len(), p.rows as usize * columns, "weights of an output for each input");
+    assert_eq!(a.len(), batch * columns, "inputs of each picture");
+    let mut found = vec![[0.0; N]; p.rows as usize * batch];
+    let rows = WeightedRows {
+        w,
+        columns: p.rows as usize,
+        numbers: a,
+        first: 0,
+        stride: columns,
+        batch,
+        parts,
+        gamma: f64::from(p.gamma),
+    };
+    rows.sum(|n, image, outputs, sums| {
+        for (o, sum) in outputs.zip(sums) {
+            found[o * batch + image][n] = *sum;
+        }
+    });
+    found
+}
+
+/// The same of weights that lie output by output.
+fn of_rows<F: Float, S: Stored, const N: usize>(
+    p: &Params,
+    a: &[F],
+    w: &[S],
+    parts: [Part; N],
+) -> Vec<[f64; N]> {
     let columns = p.in_features as usize;
     let batch = p.batch as usize;
     assert_eq!(w.len(), p.rows as usize * columns, "weights of a row for each output");
     assert_eq!(a.len(), batch * columns, "inputs of each picture");
-    let parts = std::array::from_fn(|n| outs[n].0[0]);
     let mut sums = vec![[0.0; N]; p.rows as usize * batch];
     let gamma = f64::from(p.gamma);
     let groups = sums.par_chunks_mut(ROWS * batch.max(1)).zip(w.par_chunks(ROWS * columns.max(1)));
@@ -180,19 +238,7 @@ fn stored<F: Float, S: Stored, const N: usize>(
             }
         }
     });
-    for (n, ([_, bias_part], out)) in outs.into_iter().enumerate() {
-        for (row, sums) in sums.chunks_exact(batch.max(1)).enumerate() {
-            let o = p.first as usize + row;
-            // Without one there is nothing to read.
-            let bias =
-                if bias_part == Part::Nothing { 0.0 } else { bias_part.of(b[o].to_f64(), gamma) };
-            for (image, sum) in sums.iter().enumerate() {
-                let z = &mut out[image * p.out_features as usize + o];
-                let old = if p.accumulate == 1 { z.to_f64() } else { 0.0 };
-                *z = F::from_f64(old + sum[n] + bias);
-            }
-        }
-    }
+    sums
 }
 
 /// Rows that share a reading of the input.
@@ -320,4 +366,48 @@ fn dot<F: Float, S: Stored>(w: &[S], a: &[F], part: impl Fn(f64) -> f64 + Copy) 
             sums.iter().sum::<f64>() + rest.sum::<f64>()
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_give_what_rows_do() {
+        let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
+        // Some columns more than whole vectors, some inputs more than whole pieces; most of these are 0.
+        let (batch, inputs, outputs, first, rows) = (3, 133, 90, 7, 70);
+        let positive = |i: usize| (number(i * 31) - 0.4).max(0.0);
+        let a: Vec<f32> = (0..batch * inputs).map(positive).collect();
+        let w: Vec<f32> = (0..rows * inputs).map(number).collect();
+        let columns: Vec<f32> =
+            (0..rows * inputs).map(|i| w[i % rows * inputs + i / rows]).collect();
+        let b: Vec<f32> = (0..outputs).map(|i| number(i + 5)).collect();
+        let p = Params {
+            batch: batch as u32,
+            in_features: inputs as u32,
+            out_features: outputs as u32,
+            first: first as u32,
+            rows: rows as u32,
+            part: Part::All.code(),
+            bias_part: Part::All.code(),
+            gamma: 0.25,
+            accumulate: 1,
+            stored: super::super::Encoding::F32.code(),
+        };
+        // Of these the last is summed in 64 bit.
+        for part in [Part::All, Part::Positive, Part::Negative, Part::RaisedPositive] {
+            let of = |w: Matrix<'_>| {
+                let mut outs = [(); 2].map(|()| vec![0.5; batch * outputs]);
+                let [y, z] = &mut outs;
+                multiply(&p, &a, w, &b, [([Part::All; 2], y), ([part; 2], z)]);
+                outs.concat()
+            };
+            let [rows, columns] =
+                [Matrix::Rows(Rows::F32(&w)), Matrix::Columns(Rows::F32(&columns))].map(of);
+            let apart = rows.iter().zip(&columns).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let largest = rows.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            assert!(largest > 1.0 && apart <= 1e-6 * largest, "{part:?}: {apart} of {largest}");
+        }
+    }
 }

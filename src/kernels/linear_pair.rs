@@ -3,7 +3,7 @@
 //! of `w`. Twin of `shaders/linear_pair.wgsl`.
 
 pub use super::linear::Params as Geometry;
-use super::linear::{Rows, multiply};
+use super::linear::{Matrix, multiply};
 use super::{Part, and_field, kernel};
 use crate::num::Float;
 
@@ -46,7 +46,7 @@ impl Params {
 
 /// Sums as `linear` does. `y` and `z` have all `out_features` of each picture; the shard's are
 /// written.
-pub fn cpu<F: Float>(p: &Params, a: &[F], w: Rows<'_>, b: &[F], y: &mut [F], z: &mut [F]) {
+pub fn cpu<F: Float>(p: &Params, a: &[F], w: Matrix<'_>, b: &[F], y: &mut [F], z: &mut [F]) {
     let own = [Part::All, Part::from_code(p.own_bias_part)];
     let part = [Part::from_code(p.z.part), Part::from_code(p.z.bias_part)];
     multiply(&p.z, a, w, b, [(own, y), (part, z)]);

@@ -49,6 +49,7 @@ pub(crate) mod matmul;
 pub mod max_pool2d;
 pub mod max_pool2d_backward;
 pub mod multiply_add;
+pub mod multiply_difference;
 pub mod multiply_planes;
 pub mod one_hot;
 pub mod panels;
@@ -64,6 +65,7 @@ mod sums;
 pub mod tally;
 pub mod top_k;
 pub mod upsample2d;
+mod weighted_rows;
 mod windows;
 pub mod winograd;
 
@@ -343,6 +345,8 @@ calls! {
     MaxPool2dBackward(max_pool2d_backward),
     /// `r' += scale * a * c`.
     MultiplyAdd(multiply_add),
+    /// The same with a difference for a factor.
+    MultiplyDifference(multiply_difference),
     /// Maps times planes.
     MultiplyPlanes(multiply_planes),
     /// Numbers of units as weights.

@@ -103,6 +103,8 @@ pub enum Form {
         rows: Range<usize>,
         /// Numbers in a row.
         columns: usize,
+        /// Whether many of the numbers that rows are multiplied by may be 0, as behind a ReLU.
+        many_zeros: bool,
     },
     /// A convolution's filters, packed.
     Filters(Packing),
@@ -190,7 +192,7 @@ impl WeightUse {
                 Source::Stored(weight) => weight.len(),
                 Source::Made(values) => values.len(),
             },
-            Form::Rows { rows, columns } => rows.len() * columns,
+            Form::Rows { rows, columns, .. } => rows.len() * columns,
             Form::Filters(packing) => packing.len(),
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Builder, Form, Limits, Operand, Slot, Source, WeightUse};
-use crate::graph::{Network, NodeId, Op};
+use crate::graph::{Graph, Network, NodeId, Op};
 use crate::kernels::conv2d::{Packing, Rounding};
 use crate::kernels::{
     Call, Encoding, Part, avg_pool2d, avg_pool2d_backward, box_denominators, box_relevance,
@@ -24,6 +24,8 @@ pub(super) enum Operator {
     },
     Linear {
         shards: Vec<Range<usize>>,
+        /// Whether it comes behind a ReLU.
+        many_zeros: bool,
         weight: Weight,
         bias: Option<Weight>,
     },
@@ -77,7 +79,9 @@ impl Operator {
             (Op::Linear(_), Some(_)) => {
                 let weight_matrix = weight("weight")?;
                 let shards = limits.shards(&weight_matrix);
-                Some(Operator::Linear { shards, weight: weight_matrix, bias: weight("bias") })
+                let many_zeros = is_behind_relu(graph, node.inputs[0]);
+                let (weight, bias) = (weight_matrix, weight("bias"));
+                Some(Operator::Linear { shards, many_zeros, weight, bias })
             }
             (Op::AvgPool2d(pool), Some(input)) => Some(Operator::AvgPool2d(avg_pool2d::Params {
                 kernel_height: word(pool.kernel[0]),
@@ -216,10 +220,10 @@ impl Operator {
                     b.emit_into(call, &[Operand::Value(a), w, bias], &[out]);
                 }
             }
-            Operator::Linear { shards, weight, bias } => {
+            Operator::Linear { shards, many_zeros, weight, bias } => {
                 let (bias, bias_part, _) = bias_operand(b, bias.as_ref(), parts.bias);
                 for shard in shards {
-                    let w = rows(b, weight, shard);
+                    let w = rows(b, weight, shard, *many_zeros);
                     let params = linear_geometry(weight, shard, batch, parts);
                     let call = Call::Linear(linear::Params {
                         bias_part: bias_part.code(),
@@ -298,12 +302,12 @@ impl Operator {
         a: Slot,
         parts: Parts,
     ) -> Option<[Slot; 2]> {
-        let Operator::Linear { shards, weight, bias } = self else { return None };
+        let Operator::Linear { shards, many_zeros, weight, bias } = self else { return None };
         let (bias, own_bias_part, _) = bias_operand(b, bias.as_ref(), Part::All);
         let has_bias = own_bias_part != Part::Nothing;
         let outs = [(); 2].map(|()| b.value(super::Element::Float, batch * self.out_len()));
         for shard in shards {
-            let w = rows(b, weight, shard);
+            let w = rows(b, weight, shard, *many_zeros);
             let call = Call::LinearPair(linear_pair::Params {
                 z: linear::Params {
                     bias_part: if has_bias { parts.bias } else { Part::Nothing }.code(),
@@ -350,10 +354,10 @@ impl Operator {
                 };
                 b.emit(call, &[Operand::Value(s), w], len)
             }
-            Operator::Linear { shards, weight, .. } => {
+            Operator::Linear { shards, many_zeros, weight, .. } => {
                 let out = b.value(super::Element::Float, len);
                 for (i, shard) in shards.iter().enumerate() {
-                    let w = rows(b, weight, shard);
+                    let w = rows(b, weight, shard, *many_zeros);
                     let params = linear::Params {
                         accumulate: u32::from(i > 0),
                         ..linear_geometry(weight, shard, rows_, parts)
@@ -372,6 +376,15 @@ impl Operator {
     }
 }
 
+/// Whether what a node gives is what a ReLU let through.
+fn is_behind_relu(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    if matches!(node.op, Op::Dropout | Op::Identity | Op::Flatten) {
+        return is_behind_relu(graph, node.inputs[0]);
+    }
+    node.op == Op::Relu
+}
+
 /// Whether a convolution may be rounded to 16 bit and gains: where its sums may be rounded by more than
 /// their own terms are by f32.
 fn may_be_16_bit(p: &conv2d::Params) -> bool {
@@ -387,10 +400,10 @@ fn filters(b: &mut Builder, weight: &Weight, packing: Packing, parts: Parts) -> 
     })
 }
 
-fn rows(b: &mut Builder, weight: &Weight, shard: &Range<usize>) -> Operand {
+fn rows(b: &mut Builder, weight: &Weight, shard: &Range<usize>, many_zeros: bool) -> Operand {
     b.weight(WeightUse {
         source: Source::Stored(weight.clone()),
-        form: Form::Rows { rows: shard.clone(), columns: weight.shape()[1] },
+        form: Form::Rows { rows: shard.clone(), columns: weight.shape()[1], many_zeros },
         part: (Part::All, 0.0),
     })
 }

@@ -13,8 +13,8 @@ use super::{Builder, Operand, Slot, Source};
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op};
 use crate::kernels::{
-    Call, Part, channel_affine, channel_constant, clamp, gate, leaks, stabilized_gate,
-    stabilized_ratio,
+    Call, Part, channel_affine, channel_constant, clamp, gate, leaks, multiply_difference,
+    stabilized_gate, stabilized_ratio,
 };
 use crate::rules::{Composite, Fraction, Input, Outputs, Rule};
 
@@ -279,33 +279,64 @@ impl Layer<'_> {
             | Rule::WSquare
             | Rule::Flat => unreachable!("composites give additions no such rule"),
         }
-        let s = self.ratio_of_sum(b, shared, arrived);
-        let share = |input: &NodeId| {
-            let a = (self.forward.value(*input), count);
-            Signal::Product(self.product(b, a, 1.0, s))
-        };
-        node.inputs.iter().map(share).collect()
-    }
-
-    /// The ratio of a residual addition's relevance to its sums.
-    fn ratio_of_sum(&self, b: &mut Builder, shared: &mut Shared, arrived: Signal) -> Slot {
+        let of_input = |input: &NodeId| (self.forward.value(*input), count);
         if let Signal::Product(product) = arrived
             && self.is_of_own_relu(product.a)
         {
-            return self.gated(b, product);
+            return self.hand_down_positive_sum(b, product);
         }
         let r = arrived.make(b);
-        let z = (self.forward.value(self.id), self.plan.network.graph().node(self.id).shape.len());
+        let z = (self.forward.value(self.id), count);
         if shared.is_watched {
             let bias = bias_operand(b, None, Part::Nothing);
             let causes = self.causes(b, r, z, bias, 0.0);
             shared.losses.push(Loss { scale: 1.0, causes, served: None });
         }
-        self.ratio(b, r, z)
+        let s = self.ratio(b, r, z);
+        let share = |input: &NodeId| Signal::Product(self.product(b, of_input(input), 1.0, s));
+        node.inputs.iter().map(share).collect()
     }
 
-    /// Whether a value is what a ReLU made of this layer's output. Where it is not 0, it is that output:
-    /// products with it are divided by it as well as by the output, which need not be kept for that.
+    /// The same where relevance is a product with what a ReLU made of the sums, so that nothing arrives where these
+    /// are 0 or less: elsewhere the ReLU's output is the sum. Neither the sums nor the term that is made last have to
+    /// be kept; that term is the sum less the other one.
+    fn hand_down_positive_sum(&self, b: &mut Builder, product: Product) -> Vec<Signal> {
+        let node = self.plan.network.graph().node(self.id);
+        let s = self.gated(b, product);
+        let last = match node.inputs[..] {
+            [one, other] if one != other => Some(one.max(other)),
+            _ => None,
+        };
+        let share = |input: &NodeId| {
+            if last == Some(*input) {
+                let others = node.inputs.iter().find(|other| *other != input);
+                let other = others.expect("there are two");
+                return Signal::Value(self.times_difference(
+                    b,
+                    product,
+                    self.forward.value(*other),
+                    s,
+                ));
+            }
+            let a = (self.forward.value(*input), node.shape.len());
+            Signal::Product(self.product(b, a, 1.0, s))
+        };
+        node.inputs.iter().map(share).collect()
+    }
+
+    /// `(y - other) s` of the sums `y` that a product has.
+    fn times_difference(&self, b: &mut Builder, sums: Product, other: Slot, s: Slot) -> Slot {
+        let len = b.len(s);
+        let call = Call::MultiplyDifference(multiply_difference::Params {
+            total: word(len),
+            count: word(len / sums.rows),
+            repeat: word(sums.repeat),
+            scale: 1.0,
+        });
+        b.emit(call, &[sums.a, other, s].map(Operand::Value), len)
+    }
+
+    /// Whether a value is what a ReLU made of this layer's output.
     fn is_of_own_relu(&self, a: Slot) -> bool {
         let nodes = self.plan.network.graph().nodes().iter().zip(&self.forward.values);
         nodes

@@ -417,7 +417,11 @@ fn rows(random: &mut Random, p: &Matrix) -> WeightUse {
     let shape = [p.out_features as usize, p.in_features as usize];
     WeightUse {
         source: Source::Stored(weight(random, "matrix", &shape, p.stored)),
-        form: Form::Rows { rows: p.first as usize..(p.first + p.rows) as usize, columns: shape[1] },
+        form: Form::Rows {
+            rows: p.first as usize..(p.first + p.rows) as usize,
+            columns: shape[1],
+            many_zeros: false,
+        },
         part: (Part::All, 0.0),
     }
 }

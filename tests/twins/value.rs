@@ -3,7 +3,8 @@
 use clrp::kernels::{
     Call, add, add_shares, channel_affine, channel_constant, clamp, copy_channels, dot_rows, gate,
     gather, largest, leaks, local_response_norm, local_response_norm_backward, multiply_add,
-    one_hot, permute, seed, softmax, stabilized_gate, stabilized_ratio, sum_rows, tally, top_k,
+    multiply_difference, one_hot, permute, seed, softmax, stabilized_gate, stabilized_ratio,
+    sum_rows, tally, top_k,
 };
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::Weight;
@@ -279,6 +280,18 @@ pub(super) fn seed(random: &mut Random) -> Vec<Case> {
 
 /// Rows and values of a row.
 const SUMS: [(u32, u32); 5] = [(1, 1), (3, 255), (5, 256), (2, 5000), (130, 77)];
+
+pub(super) fn multiply_difference(random: &mut Random) -> Vec<Case> {
+    let case = |(count, batch, repeat, _)| {
+        let total = count * batch * repeat;
+        let p = multiply_difference::Params { total, count, repeat, scale: -1.5 };
+        let lengths = [count * batch, count * batch, total];
+        let reads = lengths.map(|length| Given::Float(random.floats(length as usize)));
+        let operands = reads.into_iter().chain([Given::junk(total as usize)]).collect();
+        Case { call: Call::MultiplyDifference(p), operands }
+    };
+    ROWS.into_iter().map(case).collect()
+}
 
 pub(super) fn one_hot(random: &mut Random) -> Vec<Case> {
     let mut cases = Vec::new();

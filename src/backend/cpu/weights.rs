@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use crate::kernels::conv2d::{Filters, Packing};
 use crate::kernels::linear::Rows;
@@ -12,7 +13,7 @@ use crate::kernels::winograd::{self, Transformed};
 use crate::kernels::{Call, Part, conv_transpose2d, parallel};
 use crate::num::Float;
 use crate::program::{Form, Source, WeightUse};
-use crate::weight::Identity;
+use crate::weight::{Dtype, Identity};
 
 /// What tells the content of one weight made ready from that of another.
 type Key = (Identity, Form, Layout);
@@ -20,8 +21,10 @@ type Key = (Identity, Form, Layout);
 /// How a step's twin wants a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Layout {
-    /// A vector, or packed filters as a matrix.
+    /// A vector, packed filters as a matrix, or rows of a matrix as they are stored.
     Plain,
+    /// Rows of a matrix as columns.
+    Columns,
     /// Filters as panels of output channels.
     Panels,
     /// The same with so many taps of a filter's row as one.
@@ -37,7 +40,14 @@ impl Layout {
     pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse, variants: bool) -> Self {
         match weight.form {
             Form::Filters(_) => {}
-            Form::Vector | Form::Rows { .. } => return Layout::Plain,
+            Form::Vector => return Layout::Plain,
+            Form::Rows { many_zeros, .. } => {
+                let is_forward = matches!(call, Call::Linear(_) | Call::LinearPair(_));
+                return match many_zeros && is_forward && variants && are_many::<F>(weight) {
+                    true => Layout::Columns,
+                    false => Layout::Plain,
+                };
+            }
         }
         let Some(p) = call.convolution().filter(|_| !F::IS_REFERENCE) else {
             return Layout::Plain;
@@ -66,6 +76,20 @@ impl Layout {
     }
 }
 
+/// Bytes of a matrix that is worth being stored once more as columns, at least: a smaller one is still in the
+/// third-level cache when its transpose reads the rows.
+const FEWEST_BYTES: usize = 32 << 20;
+
+/// Whether a matrix has as many. Weights of 64 bit, which 32 would round, stay as they are.
+fn are_many<F: Float>(matrix: &WeightUse) -> bool {
+    match &matrix.source {
+        Source::Stored(stored) if !F::IS_REFERENCE && stored.dtype() != Dtype::F64 => {
+            stored.len() * stored.dtype().size() >= FEWEST_BYTES
+        }
+        Source::Stored(_) | Source::Made(_) => false,
+    }
+}
+
 /// The weights that some session holds.
 #[derive(Debug)]
 pub(super) struct Weights<F> {
@@ -81,9 +105,9 @@ impl<F> Default for Weights<F> {
 /// A weight made ready.
 #[derive(Debug)]
 pub(super) enum Ready<F> {
-    /// Vectors, and filters that are packed. One copy serves all parts.
+    /// Vectors, filters that are packed, and matrices as columns. One copy serves all parts.
     Floats(Vec<F>),
-    /// Filters, packed and otherwise as they are stored.
+    /// Filters that are packed, and matrices as columns, otherwise as they are stored.
     F16(Vec<f16>),
     /// As `F16`.
     BF16(Vec<bf16>),
@@ -101,6 +125,16 @@ impl<F: Float> Ready<F> {
             Ready::BF16(w) => size_of_val(w.as_slice()),
             Ready::Panels(panels) => panels.bytes(),
             Ready::Transformed(filters) => filters.bytes(),
+        }
+    }
+
+    /// The columns of a matrix.
+    pub(super) fn columns(&self) -> Rows<'_> {
+        match self {
+            Ready::Floats(w) => Rows::F32(F::as_f32(w).expect("they are made of 32 bit for these")),
+            Ready::F16(w) => Rows::F16(w),
+            Ready::BF16(w) => Rows::BF16(w),
+            Ready::Panels(_) | Ready::Transformed(_) => unreachable!("matrices are numbers"),
         }
     }
 
@@ -127,14 +161,12 @@ impl<F: Float> Ready<F> {
 }
 
 impl<F: Float> Weights<F> {
-    /// Rows of matrices are read as they are stored; everything else is brought into order.
+    /// Rows of matrices that stay rows are read as they are stored; everything else is brought into order.
     pub(super) fn ready(&self, weight: &WeightUse, layout: Layout) -> Option<Arc<Ready<F>>> {
         let stored = match (&weight.form, &weight.source) {
-            (Form::Rows { .. }, _) => return None,
-            (Form::Vector | Form::Filters(_), Source::Made(_)) => {
-                return Some(Arc::new(ordered(weight, layout)));
-            }
-            (Form::Vector | Form::Filters(_), Source::Stored(stored)) => stored,
+            (Form::Rows { .. }, _) if layout == Layout::Plain => return None,
+            (_, Source::Made(_)) => return Some(Arc::new(ordered(weight, layout))),
+            (_, Source::Stored(stored)) => stored,
         };
         let key = (stored.identity(), weight.form.clone(), layout);
         let lock = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +191,7 @@ fn ordered<F: Float>(weight: &WeightUse, layout: Layout) -> Ready<F> {
         // In torch's order a filter has its taps side by side.
         let (of_input, of_output) = (taps, in_per_group * taps);
         let panels = match layout {
-            Layout::Plain => None,
+            Layout::Plain | Layout::Columns => None,
             Layout::Panels => {
                 let shape = [taps, in_per_group, out_per_group];
                 let place = |tap, c| tap + c * of_input;
@@ -195,12 +227,44 @@ fn ordered<F: Float>(weight: &WeightUse, layout: Layout) -> Ready<F> {
         (Form::Filters(packing), Rows::F32(_) | Rows::F64(_)) => {
             Ready::Floats(packed(packing, F::ZERO, |i| numbers.get(i)))
         }
-        (Form::Vector | Form::Rows { .. }, _) => {
+        (Form::Rows { rows, columns, .. }, _) => {
+            let (shard, columns) = (rows.start * columns..rows.end * columns, *columns);
+            match numbers.slice(shard) {
+                Rows::F16(w) => Ready::F16(transposed(w, columns, f16::ZERO, |w| w)),
+                Rows::BF16(w) => Ready::BF16(transposed(w, columns, bf16::ZERO, |w| w)),
+                Rows::F32(w) => Ready::Floats(transposed(w, columns, F::ZERO, F::from_f32)),
+                Rows::F64(w) => Ready::Floats(transposed(w, columns, F::ZERO, F::from_f64)),
+            }
+        }
+        (Form::Vector, _) => {
             let mut out = vec![F::ZERO; weight.len()];
             parallel::each(&mut out, |i, w| *w = numbers.get(i));
             Ready::Floats(out)
         }
     }
+}
+
+/// Columns that are read at once: as many as lie in a line of the cache.
+const COLUMNS: usize = 16;
+
+/// A matrix, given row by row, column by column.
+fn transposed<S: Copy + Sync, T: Copy + Send>(
+    w: &[S],
+    columns: usize,
+    zero: T,
+    number: impl Fn(S) -> T + Sync,
+) -> Vec<T> {
+    let rows = w.len().checked_div(columns).unwrap_or(0);
+    let mut out = vec![zero; w.len()];
+    out.par_chunks_mut((COLUMNS * rows).max(1)).enumerate().for_each(|(i, out)| {
+        for (row, w) in w.chunks_exact(columns).enumerate() {
+            let columns = out.chunks_exact_mut(rows);
+            for (column, w) in columns.zip(&w[i * COLUMNS..]) {
+                column[row] = number(*w);
+            }
+        }
+    });
+    out
 }
 
 /// Packed filters, each of whose values `number` reads from its place in torch's order.

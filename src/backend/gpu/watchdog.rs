@@ -71,6 +71,7 @@ fn work(call: &Call) -> u64 {
         | Call::MaxPool2d(_)
         | Call::MaxPool2dBackward(_)
         | Call::MultiplyAdd(_)
+        | Call::MultiplyDifference(_)
         | Call::MultiplyPlanes(_)
         | Call::OneHot(_)
         | Call::Permute(_)

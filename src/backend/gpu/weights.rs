@@ -136,7 +136,7 @@ impl<'a> Upload<'a> {
         let range = first..first + count;
         let values: &[u8] = match (&weight.form, all.bits16()) {
             (Form::Vector, _) => in_order(all.slice(range), &mut self.converted),
-            (Form::Rows { rows, columns }, bits) => {
+            (Form::Rows { rows, columns, .. }, bits) => {
                 let before = rows.start * columns;
                 let range = before + range.start..before + range.end;
                 match bits {
