@@ -24,7 +24,7 @@ pub(super) enum Operator {
     },
     Linear {
         shards: Vec<Range<usize>>,
-        /// Whether it comes behind a ReLU.
+        /// Whether it comes behind a ReLU, so that many inputs may be 0.
         many_zeros: bool,
         weight: Weight,
         bias: Option<Weight>,
@@ -376,13 +376,22 @@ impl Operator {
     }
 }
 
-/// Whether what a node gives is what a ReLU let through.
+/// Whether what a node gives is what a ReLU let through, or pools of that.
 fn is_behind_relu(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
-    if matches!(node.op, Op::Dropout | Op::Identity | Op::Flatten) {
-        return is_behind_relu(graph, node.inputs[0]);
+    let passes_zeros = matches!(
+        node.op,
+        Op::Dropout
+            | Op::Identity
+            | Op::Flatten
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d(_)
+            | Op::AdaptiveAvgPool2d(_)
+    );
+    match passes_zeros {
+        true => is_behind_relu(graph, node.inputs[0]),
+        false => node.op == Op::Relu,
     }
-    node.op == Op::Relu
 }
 
 /// Whether a convolution may be rounded to 16 bit and gains: where its sums may be rounded by more than

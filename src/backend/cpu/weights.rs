@@ -43,7 +43,7 @@ impl Layout {
             Form::Vector => return Layout::Plain,
             Form::Rows { many_zeros, .. } => {
                 let is_forward = matches!(call, Call::Linear(_) | Call::LinearPair(_));
-                return match many_zeros && is_forward && variants && are_many::<F>(weight) {
+                return match many_zeros && is_forward && variants && is_worth_it::<F>(weight) {
                     true => Layout::Columns,
                     false => Layout::Plain,
                 };
@@ -76,15 +76,19 @@ impl Layout {
     }
 }
 
-/// Bytes of a matrix that is worth being stored once more as columns, at least: a smaller one is still in the
-/// third-level cache when its transpose reads the rows.
+/// Bytes of a matrix that is stored once more as columns, at least: a smaller one is still in the third-level
+/// cache when its transpose reads the rows.
 const FEWEST_BYTES: usize = 32 << 20;
 
-/// Whether a matrix has as many. Weights of 64 bit, which 32 would round, stay as they are.
-fn are_many<F: Float>(matrix: &WeightUse) -> bool {
+/// The same at most: the copy of a larger one would take more memory than all else.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Whether a matrix is such. Weights of 64 bit, which 32 would round, stay as they are.
+fn is_worth_it<F: Float>(matrix: &WeightUse) -> bool {
     match &matrix.source {
         Source::Stored(stored) if !F::IS_REFERENCE && stored.dtype() != Dtype::F64 => {
-            stored.len() * stored.dtype().size() >= FEWEST_BYTES
+            let bytes = stored.len() * stored.dtype().size();
+            (FEWEST_BYTES..=MOST_BYTES).contains(&bytes)
         }
         Source::Stored(_) | Source::Made(_) => false,
     }
