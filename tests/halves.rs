@@ -168,10 +168,7 @@ fn large_matrices_behind_a_relu_are_stored_as_columns_too() {
     let question = Question::new(&network, &rules, &METHODS, &[1, 4], &pictures);
     let exact = question.ask(&reference());
     let program = question.lowered().program;
-    let of = |variants| {
-        let cpu = Cpu::<f32>::new().variants(variants);
-        cpu.prepare(&program).weight_bytes()
-    };
+    let of = |columns| Cpu::<f32>::new().columns(columns).prepare(&program).weight_bytes();
     assert_eq!(of(true) - of(false), 4 * 2048 * 4201);
     for backend in backends().iter().filter(|backend| !backend.is_reference()) {
         let found = question.ask(backend);

@@ -462,6 +462,15 @@ impl DeviceOptions {
         };
         Ok(tuned(Device::open(&choice)?))
     }
+
+    /// Opens the device for a few pictures: nothing is made that only many pay for.
+    pub(crate) fn open_for_few(&self, precision: Precision) -> Result<Device> {
+        let device = self.open(precision)?;
+        if let Device::Cpu(cpu) = device {
+            return Ok(Device::Cpu(cpu.columns(false)));
+        }
+        Ok(device)
+    }
 }
 
 /// A GPU as it was measured, which keeps what it compiles.

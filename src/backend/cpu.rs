@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytemuck::Pod;
 
-use self::weights::{Layout, Ready, Weights};
+use self::weights::{Layout, Ready, Ways, Weights};
 use super::{Input, Output, Session, Watch};
 use crate::aligned::Aligned;
 use crate::error::Result;
@@ -35,7 +35,7 @@ use crate::program::{
 #[derive(Clone, Debug)]
 pub struct Cpu<F> {
     weights: Arc<Weights<F>>,
-    variants: bool,
+    ways: Ways,
 }
 
 impl<F: Number> Default for Cpu<F> {
@@ -47,7 +47,7 @@ impl<F: Number> Default for Cpu<F> {
 impl<F: Number> Cpu<F> {
     /// The CPU, with no weights yet.
     pub fn new() -> Self {
-        Self { weights: Arc::default(), variants: true }
+        Self { weights: Arc::default(), ways: Ways { variants: true, columns: true } }
     }
 
     /// The same CPU, which joins steps, has kernels for z-box and multiplies less where it can (or does not):
@@ -55,12 +55,22 @@ impl<F: Number> Cpu<F> {
     /// 64 bit.
     #[must_use]
     pub fn variants(mut self, variants: bool) -> Self {
-        self.variants = variants;
+        self.ways.variants = variants;
+        self
+    }
+
+    /// The same CPU, which holds large matrices behind a ReLU once more as columns (or does not): making these
+    /// takes longer than running the network once, and as much memory as they have; after that forward passes
+    /// read only the weights of inputs that are not 0. On unless turned off; of no account without
+    /// [`variants`](Self::variants) and in 64 bit.
+    #[must_use]
+    pub fn columns(mut self, columns: bool) -> Self {
+        self.ways.columns = columns;
         self
     }
 
     pub(super) fn has_variants(&self) -> bool {
-        self.variants
+        self.ways.variants
     }
 
     /// Takes memory for the program and makes its weights ready.
@@ -70,7 +80,7 @@ impl<F: Number> Cpu<F> {
             for operand in &step.operands {
                 let Operand::Weight(slot) = *operand else { continue };
                 let weight = &program.weights[slot.0];
-                let layout = Layout::of::<F>(&step.call, weight, self.variants);
+                let layout = Layout::of::<F>(&step.call, weight, self.ways);
                 if !weights.contains_key(&(slot, layout))
                     && let Some(ready) = self.weights.ready(weight, layout)
                 {
@@ -89,7 +99,7 @@ impl<F: Number> Cpu<F> {
             floats: floats(Element::Float).into_iter().map(Aligned::zeros).collect(),
             indices: floats(Element::Index).into_iter().map(|len| vec![0; len]).collect(),
             weights,
-            variants: self.variants,
+            ways: self.ways,
             part: PartOfFilters { of: None, numbers: Vec::new() },
             program: Arc::new(program.clone()),
         }
@@ -124,7 +134,7 @@ pub struct CpuSession<F> {
     indices: Vec<Vec<u32>>,
     /// Those that are not read as they are stored, as steps want them.
     weights: HashMap<(WeightSlot, Layout), Arc<Ready<F>>>,
-    variants: bool,
+    ways: Ways,
     part: PartOfFilters<F>,
 }
 
@@ -426,7 +436,7 @@ impl<F: Number> CpuSession<F> {
 
     /// How the step wants the weight.
     fn layout(&self, step: &Step, slot: WeightSlot) -> Layout {
-        Layout::of::<F>(&step.call, &self.program.weights[slot.0], self.variants)
+        Layout::of::<F>(&step.call, &self.program.weights[slot.0], self.ways)
     }
 
     /// The shard of a matrix, as the step wants it.

@@ -35,15 +35,28 @@ pub(super) enum Layout {
     Transformed(winograd::Kind),
 }
 
+/// What a CPU does faster where it can: see [`Cpu`](super::Cpu).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ways {
+    pub(super) variants: bool,
+    pub(super) columns: bool,
+}
+
 impl Layout {
     /// That of a step's weight. Filters in 32 bit are panels where sums are made by these.
-    pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse, variants: bool) -> Self {
+    pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse, ways: Ways) -> Self {
+        let Ways { variants, columns } = ways;
         match weight.form {
             Form::Filters(_) => {}
             Form::Vector => return Layout::Plain,
             Form::Rows { many_zeros, .. } => {
                 let is_forward = matches!(call, Call::Linear(_) | Call::LinearPair(_));
-                return match many_zeros && is_forward && variants && is_worth_it::<F>(weight) {
+                return match many_zeros
+                    && is_forward
+                    && variants
+                    && columns
+                    && is_worth_it::<F>(weight)
+                {
                     true => Layout::Columns,
                     false => Layout::Plain,
                 };
