@@ -1,10 +1,9 @@
-// r = scale * (y - b) * c. One invocation a value.
+// r = (y - b) * c. One invocation a value.
 
 struct Params {
     total: u32,
     count: u32, // values of a row
     repeat: u32, // rows of a picture
-    scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -23,5 +22,5 @@ fn main(
         return;
     }
     let of_picture = i / params.count / params.repeat * params.count + i % params.count;
-    r[i] = params.scale * (y[of_picture] - b[of_picture]) * c[i];
+    r[i] = (y[of_picture] - b[of_picture]) * c[i];
 }

@@ -141,41 +141,116 @@ fn kernels_for_z_box_give_what_others_do() {
     }
 }
 
-#[test]
-fn sums_before_a_relu_are_not_kept_where_nothing_arrives_at_dead_outputs() {
-    let build = |scaled: bool| {
+/// What follows a residual addition and how the block's branch is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Block {
+    Plain,
+    /// A norm after the ReLU.
+    Scaled,
+    /// ReLU6 in place of it.
+    Clipped,
+    /// The branch added to itself.
+    Doubled,
+    /// Another layer reads the branch, too.
+    Shared,
+}
+
+fn residual(block: Block) -> Network {
+    let build = || {
         let mut g = Graph::new("residual", SHAPE);
         let x = g.conv2d("stem", g.input(), Conv2d::new(8, 3).padding(1))?;
         let x = g.relu("relu", x)?;
         let long = g.conv2d("block.conv", x, Conv2d::new(8, 3).padding(1))?;
-        let x = g.push("block.add", Op::Add, &[long, x])?;
-        let mut x = g.relu("block.relu", x)?;
-        if scaled {
+        let short = if block == Block::Doubled { long } else { x };
+        let sum = g.push("block.add", Op::Add, &[long, short])?;
+        let mut x = match block {
+            Block::Clipped => g.push("block.relu", Op::Hardtanh { low: 0.0, high: 6.0 }, &[sum])?,
+            Block::Plain | Block::Scaled | Block::Doubled | Block::Shared => {
+                g.relu("block.relu", sum)?
+            }
+        };
+        if block == Block::Scaled {
             x = g.push("between", Op::BatchNorm2d { epsilon: 1e-5 }, &[x])?;
         }
-        let x = g.conv2d("last", x, Conv2d::new(4, 3))?;
+        let mut x = g.conv2d("last", x, Conv2d::new(4, 3))?;
+        if block == Block::Shared {
+            let other = g.conv2d("other", long, Conv2d::new(4, 3))?;
+            x = g.push("last.add", Op::Add, &[x, other])?;
+        }
         let x = g.flatten("flatten", x)?;
         g.linear("fc", x, 5)?;
         Ok::<_, clrp::Error>(g)
     };
+    weights(build().expect("the layers fit"), 5)
+}
+
+/// The kernels of a residual addition, forward and back.
+fn of_addition(block: Block, rule: Option<(&str, Rule)>) -> Vec<&'static str> {
+    let network = residual(block);
     let pictures = pictures(SHAPE, 1, 3);
-    let of = |scaled, rule: Option<Rule>| {
-        let network = weights(build(scaled).expect("the layers fit"), 5);
-        let mut rules = preset("contrastive").expect("a preset");
-        if let Some(rule) = rule {
-            rules = rules.with_rules([(Selector::Name("last".to_owned()), rule)]);
+    let mut rules = preset("contrastive").expect("a preset");
+    rules = rules.with_rules(rule.map(|(layer, rule)| (Selector::Name(layer.to_owned()), rule)));
+    let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
+    let program = question.lowered().program;
+    let steps = program.steps.iter().filter(|step| program.layers[step.layer] == "block.add");
+    steps.map(|step| step.call.kernel().name).collect()
+}
+
+#[test]
+fn sums_before_a_relu_are_spared_where_nothing_arrives_at_dead_outputs() {
+    let spared = ["add", "stabilized_gate", "multiply_difference"];
+    assert_eq!(of_addition(Block::Plain, None), spared);
+    // The branch is read elsewhere, is both terms, or has denominators that may be as small as it is.
+    let gated = ["add", "stabilized_gate", "multiply_add"];
+    assert_eq!(of_addition(Block::Shared, None)[..3], gated);
+    assert_eq!(of_addition(Block::Doubled, None)[..2], gated[..2]);
+    let epsilon = Rule::Epsilon { epsilon: 0.01 };
+    assert_eq!(of_addition(Block::Plain, Some(("block.conv", epsilon))), gated);
+    // Relevance is a product with the norm's output, with nothing of the input, or with what is not the sum.
+    let plain = ["add", "stabilized_ratio", "multiply_add"];
+    assert_eq!(of_addition(Block::Scaled, None), plain);
+    assert_eq!(of_addition(Block::Plain, Some(("last", Rule::Flat))), plain);
+    assert_eq!(of_addition(Block::Clipped, None), plain);
+}
+
+#[test]
+fn spared_sums_give_the_same_maps() {
+    let pictures = pictures(SHAPE, 2, 3);
+    let methods = [Method::Lrp, Method::Clrp1, Method::Clrp2];
+    let backends = backends();
+    for block in [Block::Plain, Block::Scaled, Block::Clipped, Block::Doubled, Block::Shared] {
+        let network = residual(block);
+        for name in ["contrastive", "epsilon_gamma_box"] {
+            let rules = preset(name).expect("a preset");
+            let question = || Question::new(&network, &rules, &methods, &[1, 4], &pictures);
+            for backend in &backends {
+                // A ledger needs all sums.
+                let of = |ledger| Question { ledger, ..question() }.ask(backend).maps;
+                let [spared, kept] = [false, true].map(of);
+                for (spared, kept) in spared.iter().zip(&kept) {
+                    let what = format!("{block:?}, {name}, {}", backend.name);
+                    assert_close(spared, kept, backend.of_precision(MAP_F64, SAME_F32), &what);
+                }
+            }
         }
-        let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
-        let program = question.lowered().program;
-        let of_add = program.steps.iter().filter(|step| program.layers[step.layer] == "block.add");
-        of_add.map(|step| step.call.kernel().name).collect::<Vec<_>>()
-    };
-    // The shortcut's product waits for that of the branch.
-    assert_eq!(of(false, None), ["add", "stabilized_gate", "multiply_difference"]);
-    // Relevance is the product with the norm's output, and with this rule with nothing of the layer's input.
-    for (scaled, rule) in [(true, None), (false, Some(Rule::Flat))] {
-        assert_eq!(of(scaled, rule), ["add", "stabilized_ratio", "multiply_add"]);
     }
+}
+
+#[test]
+fn spared_sums_and_branches_have_no_buffer() {
+    let network = residual(Block::Plain);
+    let pictures = pictures(SHAPE, 1, 3);
+    let rules = preset("contrastive").expect("a preset");
+    let question = Question::new(&network, &rules, &[Method::Lrp], &[1], &pictures);
+    let limits = Limits { joins: Joins::Panels, ..Limits::NONE };
+    let program = Question { limits, ..question }.lowered().program;
+    let of = |layer: &str| {
+        let is_forward = |step: &&clrp::program::Step| {
+            program.layers[step.layer] == layer && program.notes[step.note] == "forward"
+        };
+        program.steps.iter().find(is_forward).and_then(|step| step.joined)
+    };
+    assert_eq!(["block.add", "block.relu"].map(of), [Some(Between::Passing); 2]);
 }
 
 #[test]

@@ -59,10 +59,11 @@ impl<F: Number> Cpu<F> {
         self
     }
 
-    /// The same CPU, which holds large matrices behind a ReLU once more as columns (or does not): making these
-    /// takes longer than running the network once, and as much memory as they have; after that forward passes
-    /// read only the weights of inputs that are not 0. On unless turned off; of no account without
-    /// [`variants`](Self::variants) and in 64 bit.
+    /// The same CPU, which holds matrices of 32 to 256 MB (as they are stored, of the whole layer) once more as
+    /// columns where the layer comes behind a ReLU (or does not): of one picture, forward passes then read only the
+    /// weights of inputs that are not 0. [`prepare`](Self::prepare) makes these copies, which takes longer than some
+    /// tens of runs gain; all sessions of this CPU and its clones share them. On unless turned off; of no account
+    /// without [`variants`](Self::variants) and in 64 bit.
     #[must_use]
     pub fn columns(mut self, columns: bool) -> Self {
         self.ways.columns = columns;
@@ -250,7 +251,7 @@ impl<F: Number> Session for CpuSession<F> {
 
 impl<F: Number> CpuSession<F> {
     /// Bytes of the weights that were brought into an order of their own, which the sessions of a
-    /// network share; matrices are read as they are stored, and take none.
+    /// network share; matrices take none unless they are held as columns.
     pub fn weight_bytes(&self) -> usize {
         let mut held: Vec<&Arc<Ready<F>>> = self.weights.values().collect();
         held.sort_unstable_by_key(|weight| Arc::as_ptr(weight));
@@ -431,7 +432,7 @@ impl<F: Number> CpuSession<F> {
     /// A weight as the step wants it.
     fn ready(&self, step: &Step, slot: WeightSlot) -> &Ready<F> {
         let key = (slot, self.layout(step, slot));
-        self.weights.get(&key).expect("all but matrices are made ready")
+        self.weights.get(&key).expect("all but rows of matrices are made ready")
     }
 
     /// How the step wants the weight.

@@ -372,42 +372,56 @@ fn dot<F: Float, S: Stored>(w: &[S], a: &[F], part: impl Fn(f64) -> f64 + Copy) 
 mod tests {
     use super::*;
 
+    /// Numbers between -1 and 1 that 16 bit hold.
+    fn number(i: usize) -> f32 {
+        ((i * 7919 % 257) as f32 - 128.0) / 128.0
+    }
+
+    /// Some columns more than whole vectors of several tasks, some inputs more than whole pieces; most of these
+    /// are 0.
+    const P: Params = Params {
+        batch: 3,
+        in_features: 133,
+        out_features: 1300,
+        first: 7,
+        rows: 1211,
+        part: Part::All.code(),
+        bias_part: Part::All.code(),
+        gamma: 0.25,
+        accumulate: 1,
+        stored: super::super::Encoding::F32.code(),
+    };
+
+    fn check(part: Part, [rows, columns]: [Matrix<'_>; 2]) {
+        let a: Vec<f32> = (0..P.batch * P.in_features)
+            .map(|i| (number(i as usize * 31) - 0.4).max(0.0))
+            .collect();
+        let b: Vec<f32> = (0..P.out_features).map(|i| number(i as usize + 5)).collect();
+        let of = |w: Matrix<'_>| {
+            let mut outs = [(); 2].map(|()| vec![0.5; (P.batch * P.out_features) as usize]);
+            let [y, z] = &mut outs;
+            multiply(&P, &a, w, &b, [([Part::All; 2], y), ([part; 2], z)]);
+            outs.concat()
+        };
+        let [rows, columns] = [rows, columns].map(of);
+        let apart = rows.iter().zip(&columns).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let largest = rows.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        assert!(largest > 1.0 && apart <= 1e-6 * largest, "{part:?}: {apart} of {largest}");
+    }
+
     #[test]
     fn columns_give_what_rows_do() {
-        let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
-        // Some columns more than whole vectors, some inputs more than whole pieces; most of these are 0.
-        let (batch, inputs, outputs, first, rows) = (3, 133, 90, 7, 70);
-        let positive = |i: usize| (number(i * 31) - 0.4).max(0.0);
-        let a: Vec<f32> = (0..batch * inputs).map(positive).collect();
+        let (inputs, rows) = (P.in_features as usize, P.rows as usize);
         let w: Vec<f32> = (0..rows * inputs).map(number).collect();
         let columns: Vec<f32> =
             (0..rows * inputs).map(|i| w[i % rows * inputs + i / rows]).collect();
-        let b: Vec<f32> = (0..outputs).map(|i| number(i + 5)).collect();
-        let p = Params {
-            batch: batch as u32,
-            in_features: inputs as u32,
-            out_features: outputs as u32,
-            first: first as u32,
-            rows: rows as u32,
-            part: Part::All.code(),
-            bias_part: Part::All.code(),
-            gamma: 0.25,
-            accumulate: 1,
-            stored: super::super::Encoding::F32.code(),
-        };
-        // Of these the last is summed in 64 bit.
+        let halves =
+            [&w, &columns].map(|w| w.iter().map(|w| half::f16::from_f32(*w)).collect::<Vec<_>>());
+        // Of the last part sums are made in 64 bit.
         for part in [Part::All, Part::Positive, Part::Negative, Part::RaisedPositive] {
-            let of = |w: Matrix<'_>| {
-                let mut outs = [(); 2].map(|()| vec![0.5; batch * outputs]);
-                let [y, z] = &mut outs;
-                multiply(&p, &a, w, &b, [([Part::All; 2], y), ([part; 2], z)]);
-                outs.concat()
-            };
-            let [rows, columns] =
-                [Matrix::Rows(Rows::F32(&w)), Matrix::Columns(Rows::F32(&columns))].map(of);
-            let apart = rows.iter().zip(&columns).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            let largest = rows.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-            assert!(largest > 1.0 && apart <= 1e-6 * largest, "{part:?}: {apart} of {largest}");
+            check(part, [Matrix::Rows(Rows::F32(&w)), Matrix::Columns(Rows::F32(&columns))]);
+            let [w, columns] = [&halves[0], &halves[1]].map(|w| Rows::F16(w));
+            check(part, [Matrix::Rows(w), Matrix::Columns(columns)]);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `r = scale * (y - b) * c`: what [`multiply_add`](super::multiply_add) makes of one term of a sum `y = a + b`
-//! of which the other is at hand. Twin of `shaders/multiply_difference.wgsl`.
+//! `r = (y - b) * c`: what [`multiply_add`](super::multiply_add) makes of one term of a sum `y = a + b` of
+//! which the other is at hand. Twin of `shaders/multiply_difference.wgsl`.
 
 use super::{kernel, lanes, parallel, params};
 use crate::num::Float;
@@ -13,8 +13,6 @@ params! {
         pub count: u32,
         /// Rows of a picture.
         pub repeat: u32,
-        /// The factor.
-        pub scale: f32,
     }
 }
 
@@ -29,7 +27,6 @@ impl Params {
 
 /// Operands: sums `y`, their other term `b`, what the transpose handed down `c`, relevance `r`.
 pub fn cpu<F: Float>(p: &Params, y: &[F], b: &[F], c: &[F], r: &mut [F]) {
-    let scale = F::from_f32(p.scale);
     let count = p.count as usize;
     parallel::rows(
         r,
@@ -40,7 +37,7 @@ pub fn cpu<F: Float>(p: &Params, y: &[F], b: &[F], c: &[F], r: &mut [F]) {
             let [y, b] = [y, b].map(|values| &values[of_picture..][..r.len()]);
             let c = &c[row * count + start..][..r.len()];
             for ((r, (&y, &b)), &c) in r.iter_mut().zip(y.iter().zip(b)).zip(c) {
-                *r = scale * (y - b) * c;
+                *r = (y - b) * c;
             }
         },
     );
@@ -52,10 +49,10 @@ mod tests {
 
     #[test]
     fn every_row_of_a_picture_meets_its_sums() {
-        let p = Params { total: 4, count: 2, repeat: 2, scale: 2.0 };
+        let p = Params { total: 4, count: 2, repeat: 2 };
         let mut r = [9.0; 4];
         cpu(&p, &[3.0, 1.0], &[1.0, 4.0], &[1.0, 7.0, -1.0, 0.5], &mut r);
-        // 2 * 2 * 1, 2 * -3 * 7, 2 * 2 * -1, 2 * -3 / 2
-        assert_eq!(r, [4.0, -42.0, -4.0, -3.0]);
+        // 2 * 1, -3 * 7, 2 * -1, -3 / 2
+        assert_eq!(r, [2.0, -21.0, -2.0, -1.5]);
     }
 }

@@ -18,6 +18,9 @@ use crate::num::Float;
 /// at a stretch; the sums of a row or a few stay in the second-level cache.
 const COLUMNS: [usize; 2] = [1024, 16_384];
 
+/// The same at least where there would be fewer tasks than threads.
+const FEWEST_COLUMNS: usize = 256;
+
 /// Tasks for each thread.
 const TASKS: usize = 2;
 
@@ -49,9 +52,7 @@ impl<F: Float, S: Stored, const N: usize> WeightedRows<'_, F, S, N> {
         let live: Vec<usize> = (0..rows)
             .filter(|row| (0..self.batch).any(|item| self.number(item, *row) != 0.0))
             .collect();
-        let wanted = self.columns.div_ceil(TASKS * rayon::current_num_threads());
-        // Whole vectors, so that cuts, which the threads decide, do not decide how a column is summed.
-        let length = wanted.clamp(COLUMNS[0], COLUMNS[1]).next_multiple_of(WIDTH);
+        let length = self.columns_of_a_task();
         let bounds = self.bounds();
         let blocks: Vec<Range<usize>> = (0..self.columns)
             .step_by(length)
@@ -69,6 +70,15 @@ impl<F: Float, S: Stored, const N: usize> WeightedRows<'_, F, S, N> {
                 put(i % N, i / N, columns.clone(), sums);
             }
         }
+    }
+
+    /// Whole vectors, so that cuts, which the threads decide, do not decide how a column is summed.
+    fn columns_of_a_task(&self) -> usize {
+        let threads = rayon::current_num_threads();
+        let wanted = self.columns.div_ceil(TASKS * threads);
+        let tasks = self.columns.div_ceil(wanted.clamp(COLUMNS[0], COLUMNS[1]));
+        let even = self.columns.div_ceil(tasks.next_multiple_of(threads).max(1));
+        even.max(FEWEST_COLUMNS).next_multiple_of(WIDTH)
     }
 
     /// Bounds of all parts, if sums are made in 32 bit.

@@ -103,7 +103,7 @@ pub enum Form {
         rows: Range<usize>,
         /// Numbers in a row.
         columns: usize,
-        /// Whether many of the numbers that rows are multiplied by may be 0, as behind a ReLU.
+        /// Whether many of the layer's inputs may be 0, as behind a ReLU.
         many_zeros: bool,
     },
     /// A convolution's filters, packed.

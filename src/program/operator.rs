@@ -376,7 +376,8 @@ impl Operator {
     }
 }
 
-/// Whether what a node gives is what a ReLU let through, or pools of that.
+/// Whether what a node gives is what a ReLU let through, or pools of that: average pools, too, which keep the
+/// size of the map before the linear layers of AlexNet and VGG.
 fn is_behind_relu(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     let passes_zeros = matches!(

@@ -257,6 +257,7 @@ impl Layer<'_> {
         b: &mut Builder,
         shared: &mut Shared,
         arrived: Signal,
+        spared: Option<NodeId>,
     ) -> Vec<Signal> {
         let node = self.plan.network.graph().node(self.id);
         let count = node.shape.len();
@@ -279,11 +280,12 @@ impl Layer<'_> {
             | Rule::WSquare
             | Rule::Flat => unreachable!("composites give additions no such rule"),
         }
-        let of_input = |input: &NodeId| (self.forward.value(*input), count);
+        // A ledger needs what arrives.
         if let Signal::Product(product) = arrived
+            && !shared.is_watched
             && self.is_of_own_relu(product.a)
         {
-            return self.hand_down_positive_sum(b, product);
+            return self.hand_down_positive_sum(b, product, spared);
         }
         let r = arrived.make(b);
         let z = (self.forward.value(self.id), count);
@@ -293,50 +295,40 @@ impl Layer<'_> {
             shared.losses.push(Loss { scale: 1.0, causes, served: None });
         }
         let s = self.ratio(b, r, z);
-        let share = |input: &NodeId| Signal::Product(self.product(b, of_input(input), 1.0, s));
-        node.inputs.iter().map(share).collect()
-    }
-
-    /// The same where relevance is a product with what a ReLU made of the sums, so that nothing arrives where these
-    /// are 0 or less: elsewhere the ReLU's output is the sum. Neither the sums nor the term that is made last have to
-    /// be kept; that term is the sum less the other one.
-    fn hand_down_positive_sum(&self, b: &mut Builder, product: Product) -> Vec<Signal> {
-        let node = self.plan.network.graph().node(self.id);
-        let s = self.gated(b, product);
-        let last = match node.inputs[..] {
-            [one, other] if one != other => Some(one.max(other)),
-            _ => None,
-        };
         let share = |input: &NodeId| {
-            if last == Some(*input) {
-                let others = node.inputs.iter().find(|other| *other != input);
-                let other = others.expect("there are two");
-                return Signal::Value(self.times_difference(
-                    b,
-                    product,
-                    self.forward.value(*other),
-                    s,
-                ));
-            }
-            let a = (self.forward.value(*input), node.shape.len());
+            let a = (self.forward.value(*input), count);
             Signal::Product(self.product(b, a, 1.0, s))
         };
         node.inputs.iter().map(share).collect()
     }
 
-    /// `(y - other) s` of the sums `y` that a product has.
-    fn times_difference(&self, b: &mut Builder, sums: Product, other: Slot, s: Slot) -> Slot {
-        let len = b.len(s);
-        let call = Call::MultiplyDifference(multiply_difference::Params {
-            total: word(len),
-            count: word(len / sums.rows),
-            repeat: word(sums.repeat),
-            scale: 1.0,
-        });
-        b.emit(call, &[sums.a, other, s].map(Operand::Value), len)
+    /// The same where relevance is a product with what a ReLU made of the sums, so that nothing arrives where
+    /// these are 0 or less: elsewhere the ReLU's output is the sum, which need not be kept. Nor need the term
+    /// `spared`, which is the sum less the other one.
+    fn hand_down_positive_sum(
+        &self,
+        b: &mut Builder,
+        product: Product,
+        spared: Option<NodeId>,
+    ) -> Vec<Signal> {
+        let node = self.plan.network.graph().node(self.id);
+        let s = self.gated(b, product);
+        let share = |input: &NodeId| match spared.filter(|spared| spared == input) {
+            Some(spared) => {
+                let rest = node.inputs.iter().find(|input| **input != spared);
+                let rest = self.forward.value(*rest.expect("sums have two terms"));
+                Signal::Value(times_difference(b, product, rest, s))
+            }
+            None => {
+                let a = (self.forward.value(*input), node.shape.len());
+                Signal::Product(self.product(b, a, 1.0, s))
+            }
+        };
+        node.inputs.iter().map(share).collect()
     }
 
-    /// Whether a value is what a ReLU made of this layer's output.
+    /// Whether a value is what a ReLU made of this layer's output. What a ReLU6 made is not the sum where it
+    /// clips.
     fn is_of_own_relu(&self, a: Slot) -> bool {
         let nodes = self.plan.network.graph().nodes().iter().zip(&self.forward.values);
         nodes
@@ -480,4 +472,18 @@ pub(super) fn constant(b: &mut Builder, len: usize, values: &[f64]) -> Slot {
     let values = vector(b, Source::Made(values.to_vec()));
     let call = Call::ChannelConstant(channel_constant::Params { total: word(len), channels });
     b.emit(call, &[values], len)
+}
+
+/// `(y - rest) s` of the sums `y` that a product has. Where `rest` is nearly the sum, the difference has but a
+/// few digits, as the walk must allow for.
+fn times_difference(b: &mut Builder, sums: Product, rest: Slot, s: Slot) -> Slot {
+    let len = b.len(s);
+    let count = len / sums.rows;
+    debug_assert_eq!(sums.stride, count, "each picture has sums of its own");
+    let call = Call::MultiplyDifference(multiply_difference::Params {
+        total: word(len),
+        count: word(count),
+        repeat: word(sums.repeat),
+    });
+    b.emit(call, &[sums.a, rest, s].map(Operand::Value), len)
 }

@@ -140,7 +140,8 @@ impl Walker<'_> {
             Op::Add if self.kind.is_relevance() => {
                 let rule = self.rules[id.0].expect("additions have rules");
                 let layer = self.layer(forward, id, rule, mirrored);
-                node.inputs.iter().copied().zip(layer.hand_down_sum(b, shared, arrived)).collect()
+                let sent = layer.hand_down_sum(b, shared, arrived, self.spared(id));
+                node.inputs.iter().copied().zip(sent).collect()
             }
             Op::Add => {
                 let r = Signal::Value(arrived.make(b));
@@ -197,6 +198,27 @@ impl Walker<'_> {
         let parts = Parts { weight: Part::All, bias: Part::Nothing, gamma: 0.0 };
         let r = arrived.make(b);
         Ok(Signal::Value(operator.transpose(b, self.plan.batch * self.repeat, r, parts)))
+    }
+
+    /// The term of a residual addition that nobody else reads and that may be told from the sum and the other
+    /// term: of two the one that is made last, whose step can go on to the sum. Its digits that are lost so, where
+    /// it is small beside the sum, matter as little as it does where a rule's denominators are of one sign; those of
+    /// epsilon may be as small as it is.
+    fn spared(&self, addition: NodeId) -> Option<NodeId> {
+        let graph = self.plan.network.graph();
+        let [one, other] = graph.node(addition).inputs[..] else { return None };
+        let last = one.max(other);
+        let mut from = last;
+        while matches!(
+            graph.node(from).op,
+            Op::BatchNorm2d { .. } | Op::ChannelAffine { .. } | Op::Dropout | Op::Identity
+        ) {
+            from = graph.node(from).inputs[0];
+        }
+        let is_of_one_sign =
+            matches!(self.rules[from.0], Some(Rule::ZPlus | Rule::AlphaBeta { .. }));
+        let is_read_once = graph.readers(last).eq([addition]);
+        (one != other && is_of_one_sign && is_read_once).then_some(last)
     }
 
     /// Through a fixed scale of channels, which relevance passes as it is.

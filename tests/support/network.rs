@@ -108,6 +108,7 @@ pub(crate) struct Question<'a> {
     pub(crate) bounds: Bounds,
     pub(crate) limits: Limits,
     pub(crate) upsampling: Upsampling,
+    pub(crate) ledger: bool,
 }
 
 /// A backend's answer.
@@ -131,7 +132,8 @@ impl<'a> Question<'a> {
     ) -> Self {
         let bounds = bounds(network.graph().input_shape().channels, -2.0, 2.0);
         let (limits, upsampling) = (Limits::NONE, Upsampling::Bilinear);
-        Self { network, composite, methods, targets, pictures, bounds, limits, upsampling }
+        let ledger = false;
+        Self { network, composite, methods, targets, pictures, bounds, limits, upsampling, ledger }
     }
 
     /// The same, lowered for that backend.
@@ -154,7 +156,11 @@ impl<'a> Question<'a> {
             batch: self.batch(),
             bounds: &self.bounds,
             limits: self.limits,
-            extras: Extras { upsampling: self.upsampling, ..Extras::default() },
+            extras: Extras {
+                upsampling: self.upsampling,
+                ledger: self.ledger,
+                ..Extras::default()
+            },
         };
         lower(&plan).unwrap_or_else(|error| panic!("{error}"))
     }

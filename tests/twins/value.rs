@@ -284,7 +284,7 @@ const SUMS: [(u32, u32); 5] = [(1, 1), (3, 255), (5, 256), (2, 5000), (130, 77)]
 pub(super) fn multiply_difference(random: &mut Random) -> Vec<Case> {
     let case = |(count, batch, repeat, _)| {
         let total = count * batch * repeat;
-        let p = multiply_difference::Params { total, count, repeat, scale: -1.5 };
+        let p = multiply_difference::Params { total, count, repeat };
         let lengths = [count * batch, count * batch, total];
         let reads = lengths.map(|length| Given::Float(random.floats(length as usize)));
         let operands = reads.into_iter().chain([Given::junk(total as usize)]).collect();

@@ -68,7 +68,7 @@ impl Classify {
         let chosen = self.network.choose()?;
         let preprocess = self.pictures.shaping.preprocess(chosen.preprocess, self.network.size);
         let batch = self.pictures.batch.min(images.len());
-        let device = self.device.open_for_few(self.precision)?;
+        let device = self.device.open_for(self.precision, images.len())?;
         let runner = Runner::usual(chosen.network, device, preprocess, batch)?;
         let labels = chosen.labels;
         if let Some(npy) = &self.npy {

@@ -235,7 +235,7 @@ impl Explain {
         let named = Named { labels: &chosen.labels, model: &chosen.name, graph };
         let (request, methods) = self.request(&named)?;
         let preprocess = self.pictures.shaping.preprocess(chosen.preprocess, self.network.size);
-        let device = self.device.open_for_few(self.precision)?;
+        let device = self.device.open_for(self.precision, images.len())?;
         let runner = Runner {
             composite: rules.composite,
             seed: self.seed,

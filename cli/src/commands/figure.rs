@@ -121,7 +121,7 @@ impl Figure {
         let chosen = self.network.choose()?;
         rules.check(chosen.network.graph())?;
         let preprocess = self.pictures.shaping.preprocess(chosen.preprocess, self.network.size);
-        let device = self.device.open_for_few(self.precision)?;
+        let device = self.device.open_for(self.precision, images.len())?;
         let runner = Runner {
             composite: rules.composite,
             seed: self.seed,

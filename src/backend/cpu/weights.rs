@@ -45,18 +45,12 @@ pub(super) struct Ways {
 impl Layout {
     /// That of a step's weight. Filters in 32 bit are panels where sums are made by these.
     pub(super) fn of<F: Float>(call: &Call, weight: &WeightUse, ways: Ways) -> Self {
-        let Ways { variants, columns } = ways;
         match weight.form {
             Form::Filters(_) => {}
             Form::Vector => return Layout::Plain,
             Form::Rows { many_zeros, .. } => {
-                let is_forward = matches!(call, Call::Linear(_) | Call::LinearPair(_));
-                return match many_zeros
-                    && is_forward
-                    && variants
-                    && columns
-                    && is_worth_it::<F>(weight)
-                {
+                let pays = ways.variants && ways.columns && many_zeros;
+                return match pays && is_forward_of_one(call) && is_worth_it::<F>(weight) {
                     true => Layout::Columns,
                     false => Layout::Plain,
                 };
@@ -73,7 +67,7 @@ impl Layout {
             if !conv_transpose2d::Params(*p).sums_by_panels() {
                 return Layout::Plain;
             }
-            return match variants && winograd::suits_transposed(p) {
+            return match ways.variants && winograd::suits_transposed(p) {
                 true => transformed(true),
                 false => Layout::TransposedPanels,
             };
@@ -81,7 +75,7 @@ impl Layout {
         if !p.sums_by_panels() {
             return Layout::Plain;
         }
-        match (variants && winograd::suits(p), p.joins_taps()) {
+        match (ways.variants && winograd::suits(p), p.joins_taps()) {
             (true, _) => transformed(false),
             (false, true) => Layout::PanelsOfRows(p.kernel_width),
             (false, false) => Layout::Panels,
@@ -96,7 +90,7 @@ const FEWEST_BYTES: usize = 32 << 20;
 /// The same at most: the copy of a larger one would take more memory than all else.
 const MOST_BYTES: usize = 256 << 20;
 
-/// Whether a matrix is such. Weights of 64 bit, which 32 would round, stay as they are.
+/// Whether a matrix has as many bytes. Weights of 64 bit, which 32 would round, stay as they are.
 fn is_worth_it<F: Float>(matrix: &WeightUse) -> bool {
     match &matrix.source {
         Source::Stored(stored) if !F::IS_REFERENCE && stored.dtype() != Dtype::F64 => {
@@ -105,6 +99,17 @@ fn is_worth_it<F: Float>(matrix: &WeightUse) -> bool {
         }
         Source::Stored(_) | Source::Made(_) => false,
     }
+}
+
+/// Whether a step multiplies a matrix by the inputs of one picture: few inputs are 0 in all of several.
+fn is_forward_of_one(call: &Call) -> bool {
+    if let Call::Linear(p) = call {
+        return p.batch == 1;
+    }
+    if let Call::LinearPair(p) = call {
+        return p.z.batch == 1;
+    }
+    false
 }
 
 /// The weights that some session holds.
@@ -293,4 +298,37 @@ fn packed<T: Copy + Send>(
     let mut out = vec![zero; packing.len()];
     parallel::each(&mut out, |i, w| *w = number(packing.source(i)));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weight::Weight;
+
+    #[test]
+    fn a_shard_is_transposed_as_it_is_stored() {
+        // Columns more than whole lines of the cache, of which a shard takes some rows.
+        let (columns, rows) = (37, 3..40);
+        let bits: Vec<u16> = (0..columns * 50).map(|i| i as u16).collect();
+        let weight = |dtype| WeightUse {
+            source: Source::Stored(Weight::from_bits16("w", &[50, columns], dtype, bits.clone())),
+            form: Form::Rows { rows: rows.clone(), columns, many_zeros: true },
+            part: (Part::All, 0.0),
+        };
+        let expected: Vec<u16> = (0..columns * rows.len())
+            .map(|i| bits[(rows.start + i % rows.len()) * columns + i / rows.len()])
+            .collect();
+        for dtype in [Dtype::F16, Dtype::BF16] {
+            let made = ordered::<f32>(&weight(dtype), Layout::Columns);
+            assert_eq!(made.columns().bits16(), Some(&expected[..]), "{dtype:?}");
+        }
+        let floats: Vec<f32> = bits.iter().map(|bits| f32::from(*bits)).collect();
+        let of_floats = WeightUse {
+            source: Source::Stored(Weight::from_f32("w", &[50, columns], floats)),
+            ..weight(Dtype::F16)
+        };
+        let made = ordered::<f32>(&of_floats, Layout::Columns);
+        let expected: Vec<f32> = expected.into_iter().map(f32::from).collect();
+        assert_eq!(made.floats(), expected);
+    }
 }
