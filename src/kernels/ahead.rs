@@ -1,5 +1,7 @@
-//! Weights that come next, fetched while others are multiplied: memory is idle then, while products wait
-//! for it where weights are met for the first time.
+//! What comes next, fetched while others are multiplied: memory is idle then, while products wait for it
+//! where weights or values are met for the first time.
+
+use std::ops::Range;
 
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
@@ -29,6 +31,14 @@ impl<'a> Ahead<'a> {
         for line in now.chunks(LINE) {
             fetch(line.as_ptr());
         }
+    }
+}
+
+/// Asks for numbers that lie so far from the first one. There may be none.
+#[inline(always)]
+pub(super) fn fetch_further(numbers: &[f32], range: Range<usize>) {
+    for at in range.step_by(LINE / size_of::<f32>()) {
+        fetch(numbers.as_ptr().wrapping_add(at));
     }
 }
 

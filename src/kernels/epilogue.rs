@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use pulp::Simd;
 
 use super::Call;
+use super::ahead::fetch;
 use super::panels::WIDTH;
 
 /// What a kernel does with each value, for the sums of another while they are at hand. `T` is what it
@@ -212,6 +213,33 @@ unsafe impl Send for Destination<'_> {}
 unsafe impl Sync for Destination<'_> {}
 
 impl Destination<'_> {
+    /// Asks for what [`put`](Self::put) reads and writes of a panel's channels from `channel` on. There may be
+    /// no such pixels.
+    #[inline(always)]
+    pub(super) fn fetch<const PIXELS: usize>(&self, pixels: [usize; PIXELS], channel: usize) {
+        let firsts = pixels.map(|pixel| pixel * self.channels + channel);
+        let lines = |of: *const f32, firsts: [usize; PIXELS]| {
+            for first in firsts {
+                fetch(of.wrapping_add(first));
+            }
+        };
+        lines(self.values, firsts);
+        if let Some(keep) = self.epilogues.then.keep {
+            lines(keep.as_ptr().cast(), firsts);
+        }
+        for step in self.epilogues.then.steps {
+            match step {
+                Epilogue::Clamp { .. } | Epilogue::ChannelAffine { .. } => {}
+                Epilogue::Add(other) | Epilogue::StabilizedRatio { r: other, .. } => {
+                    lines(other.as_ptr(), firsts);
+                }
+                Epilogue::MultiplyAdd { a, .. } | Epilogue::StabilizedGate { a, .. } => {
+                    lines(a.values.as_ptr(), a.places(firsts));
+                }
+            }
+        }
+    }
+
     /// Keeps the sums of some pixels' channels from `channel` on, for each of the first `kept` pixels those
     /// of a panel; those past the last channel are left out. Of the other pixels, which may be the same
     /// ones again, nothing is kept: so many at once stay in registers.

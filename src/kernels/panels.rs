@@ -12,7 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Part;
-use super::ahead::Ahead;
+use super::ahead::{Ahead, fetch_further};
 use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
@@ -418,8 +418,16 @@ impl Run<'_> {
             };
             rows.extend(lattice.taps.iter().map(row_of));
             let targets = places.map(|place| place.target);
+            // What the next tile writes, but where a row of pixels ends.
+            let coming = targets.map(|target| target + ROWS * lattice.step[1]);
             for (i, panel) in self.panels.chunks_exact(panels.panel_len()).enumerate() {
                 let taps = &lattice.taps;
+                let column = (self.task.panels.start + i) * WIDTH;
+                self.destination.fetch(coming, column);
+                // Where there are several taps, most rows of the next tile have been read for this one.
+                if let [Some(rows)] = rows.as_slice() {
+                    self.fetch_rows(rows, ROWS * lattice.stride[1], i);
+                }
                 // SAFETY: rows are as long as `nothing`, which has as many values as panels have
                 // rows; the vectors are asked for above.
                 let sums = unsafe {
@@ -432,7 +440,6 @@ impl Run<'_> {
                         &mut ahead,
                     )
                 };
-                let column = (self.task.panels.start + i) * WIDTH;
                 // SAFETY: each lattice has pixels of its own, each task positions of a lattice or
                 // columns of its own.
                 unsafe { self.destination.put(simd, sums, (targets, count), column) };
@@ -442,6 +449,17 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
+    /// Asks for a part of the rows that lie so many pixels further on: each panel of the task for one.
+    #[inline(always)]
+    fn fetch_rows<const ROWS: usize>(&self, rows: &[&[f32]; ROWS], pixels: usize, panel: usize) {
+        let (len, further) = (self.nothing.len(), pixels * self.product.channels);
+        let part = len.div_ceil(self.task.panels.len()).next_multiple_of(WIDTH);
+        for row in rows {
+            let range = panel * part..len.min((panel + 1) * part);
+            fetch_further(row, further + range.start..further + range.end);
+        }
+    }
+
     #[inline(always)]
     fn place(&self, lattice: &Lattice, [plane, row, column]: [usize; 3]) -> Place {
         let pixel = [row, column];

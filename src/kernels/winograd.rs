@@ -8,6 +8,7 @@
 //! of such a convolution is another one, with the filters turned round.
 
 mod parts;
+mod transform;
 
 use std::ops::Range;
 
@@ -298,6 +299,16 @@ struct Outputs {
     size: [usize; 2],
 }
 
+impl Outputs {
+    /// The pixels in a picture of so many across, some of them more than once if they are fewer than four.
+    #[inline(always)]
+    fn pixels(&self, across: usize) -> [usize; STEP * STEP] {
+        let [down, right] = self.size.map(|size| size - 1);
+        let below = self.pixel + down * across;
+        [self.pixel, self.pixel + right, below, below + right]
+    }
+}
+
 impl Tiled for Run<'_> {
     fn count(&self) -> usize {
         self.task.windows.len()
@@ -319,6 +330,7 @@ impl Tiled for Run<'_> {
             self.task.windows.clone().map(|window| self.cell(window) - cells.start).collect();
         let outputs: Vec<_> =
             self.task.windows.clone().map(|window| self.outputs(window)).collect();
+        let across = self.p.out_width as usize;
         let of_panel =
             |panel: usize| &self.filters.numbers[panel * POINTS * matrix..][..POINTS * matrix];
         for panel in self.task.panels.clone() {
@@ -334,6 +346,12 @@ impl Tiled for Run<'_> {
                 // for any processor.
                 let mut products = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; POINTS];
                 for (point, products) in products.iter_mut().enumerate() {
+                    // What is done with the sums of each window meets memory that is idle till then.
+                    let window = point / (POINTS / ROWS);
+                    if point.is_multiple_of(POINTS / ROWS) && window < ROWS {
+                        let pixels = outputs[(first + window).min(count - 1)].pixels(across);
+                        self.destination.fetch(pixels, panel * WIDTH);
+                    }
                     let parts = &parts[point];
                     let mut rows = [None; MOST_PARTS];
                     for (rows, part) in rows.iter_mut().zip(parts) {
@@ -402,54 +420,6 @@ impl Run<'_> {
         let more = self.filters.split.along() - 1;
         let last = self.cell(self.task.windows.end - 1) + more * (self.cells_across() + 1);
         self.cell(self.task.windows.start)..last + 1
-    }
-
-    /// Brings the windows into the room, `[point][window][channel]`: `B^T d B`.
-    #[inline(always)]
-    fn transform<S: Simd>(&mut self, simd: S) {
-        let (channels, cells) = (self.filters.in_channels, self.cells());
-        let (count, [down, across]) = (cells.len(), self.cells_along());
-        let mut room = std::mem::take(self.room);
-        room.resize(POINTS * count * channels);
-        let [height, width] = self.p.input().size;
-        let padding = [self.p.padding_height as usize, self.p.padding_width as usize];
-        for (i, cell) in cells.enumerate() {
-            let plane = cell / (down * across);
-            let [y, x] = [STEP * (cell / across % down), STEP * (cell % across)];
-            let pixels: [&[S::f32s]; POINTS] = std::array::from_fn(|point| {
-                // What is in the padding before is past every end.
-                let y = (y + point / SIDE).wrapping_sub(padding[0]);
-                let x = (x + point % SIDE).wrapping_sub(padding[1]);
-                let is_inside = y < height && x < width;
-                let first = (plane * height + y.min(height)) * width + x.min(width);
-                let pixel = match is_inside {
-                    true => &self.a[first * channels..][..channels],
-                    false => self.nothing,
-                };
-                S::as_simd_f32s(pixel).0
-            });
-            let mut points = room
-                .chunks_exact_mut(count * channels)
-                .map(|point| S::as_mut_simd_f32s(&mut point[i * channels..][..channels]).0);
-            let points: [&mut [S::f32s]; POINTS] =
-                std::array::from_fn(|_| points.next().expect("the room has all points"));
-            for c in 0..channels / S::F32_LANES {
-                let mut rows = [[simd.splat_f32s(0.0); SIDE]; SIDE];
-                for (i, row) in rows.iter_mut().enumerate() {
-                    let pixels = &pixels[SIDE * i..][..SIDE];
-                    let window = [pixels[0][c], pixels[1][c], pixels[2][c], pixels[3][c]];
-                    *row = input_points(simd, window);
-                }
-                for j in 0..SIDE {
-                    let column = [rows[0][j], rows[1][j], rows[2][j], rows[3][j]];
-                    let column = input_points(simd, column);
-                    for i in 0..SIDE {
-                        points[SIDE * i + j][c] = column[i];
-                    }
-                }
-            }
-        }
-        *self.room = room;
     }
 
     /// Brings a window's sums back and keeps them: `A^T m A`.
@@ -576,12 +546,6 @@ impl Run<'_> {
         }
         sum as f32
     }
-}
-
-/// A row of `B^T d`.
-#[inline(always)]
-fn input_points<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
-    [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
 }
 
 /// A row of `A^T m`.
