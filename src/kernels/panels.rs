@@ -16,7 +16,7 @@ use super::ahead::{Ahead, fetch_further};
 use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::sums::{ALL, NEGATIVE, PIECE, POSITIVE, sums};
+use super::sums::{ALL, BETWEEN, NEGATIVE, POSITIVE, sums};
 use crate::aligned::Aligned;
 
 /// Numbers of 32 bit in a vector of this processor. Sums are made in as many streams, so that the
@@ -396,9 +396,9 @@ impl Run<'_> {
         let lattice = &self.product.lattices[self.task.lattice];
         let mut rows: Vec<Option<[&[f32]; ROWS]>> = Vec::with_capacity(lattice.taps.len());
         let reach = lattice.reach();
-        let pieces = lattice.taps.len() * panels.rows.div_ceil(PIECE);
+        let steps = lattice.taps.len() * panels.rows.div_ceil(BETWEEN);
         let tiles = self.task.positions.len().div_ceil(ROWS) * self.task.panels.len();
-        let mut ahead = Ahead::new(self.next, tiles * pieces);
+        let mut ahead = Ahead::new(self.next, tiles * steps);
         let mut next = lattice.pixel(self.task.positions.start);
         for first in self.task.positions.clone().step_by(ROWS) {
             let count = ROWS.min(self.task.positions.end - first);

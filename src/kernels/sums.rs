@@ -11,12 +11,16 @@ use super::panels::{Tap, WIDTH};
 /// more in f32 alone costs digits.
 pub(super) const PIECE: usize = 128;
 
+/// Products between two fetches of what comes ahead: a few lines at a time find room beside what products
+/// wait for.
+pub(super) const BETWEEN: usize = 32;
+
 /// Parts of weights, as [`Part::code`] numbers them.
 pub(super) const ALL: u32 = Part::All.code();
 pub(super) const POSITIVE: u32 = Part::Positive.code();
 pub(super) const NEGATIVE: u32 = Part::Negative.code();
 
-/// The sums of a tile: for each of its positions those of a panel's columns. With each piece something of
+/// The sums of a tile: for each of its positions those of a panel's columns. Every few products something of
 /// what comes `ahead` is fetched.
 ///
 /// # Safety
@@ -40,9 +44,10 @@ pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize, cons
         let weights: &[S::f32s] = bytemuck::cast_slice(panel);
         for start in (0..depth).step_by(PIECE) {
             let end = depth.min(start + PIECE);
-            ahead.step();
-            if let Some(rows) = rows {
-                for k in start..end {
+            for start in (start..end).step_by(BETWEEN) {
+                ahead.step();
+                let Some(rows) = rows else { continue };
+                for k in start..end.min(start + BETWEEN) {
                     for i in 0..ROWS {
                         // SAFETY: `k` is below `depth`, and of weights there are `VECTORS` for each.
                         let a = simd.splat_f32s(unsafe { *rows[i].get_unchecked(k) });

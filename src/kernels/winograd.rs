@@ -23,7 +23,7 @@ use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
 use super::panels::{InTiles, Tap, Tiled, WIDTH, lanes};
-use super::sums::{ALL, PIECE, sums};
+use super::sums::{ALL, BETWEEN, sums};
 use crate::aligned::Aligned;
 
 /// Points of a window, rows times columns.
@@ -339,8 +339,8 @@ impl Tiled for Run<'_> {
             let next = if is_last { self.next } else { Some(panel + 1) };
             let next = bytemuck::cast_slice(next.map_or(&[], of_panel));
             let products = parts.iter().map(Vec::len).sum::<usize>();
-            let pieces = count.div_ceil(ROWS) * products * channels.div_ceil(PIECE);
-            let mut ahead = Ahead::new(next, pieces);
+            let steps = count.div_ceil(ROWS) * products * channels.div_ceil(BETWEEN);
+            let mut ahead = Ahead::new(next, steps);
             for first in (0..count).step_by(ROWS) {
                 // Loops and no closures around vectors: what is not inlined would be compiled
                 // for any processor.
