@@ -326,8 +326,8 @@ impl Tiled for Run<'_> {
         let matrix = split.parts() * channels * WIDTH;
         let parts: [Vec<Tap>; POINTS] = std::array::from_fn(|point| split.parts_at(point));
         let (cells, width) = (self.cells(), self.cells_across());
-        let cell_of: Vec<_> =
-            self.task.windows.clone().map(|window| self.cell(window) - cells.start).collect();
+        let first_of = |window| (self.cell(window) - cells.start) * channels;
+        let firsts: Vec<usize> = self.task.windows.clone().map(first_of).collect();
         let outputs: Vec<_> =
             self.task.windows.clone().map(|window| self.outputs(window)).collect();
         let across = self.p.out_width as usize;
@@ -345,6 +345,9 @@ impl Tiled for Run<'_> {
                 // Loops and no closures around vectors: what is not inlined would be compiled
                 // for any processor.
                 let mut products = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; POINTS];
+                let starts: [usize; ROWS] =
+                    std::array::from_fn(|i| firsts[(first + i).min(count - 1)]);
+                let end = starts.into_iter().fold(0, usize::max) + channels;
                 for (point, products) in products.iter_mut().enumerate() {
                     // What is done with the sums of each window meets memory that is idle till then.
                     let window = point / (POINTS / ROWS);
@@ -356,11 +359,11 @@ impl Tiled for Run<'_> {
                     let mut rows = [None; MOST_PARTS];
                     for (rows, part) in rows.iter_mut().zip(parts) {
                         let further = part.shift[0] as usize * width + part.shift[1] as usize;
-                        let of_row: [&[f32]; ROWS] = std::array::from_fn(|i| {
-                            let cell = cell_of[(first + i).min(count - 1)] + further;
-                            &self.room[(point * cells.len() + cell) * channels..][..channels]
-                        });
-                        *rows = Some(of_row);
+                        let of_part = &self.room[(point * cells.len() + further) * channels..];
+                        assert!(end <= of_part.len(), "windows in the room");
+                        // SAFETY: none ends later.
+                        let row = |start| unsafe { of_part.get_unchecked(start..start + channels) };
+                        *rows = Some(starts.map(row));
                     }
                     let rows = &rows[..parts.len()];
                     let filters = &points[point * matrix..][..matrix];
