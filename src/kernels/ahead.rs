@@ -34,7 +34,7 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Asks for numbers that lie so far from the first one. There may be none.
+/// Asks for what lies so far from the first of these numbers, also outside of them.
 #[inline(always)]
 pub(super) fn fetch_further(numbers: &[f32], range: Range<usize>) {
     for at in range.step_by(LINE / size_of::<f32>()) {

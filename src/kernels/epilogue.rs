@@ -205,7 +205,7 @@ pub(super) struct Destination<'a> {
 }
 
 #[expect(unsafe_code, reason = "no two tasks write the same place: see `Destination::put`")]
-// SAFETY: its values and the cells of `keep` outlive the tasks. `put` alone touches either, at the places of
+// SAFETY: its values and the cells of `keep` outlive the tasks. `put` alone reads or writes either, at the places of
 // its own task, and as long as this lives, they are borrowed from whoever could touch them besides.
 unsafe impl Send for Destination<'_> {}
 #[expect(unsafe_code, reason = "no two tasks write the same place: see `Destination::put`")]
@@ -213,8 +213,8 @@ unsafe impl Send for Destination<'_> {}
 unsafe impl Sync for Destination<'_> {}
 
 impl Destination<'_> {
-    /// Asks for what [`put`](Self::put) reads and writes of a panel's channels from `channel` on. There may be
-    /// no such pixels.
+    /// Asks for the lines that [`put`](Self::put) reads and writes of these pixels, from `channel` on, where a panel
+    /// begins. Pixels may lie past the end.
     #[inline(always)]
     pub(super) fn fetch<const PIXELS: usize>(&self, pixels: [usize; PIXELS], channel: usize) {
         let firsts = pixels.map(|pixel| pixel * self.channels + channel);

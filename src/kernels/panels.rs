@@ -16,7 +16,7 @@ use super::ahead::{Ahead, fetch_further};
 use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
-use super::sums::{ALL, BETWEEN, NEGATIVE, POSITIVE, sums};
+use super::sums::{ALL, NEGATIVE, POSITIVE, steps, sums};
 use crate::aligned::Aligned;
 
 /// Numbers of 32 bit in a vector of this processor. Sums are made in as many streams, so that the
@@ -396,7 +396,7 @@ impl Run<'_> {
         let lattice = &self.product.lattices[self.task.lattice];
         let mut rows: Vec<Option<[&[f32]; ROWS]>> = Vec::with_capacity(lattice.taps.len());
         let reach = lattice.reach();
-        let steps = lattice.taps.len() * panels.rows.div_ceil(BETWEEN);
+        let steps = lattice.taps.len() * steps(panels.rows);
         let tiles = self.task.positions.len().div_ceil(ROWS) * self.task.panels.len();
         let mut ahead = Ahead::new(self.next, tiles * steps);
         let mut next = lattice.pixel(self.task.positions.start);
@@ -418,13 +418,13 @@ impl Run<'_> {
             };
             rows.extend(lattice.taps.iter().map(row_of));
             let targets = places.map(|place| place.target);
-            // What the next tile writes, but where a row of pixels ends.
+            // What the next tile writes; of strided transposes only up to the end of a row of pixels.
             let coming = targets.map(|target| target + ROWS * lattice.step[1]);
             for (i, panel) in self.panels.chunks_exact(panels.panel_len()).enumerate() {
                 let taps = &lattice.taps;
                 let column = (self.task.panels.start + i) * WIDTH;
                 self.destination.fetch(coming, column);
-                // Where there are several taps, most rows of the next tile have been read for this one.
+                // Where there are several taps, most rows of the next tile have been read for earlier ones.
                 if let [Some(rows)] = rows.as_slice() {
                     self.fetch_rows(rows, ROWS * lattice.stride[1], i);
                 }
@@ -449,7 +449,7 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
-    /// Asks for a part of the rows that lie so many pixels further on: each panel of the task for one.
+    /// Asks for a panel's share of the rows that lie so many pixels further on; the task's panels ask for all.
     #[inline(always)]
     fn fetch_rows<const ROWS: usize>(&self, rows: &[&[f32]; ROWS], pixels: usize, panel: usize) {
         let (len, further) = (self.nothing.len(), pixels * self.product.channels);

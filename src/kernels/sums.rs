@@ -13,7 +13,13 @@ pub(super) const PIECE: usize = 128;
 
 /// Products between two fetches of what comes ahead: a few lines at a time find room beside what products
 /// wait for.
-pub(super) const BETWEEN: usize = 32;
+const BETWEEN: usize = 32;
+const _: () = assert!(PIECE.is_multiple_of(BETWEEN), "pieces end with a fetch");
+
+/// How often something is fetched while a tap's row of so many numbers is multiplied.
+pub(super) const fn steps(depth: usize) -> usize {
+    depth.div_ceil(BETWEEN)
+}
 
 /// Parts of weights, as [`Part::code`] numbers them.
 pub(super) const ALL: u32 = Part::All.code();
@@ -44,10 +50,10 @@ pub(super) unsafe fn sums<S: Simd, const ROWS: usize, const VECTORS: usize, cons
         let weights: &[S::f32s] = bytemuck::cast_slice(panel);
         for start in (0..depth).step_by(PIECE) {
             let end = depth.min(start + PIECE);
-            for start in (start..end).step_by(BETWEEN) {
+            for from in (start..end).step_by(BETWEEN) {
                 ahead.step();
                 let Some(rows) = rows else { continue };
-                for k in start..end.min(start + BETWEEN) {
+                for k in from..end.min(from + BETWEEN) {
                     for i in 0..ROWS {
                         // SAFETY: `k` is below `depth`, and of weights there are `VECTORS` for each.
                         let a = simd.splat_f32s(unsafe { *rows[i].get_unchecked(k) });

@@ -23,7 +23,7 @@ use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
 use super::panels::{InTiles, Tap, Tiled, WIDTH, lanes};
-use super::sums::{ALL, BETWEEN, sums};
+use super::sums::{ALL, steps, sums};
 use crate::aligned::Aligned;
 
 /// Points of a window, rows times columns.
@@ -339,7 +339,7 @@ impl Tiled for Run<'_> {
             let next = if is_last { self.next } else { Some(panel + 1) };
             let next = bytemuck::cast_slice(next.map_or(&[], of_panel));
             let products = parts.iter().map(Vec::len).sum::<usize>();
-            let steps = count.div_ceil(ROWS) * products * channels.div_ceil(BETWEEN);
+            let steps = count.div_ceil(ROWS) * products * steps(channels);
             let mut ahead = Ahead::new(next, steps);
             for first in (0..count).step_by(ROWS) {
                 // Loops and no closures around vectors: what is not inlined would be compiled
@@ -349,7 +349,8 @@ impl Tiled for Run<'_> {
                     std::array::from_fn(|i| firsts[(first + i).min(count - 1)]);
                 let end = starts.into_iter().fold(0, usize::max) + channels;
                 for (point, products) in products.iter_mut().enumerate() {
-                    // What is done with the sums of each window meets memory that is idle till then.
+                    // Every few points the outputs and operands of one more window, which are near then when its
+                    // sums are done.
                     let window = point / (POINTS / ROWS);
                     if point.is_multiple_of(POINTS / ROWS) && window < ROWS {
                         let pixels = outputs[(first + window).min(count - 1)].pixels(across);

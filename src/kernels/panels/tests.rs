@@ -11,20 +11,23 @@ use crate::kernels::epilogue::{Epilogue, Inputs, Then};
 fn every_vector_unit_gives_the_same() {
     // In tiles of eight and of seven where vectors are widest.
     for (size, rows) in [([5, 7], 8), ([7, 7], 7)] {
-        check_every_vector_unit(size, rows);
+        // A window of 2x2 with zeros around, and one pixel.
+        let shifts = [[-1, -1], [-1, 0], [0, -1], [0, 0]];
+        check_every_vector_unit(size, rows, &shifts);
+        check_every_vector_unit(size, rows, &shifts[3..]);
     }
 }
 
-/// Two planes of pixels, a window of 2x2 with zeros around, 150 channels to 20.
-fn check_every_vector_unit(size: [usize; 2], rows: usize) {
-    let (shape, source) = ([4, 150, 20], Planes { count: 2, size });
+/// Two planes of pixels, of which each meets those so far away; 150 channels to 20.
+fn check_every_vector_unit(size: [usize; 2], rows: usize, shifts: &[[isize; 2]]) {
+    let (shape, source) = ([shifts.len(), 150, 20], Planes { count: 2, size });
     let pixels = 2 * size[0] * size[1];
     let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 500.0;
     let weights: Vec<f32> = (0..shape.iter().product()).map(number).collect();
     let place = |tap, row| (tap * shape[1] + row) * shape[2];
     let panels = Panels::new(Rows::F32(&weights), shape, place, 1);
-    let taps = [[-1, -1], [-1, 0], [0, -1], [0, 0]].into_iter().enumerate();
-    let taps = taps.map(|(number, shift)| Tap { number, shift }).collect();
+    let taps = shifts.iter().enumerate();
+    let taps = taps.map(|(number, shift)| Tap { number, shift: *shift }).collect();
     let lattice = Lattice { origin: [0; 2], step: [1; 2], size: source.size, stride: [1; 2], taps };
     let values: Vec<f32> = (0..pixels * shape[1]).map(|i| number(i + 3)).collect();
     let others: Vec<f32> = (0..pixels * shape[2]).map(|i| number(i + 5)).collect();

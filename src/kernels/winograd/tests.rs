@@ -1,9 +1,11 @@
 //! What the kernel must hold that its twin does not show.
 
+use std::cell::Cell;
+
 use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
 use super::*;
-use crate::kernels::epilogue::Then;
+use crate::kernels::epilogue::{Epilogue, Inputs, Then};
 
 #[test]
 fn a_filter_of_one_number_is_seen_at_the_points_of_its_place() {
@@ -119,10 +121,21 @@ fn check_every_vector_unit(p: Params, rows: usize) {
     let tiles = tasks.iter().map(|task| rows_of_tile(16, task.windows.len()));
     assert!(tiles.into_iter().any(|tile| tile == rows), "{rows} rows");
     let (a, bias) = (of_length(p.batch as usize * 6 * 9 * 32), of_length(20));
-    let epilogues = Epilogues { bias: &bias, accumulate: false, then: Then::default() };
+    // All pictures are multiplied by the same numbers.
+    let (count, repeat) = (6 * 7 * 20, p.batch as usize);
+    let factors = of_length(count);
+    let inputs = Inputs { values: &factors[..], count, repeat, stride: 0 };
+    let steps = [Epilogue::MultiplyAdd { a: inputs, scale: 1.0, accumulate: false }];
     let of = |by: &(dyn Fn(Run<'_>) + Sync)| {
-        let mut out = vec![f32::NAN; p.batch as usize * 6 * 7 * 20];
+        let [mut out, mut room] = [(); 2].map(|()| vec![f32::NAN; repeat * count]);
+        let keep = Some(Cell::from_mut(&mut room[..]).as_slice_of_cells());
+        let then = Then { keep, steps: &steps };
+        let epilogues = Epilogues { bias: &bias, accumulate: false, then };
         filters.run_by(&p, &a, Rows::F32(&weights), epilogues, &mut out, by);
+        for (i, (out, kept)) in out.iter().zip(&room).enumerate() {
+            assert_eq!(*out, factors[i % count] * kept, "number {i}");
+        }
+        out.extend(room);
         out
     };
     let expected = of(&|run| Scalar.vectorize(InTiles(run)));

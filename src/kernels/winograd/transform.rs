@@ -1,9 +1,9 @@
-//! How windows of inputs come to be what products are made of.
+//! How windows of inputs come to be what products are made of: `B^T d B`.
 
 use pulp::Simd;
 
-use super::super::ahead::fetch_further;
 use super::{POINTS, Run, SIDE, STEP};
+use crate::kernels::ahead::fetch_further;
 
 impl Run<'_> {
     /// Brings the windows into the room, `[point][window][channel]`: `B^T d B`.
