@@ -54,22 +54,22 @@ var<workgroup> tile_w: array<vec4<f32>, 272>;
 // Of each row: y and x of its window's corner, where that lies in `a`, where its sums go.
 var<workgroup> tile_rows: array<vec4<i32>, 64>;
 
-fn part_of(w: f32, part: u32) -> f32 {
+fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
     switch part {
-        case 1u: { return max(w, 0.0); }
-        case 2u: { return min(w, 0.0); }
-        case 3u: { return w + params.gamma * max(w, 0.0); }
-        case 4u: { return w + params.gamma * min(w, 0.0); }
+        case 1u: { return max(w, vec4(0.0)); }
+        case 2u: { return min(w, vec4(0.0)); }
+        case 3u: { return w + params.gamma * max(w, vec4(0.0)); }
+        case 4u: { return w + params.gamma * min(w, vec4(0.0)); }
         case 5u: { return w * w; }
-        case 6u: { return 1.0; }
-        case 7u: { return 0.0; }
+        case 6u: { return vec4(1.0); }
+        case 7u: { return vec4(0.0); }
         default: { return w; }
     }
 }
 
 // The first row or column in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
 fn first_of(slot: u32) -> u32 {
-    return (slot & 8u) * 4u + (slot & 7u);
+    return slot / 8u * 32u + slot % 8u;
 }
 
 // Where the window of an output position starts.
@@ -88,14 +88,13 @@ fn window(position: u32, group: u32, in_count: u32) -> vec4<i32> {
     return vec4(y, x, corner, i32(position * params.out_channels));
 }
 
-// The input that row `row` meets at a tap: so far down and right of the corner.
+// The input that row `row` meets at a tap: so far down and right of the corner. Where there is none the first
+// is read, so that all reads of an invocation go out at once.
 fn input(row: u32, down: i32, right: i32, offset: i32) -> f32 {
     let start = tile_rows[row];
     // Negative coordinates become large ones.
-    if u32(start.x + down) < params.in_height && u32(start.y + right) < params.in_width {
-        return a[start.z + offset];
-    }
-    return 0.0;
+    let inside = u32(start.x + down) < params.in_height && u32(start.y + right) < params.in_width;
+    return select(0.0, a[select(0, start.z + offset, inside)], inside);
 }
 
 // Number `at` of weights of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack:
@@ -111,35 +110,17 @@ fn number16(at: u32) -> f32 {
     return select(value, -value, (bits & 0x8000u) != 0u);
 }
 
-// A weight, where a word is an f32.
-fn weight32(at: u32, live: bool) -> f32 {
-    if live {
-        return part_of(bitcast<f32>(w[at]), params.part);
-    }
-    return 0.0;
-}
-
-// A weight, where two share a word.
-fn weight16(at: u32, live: bool) -> f32 {
-    if live {
-        return part_of(number16(at), params.part);
-    }
-    return 0.0;
-}
-
-// Four weights, `step` apart. Asks once for them all how they are stored.
+// The parts of four weights, `step` apart, that are taken; 0 where there are none, but the first is read, so
+// that all reads of an invocation go out at once.
 fn weights(at: u32, step: u32, live: vec4<bool>) -> vec4<f32> {
-    let i = vec4(at) + step * vec4(0u, 1u, 2u, 3u);
+    let i = select(vec4(0u), vec4(at) + step * vec4(0u, 1u, 2u, 3u), live);
+    var found = vec4(0.0);
     if params.stored == F32 {
-        return vec4(
-            weight32(i.x, live.x), weight32(i.y, live.y),
-            weight32(i.z, live.z), weight32(i.w, live.w),
-        );
+        found = bitcast<vec4<f32>>(vec4(w[i.x], w[i.y], w[i.z], w[i.w]));
+    } else {
+        found = vec4(number16(i.x), number16(i.y), number16(i.z), number16(i.w));
     }
-    return vec4(
-        weight16(i.x, live.x), weight16(i.y, live.y),
-        weight16(i.z, live.z), weight16(i.w, live.w),
-    );
+    return select(vec4(0.0), parts_of(found, params.part), live);
 }
 
 // Adds what the tiles hold at `count` depths: the eight rows in slots `row` and `row + 8` by the
@@ -232,16 +213,23 @@ fn multiply_exactly(
     }
 }
 
-// Stores a sum with its bias, or adds the sum to what is there.
+// The biases of every 8th column from `column` on.
+fn biases_from(column: u32, end: u32) -> vec4<f32> {
+    if params.bias_part == NOTHING {
+        return vec4(0.0);
+    }
+    let columns = vec4(column) + vec4(0u, 8u, 16u, 24u);
+    let i = select(vec4(0u), columns, columns < vec4(end));
+    return parts_of(vec4(b[i.x], b[i.y], b[i.z], b[i.w]), params.bias_part);
+}
+
+// Stores a sum, or adds it to what is there.
 fn store(at: i32, channel: u32, end: u32, sum: f32, anew: bool) {
     if at < 0 || channel >= end {
         return;
     }
     let i = u32(at) + channel;
     var z = sum;
-    if anew && params.bias_part != NOTHING {
-        z += part_of(b[channel], params.bias_part);
-    }
     if !anew || params.accumulate == 1u {
         z += out[i];
     }
@@ -259,19 +247,25 @@ fn store_row(
     }
 }
 
-// Stores the sums of every 8th row from `row` on, or adds them to what is there. No loop: arrays
-// whose indices are constants stay in registers.
+// Stores the sums of every 8th row from `row` on with their biases, or adds them to what is there. No loop:
+// arrays whose indices are constants stay in registers.
 fn store_rows(
     sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u32, end: u32, anew: bool,
 ) {
-    store_row(row, column, end, (*sums)[0], (*sums)[1], anew);
-    store_row(row + 8u, column, end, (*sums)[2], (*sums)[3], anew);
-    store_row(row + 16u, column, end, (*sums)[4], (*sums)[5], anew);
-    store_row(row + 24u, column, end, (*sums)[6], (*sums)[7], anew);
-    store_row(row + 32u, column, end, (*sums)[8], (*sums)[9], anew);
-    store_row(row + 40u, column, end, (*sums)[10], (*sums)[11], anew);
-    store_row(row + 48u, column, end, (*sums)[12], (*sums)[13], anew);
-    store_row(row + 56u, column, end, (*sums)[14], (*sums)[15], anew);
+    var below = vec4(0.0);
+    var above = vec4(0.0);
+    if anew {
+        below = biases_from(column, end);
+        above = biases_from(column + 32u, end);
+    }
+    store_row(row, column, end, (*sums)[0] + below, (*sums)[1] + above, anew);
+    store_row(row + 8u, column, end, (*sums)[2] + below, (*sums)[3] + above, anew);
+    store_row(row + 16u, column, end, (*sums)[4] + below, (*sums)[5] + above, anew);
+    store_row(row + 24u, column, end, (*sums)[6] + below, (*sums)[7] + above, anew);
+    store_row(row + 32u, column, end, (*sums)[8] + below, (*sums)[9] + above, anew);
+    store_row(row + 40u, column, end, (*sums)[10] + below, (*sums)[11] + above, anew);
+    store_row(row + 48u, column, end, (*sums)[12] + below, (*sums)[13] + above, anew);
+    store_row(row + 56u, column, end, (*sums)[14] + below, (*sums)[15] + above, anew);
 }
 
 @compute @workgroup_size(64)

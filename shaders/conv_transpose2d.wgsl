@@ -75,22 +75,22 @@ fn taps(place: u32, kernel: u32, stride: u32, padding: u32, dilation: u32) -> Ta
     return Taps(first, step, count, step * dilation / stride);
 }
 
-fn part_of(w: f32, part: u32) -> f32 {
+fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
     switch part {
-        case 1u: { return max(w, 0.0); }
-        case 2u: { return min(w, 0.0); }
-        case 3u: { return w + params.gamma * max(w, 0.0); }
-        case 4u: { return w + params.gamma * min(w, 0.0); }
+        case 1u: { return max(w, vec4(0.0)); }
+        case 2u: { return min(w, vec4(0.0)); }
+        case 3u: { return w + params.gamma * max(w, vec4(0.0)); }
+        case 4u: { return w + params.gamma * min(w, vec4(0.0)); }
         case 5u: { return w * w; }
-        case 6u: { return 1.0; }
-        case 7u: { return 0.0; }
+        case 6u: { return vec4(1.0); }
+        case 7u: { return vec4(0.0); }
         default: { return w; }
     }
 }
 
 // The first row or column in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
 fn first_of(slot: u32) -> u32 {
-    return (slot & 8u) * 4u + (slot & 7u);
+    return slot / 8u * 32u + slot % 8u;
 }
 
 // The window that meets input position (y, x) at the first taps.
@@ -114,10 +114,8 @@ fn window(image: u32, y: u32, x: u32, group: u32, down: Taps, across: Taps) -> v
 fn signal(row: u32, up: i32, left: i32, offset: i32) -> f32 {
     let start = tile_rows[row];
     // Negative coordinates become large ones.
-    if u32(start.x - up) < params.out_height && u32(start.y - left) < params.out_width {
-        return s[start.z + offset];
-    }
-    return 0.0;
+    let inside = u32(start.x - up) < params.out_height && u32(start.y - left) < params.out_width;
+    return select(0.0, s[select(0, start.z + offset, inside)], inside);
 }
 
 // Number `at` of weights of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack:
@@ -133,35 +131,17 @@ fn number16(at: u32) -> f32 {
     return select(value, -value, (bits & 0x8000u) != 0u);
 }
 
-// A weight, where a word is an f32.
-fn weight32(at: u32, live: bool) -> f32 {
-    if live {
-        return part_of(bitcast<f32>(w[at]), params.part);
-    }
-    return 0.0;
-}
-
-// A weight, where two share a word.
-fn weight16(at: u32, live: bool) -> f32 {
-    if live {
-        return part_of(number16(at), params.part);
-    }
-    return 0.0;
-}
-
-// Four weights, `step` apart. Asks once for them all how they are stored.
+// The parts of four weights, `step` apart, that are taken; 0 where there are none, but the first is read, so
+// that all reads of an invocation go out at once.
 fn weights(at: u32, step: u32, live: vec4<bool>) -> vec4<f32> {
-    let i = vec4(at) + step * vec4(0u, 1u, 2u, 3u);
+    let i = select(vec4(0u), vec4(at) + step * vec4(0u, 1u, 2u, 3u), live);
+    var found = vec4(0.0);
     if params.stored == F32 {
-        return vec4(
-            weight32(i.x, live.x), weight32(i.y, live.y),
-            weight32(i.z, live.z), weight32(i.w, live.w),
-        );
+        found = bitcast<vec4<f32>>(vec4(w[i.x], w[i.y], w[i.z], w[i.w]));
+    } else {
+        found = vec4(number16(i.x), number16(i.y), number16(i.z), number16(i.w));
     }
-    return vec4(
-        weight16(i.x, live.x), weight16(i.y, live.y),
-        weight16(i.z, live.z), weight16(i.w, live.w),
-    );
+    return select(vec4(0.0), parts_of(found, params.part), live);
 }
 
 // Adds what the tiles hold at `count` depths: the eight rows in slots `row` and `row + 8` by the

@@ -31,6 +31,10 @@ struct Params {
     scale: f32, // a power of two that brings weights to the middle of what 16 bit hold
 }
 
+// Parameters of these names, known when the pipeline is made.
+override PART: u32 = 0u;
+override STORED: u32 = 0u;
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> s: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>; // [group][tap][input][output channel]
@@ -50,14 +54,16 @@ const F32: u32 = 0u;
 const BF16: u32 = 2u;
 // A coordinate that no tap brings back into the picture.
 const OUTSIDE: i32 = -0x40000000;
+// Weights that are none.
+const NOWHERE: u32 = 0xffffffffu;
 
 alias Left = coop_mat16x16<f16, A>;
 alias Right = coop_mat16x16<f16, B>;
 alias Sums = coop_mat16x16<f32, C>;
 
-var<workgroup> tile_a: array<f16, 2560>; // [row][depth]
-var<workgroup> tile_w: array<f16, 2560>; // [column][depth]
-var<workgroup> tile_sums: array<f32, 1024>; // a matrix for each subgroup
+var<workgroup> tile_a: array<vec4<f16>, 640>; // [row][depth]
+var<workgroup> tile_w: array<vec4<f16>, 640>; // [column][depth]
+var<workgroup> tile_sums: array<vec4<f32>, 256>; // a matrix for each subgroup
 // The window that meets each row at the first taps: y, x and the vector of `s`; the bits of what it
 // is multiplied by.
 var<workgroup> tile_rows: array<vec4<i32>, 64>;
@@ -84,6 +90,15 @@ fn taps(place: u32, kernel: u32, stride: u32, padding: u32, dilation: u32) -> Ta
     return Taps(first, step, count, step * dilation / stride);
 }
 
+// Four vectors of rows or of weights for the tiles to come, as they were read. They are looked at when the tiles
+// before have been multiplied: what waits for memory should wait there.
+struct Ahead {
+    x0: vec4<u32>,
+    x1: vec4<u32>,
+    x2: vec4<u32>,
+    x3: vec4<u32>,
+}
+
 fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
     switch part {
         case 1u: { return max(w, vec4(0.0)); }
@@ -97,18 +112,31 @@ fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
     }
 }
 
-// Weights `4 * at` and the three after it.
-fn weights_at(at: u32) -> vec4<f32> {
-    if params.stored == F32 {
-        return bitcast<vec4<f32>>(w[at]);
+// Where weights `4 * at` and the three after it lie.
+fn place_of(at: u32) -> u32 {
+    return select(at / 2u, at, STORED == F32);
+}
+
+// The part of them that is taken, from the words of their place, brought to the middle of what 16 bit hold.
+fn raised_weights(words: vec4<u32>, at: u32) -> vec4<f16> {
+    if at == NOWHERE {
+        return vec4<f16>();
     }
-    let eight = w[at / 2u];
-    let four = select(eight.xy, eight.zw, at % 2u == 1u);
-    if params.stored == BF16 {
+    var value = bitcast<vec4<f32>>(words);
+    let four = select(words.xy, words.zw, at % 2u == 1u);
+    if STORED == BF16 {
         let high = vec4(four.x << 16u, four.x, four.y << 16u, four.y) & vec4(0xffff0000u);
-        return bitcast<vec4<f32>>(high);
+        value = bitcast<vec4<f32>>(high);
+    } else if STORED != F32 {
+        value = vec4(unpack2x16float(four.x), unpack2x16float(four.y));
     }
-    return vec4(unpack2x16float(four.x), unpack2x16float(four.y));
+    return vec4<f16>(parts_of(value, PART) * params.scale);
+}
+
+// The words of weights `4 * at` and the three after it; those of the first ones in place of none.
+fn words_ahead(at: vec4<u32>) -> Ahead {
+    let i = select(at, vec4(0u), at == vec4(NOWHERE));
+    return Ahead(w[place_of(i.x)], w[place_of(i.y)], w[place_of(i.z)], w[place_of(i.w)]);
 }
 
 // A power of two that brings the largest magnitude to 1024 or less than twice that.
@@ -147,27 +175,110 @@ fn window(at: vec3<u32>, group: u32, down: Taps, across: Taps) -> vec4<i32> {
     return vec4(oy, ox, first, bitcast<i32>(raise(largest[at.x])));
 }
 
-// Puts four signals of a row into its tile: so far up and left of its first window.
-fn put_signals(row: u32, k: u32, up: i32, left: i32, offset: i32) {
-    let start = tile_rows[row];
-    // Negative coordinates become large ones.
-    let inside = u32(start.x - up) < params.out_height && u32(start.y - left) < params.out_width;
-    let found = s[select(0, start.z + offset, inside)] * bitcast<f32>(start.w);
-    let signals = select(vec4(0.0), found, inside);
-    tile_a[row * PITCH + k] = f16(signals.x);
-    tile_a[row * PITCH + k + 1u] = f16(signals.y);
-    tile_a[row * PITCH + k + 2u] = f16(signals.z);
-    tile_a[row * PITCH + k + 3u] = f16(signals.w);
+// Where in the windows of its rows an invocation reads.
+struct Tap {
+    channel: u32,
+    kx: u32,
+    ky: u32,
 }
 
-// Puts four weights of a column into its tile.
-fn put_weights(column: u32, k: u32, at: u32, inside: bool) {
-    let found = parts_of(weights_at(select(0u, at, inside)), params.part);
-    let weights = select(vec4(0.0), found * params.scale, inside);
-    tile_w[column * PITCH + k] = f16(weights.x);
-    tile_w[column * PITCH + k + 1u] = f16(weights.y);
-    tile_w[column * PITCH + k + 2u] = f16(weights.z);
-    tile_w[column * PITCH + k + 3u] = f16(weights.w);
+// The next tap whose channels are not all behind.
+fn tap_after(tap: Tap, channels: u32, width: u32) -> Tap {
+    var next = tap;
+    while next.channel >= channels {
+        next.channel -= channels;
+        next.kx += 1u;
+        if next.kx == width {
+            next.kx = 0u;
+            next.ky += 1u;
+        }
+    }
+    return next;
+}
+
+// The vector of `s` at which a row's first window is met by a tap; OUTSIDE where there is no such window.
+fn met(row: u32, tap: Tap, down: Taps, across: Taps, live: bool) -> i32 {
+    let start = tile_rows[min(row, TILE - 1u)];
+    let up = i32(tap.ky * down.hop);
+    let left = i32(tap.kx * across.hop);
+    // Negative coordinates become large ones.
+    let inside = u32(start.x - up) < params.out_height && u32(start.y - left) < params.out_width;
+    let back = (up * i32(params.out_width) + left) * i32(params.out_channels / 4u);
+    return select(OUTSIDE, start.z - back + i32(tap.channel / 4u), inside && live && row < TILE);
+}
+
+// The same for the four rows that an invocation reads ahead.
+fn all_met(row: u32, tap: Tap, down: Taps, across: Taps, live: bool) -> vec4<i32> {
+    return vec4(
+        met(row, tap, down, across, live), met(row + LANES / 8u, tap, down, across, live),
+        met(row + LANES / 4u, tap, down, across, live), met(row + LANES / 8u * 3u, tap, down, across, live),
+    );
+}
+
+// Four signals of each of four rows. Where there are none the first are read, so that all reads go out at once.
+fn rows_ahead(at: vec4<i32>) -> Ahead {
+    let i = max(at, vec4(0));
+    return Ahead(
+        bitcast<vec4<u32>>(s[i.x]), bitcast<vec4<u32>>(s[i.y]),
+        bitcast<vec4<u32>>(s[i.z]), bitcast<vec4<u32>>(s[i.w]),
+    );
+}
+
+// Puts what was read of a row into its tile, times the row's power of two; the tile may have no such row.
+fn put_row(row: u32, k: u32, words: vec4<u32>, at: i32) {
+    if row < TILE {
+        let found = bitcast<vec4<f32>>(words) * bitcast<f32>(tile_rows[row].w);
+        tile_a[(row * PITCH + k) / 4u] = vec4<f16>(select(vec4(0.0), found, at >= 0));
+    }
+}
+
+fn put_four_rows(row: u32, k: u32, ahead: Ahead, at: vec4<i32>) {
+    put_row(row, k, ahead.x0, at.x);
+    put_row(row + LANES / 8u, k, ahead.x1, at.y);
+    put_row(row + LANES / 4u, k, ahead.x2, at.z);
+    put_row(row + LANES / 8u * 3u, k, ahead.x3, at.w);
+}
+
+// The columns of a tile.
+struct Columns {
+    first: u32, // in the group
+    count: u32, // that there are
+    group: u32,
+}
+
+// Where a column's four weights lie that meet a tap.
+fn column_at(column: u32, tap: Tap, down: Taps, across: Taps, columns: Columns, live: bool) -> u32 {
+    let ky = columns.group * params.kernel_height + down.first + tap.ky * down.step;
+    let kx = across.first + tap.kx * across.step;
+    let in_count = params.in_channels / params.groups;
+    let row = (ky * params.kernel_width + kx) * in_count + columns.first + column;
+    let at = row * (params.out_channels / params.groups / 4u) + tap.channel / 4u;
+    return select(NOWHERE, at, live && column < columns.count && column < TILE);
+}
+
+fn all_columns_at(
+    column: u32, tap: Tap, down: Taps, across: Taps, columns: Columns, live: bool,
+) -> vec4<u32> {
+    return vec4(
+        column_at(column, tap, down, across, columns, live),
+        column_at(column + LANES / 8u, tap, down, across, columns, live),
+        column_at(column + LANES / 4u, tap, down, across, columns, live),
+        column_at(column + LANES / 8u * 3u, tap, down, across, columns, live),
+    );
+}
+
+// Puts what was read of a column's four weights into their tile; it may have no such column.
+fn put_column(column: u32, k: u32, words: vec4<u32>, at: u32) {
+    if column < TILE {
+        tile_w[(column * PITCH + k) / 4u] = raised_weights(words, at);
+    }
+}
+
+fn put_columns(column: u32, k: u32, ahead: Ahead, at: vec4<u32>) {
+    put_column(column, k, ahead.x0, at.x);
+    put_column(column + LANES / 8u, k, ahead.x1, at.y);
+    put_column(column + LANES / 4u, k, ahead.x2, at.z);
+    put_column(column + LANES / 8u * 3u, k, ahead.x3, at.w);
 }
 
 // How sums are stored.
@@ -206,12 +317,8 @@ fn store_all(lane: u32, place: Place, row: u32, first_column: u32, group: u32, k
     for (var i = lane; i < 256u; i += LANES) {
         let cell = place.first_cell + row + i / 128u * 32u + i / 4u % 16u;
         let column = first_column + i / 64u % 2u * 32u + i % 4u * 4u;
-        let sums = vec4(
-            tile_sums[4u * i], tile_sums[4u * i + 1u],
-            tile_sums[4u * i + 2u], tile_sums[4u * i + 3u],
-        );
         let at = position(cell, place.y, place.x, place.height, place.width);
-        store(at, group * in_count + column, (group + 1u) * in_count, sums, kind);
+        store(at, group * in_count + column, (group + 1u) * in_count, tile_sums[i], kind);
     }
 }
 
@@ -263,12 +370,20 @@ fn main(
     let most = (depth + shares * DEPTH - 1u) / (shares * DEPTH) * DEPTH;
     let begin = min(share * most, depth);
     let end_of_share = min(begin + most, depth);
-    // While loading, an invocation has the same four depths of all its rows and columns.
+    // While loading, an invocation has the same four depths of all its rows and columns, of which it reads four
+    // ahead; in small workgroups the others are read when their tile is made.
     let four = lane % 8u * 4u;
+    let row = lane / 8u;
     let first_tap = (begin + four) / out_count;
-    var channel = (begin + four) % out_count;
-    var ky = first_tap / max(across.count, 1u);
-    var kx = first_tap % max(across.count, 1u);
+    var tap = Tap(
+        (begin + four) % out_count, first_tap % max(across.count, 1u), first_tap / max(across.count, 1u),
+    );
+    let columns = Columns(first_column, in_count - first_column, group);
+    let begins = begin + four < end_of_share;
+    var at_s = all_met(row, tap, down, across, begins);
+    var at_w = all_columns_at(row, tap, down, across, columns, begins);
+    var ahead_s = rows_ahead(at_s);
+    var ahead_w = words_ahead(at_w);
     let own_row = subgroup / 2u * 32u;
     let own_column = subgroup % 2u * 32u;
     var s0 = Sums();
@@ -276,36 +391,31 @@ fn main(
     var s2 = Sums();
     var s3 = Sums();
     for (var first = begin; first < end_of_share; first += DEPTH) {
-        while channel >= out_count {
-            channel -= out_count;
-            kx += 1u;
-            if kx == across.count {
-                kx = 0u;
-                ky += 1u;
-            }
+        put_four_rows(row, four, ahead_s, at_s);
+        put_columns(row, four, ahead_w, at_w);
+        for (var i = row + LANES / 2u; i < TILE; i += LANES / 8u) {
+            let live = first + four < end_of_share;
+            let at = met(i, tap, down, across, live);
+            put_row(i, four, bitcast<vec4<u32>>(s[max(at, 0)]), at);
+            let of_column = column_at(i, tap, down, across, columns, live);
+            put_column(i, four, w[place_of(select(of_column, 0u, of_column == NOWHERE))], of_column);
         }
-        let live = first + four < end_of_share;
-        let dy = ky * down.hop;
-        let dx = kx * across.hop;
-        // What lies outside on the other side is as far away.
-        let up = select(-OUTSIDE, i32(dy), live);
-        let back = (dy * params.out_width + dx) * params.out_channels / 4u;
-        let offset = i32(channel / 4u) - i32(back);
-        let tap_y = group * params.kernel_height + down.first + ky * down.step;
-        let tap = tap_y * params.kernel_width + across.first + kx * across.step;
-        for (var row = lane / 8u; row < TILE; row += LANES / 8u) {
-            put_signals(row, four, up, i32(dx), offset);
-            let column = first_column + row;
-            let at = ((tap * in_count + column) * out_count + channel) / 4u;
-            put_weights(row, four, at, live && column < in_count);
-        }
-        channel += DEPTH;
         workgroupBarrier();
+        let next = first + DEPTH;
+        if next < end_of_share {
+            tap.channel += DEPTH;
+            tap = tap_after(tap, out_count, across.count);
+            let live = next + four < end_of_share;
+            at_s = all_met(row, tap, down, across, live);
+            at_w = all_columns_at(row, tap, down, across, columns, live);
+            ahead_s = rows_ahead(at_s);
+            ahead_w = words_ahead(at_w);
+        }
         for (var k = 0u; k < DEPTH; k += 16u) {
-            let a0 = coopLoadT<Left>(&tile_a[own_row * PITCH + k], PITCH);
-            let a1 = coopLoadT<Left>(&tile_a[(own_row + 16u) * PITCH + k], PITCH);
-            let w0 = coopLoad<Right>(&tile_w[own_column * PITCH + k], PITCH);
-            let w1 = coopLoad<Right>(&tile_w[(own_column + 16u) * PITCH + k], PITCH);
+            let a0 = coopLoadT<Left>(&tile_a[(own_row * PITCH + k) / 4u], PITCH / 4u);
+            let a1 = coopLoadT<Left>(&tile_a[((own_row + 16u) * PITCH + k) / 4u], PITCH / 4u);
+            let w0 = coopLoad<Right>(&tile_w[(own_column * PITCH + k) / 4u], PITCH / 4u);
+            let w1 = coopLoad<Right>(&tile_w[((own_column + 16u) * PITCH + k) / 4u], PITCH / 4u);
             s0 = coopMultiplyAdd(a0, w0, s0);
             s1 = coopMultiplyAdd(a0, w1, s1);
             s2 = coopMultiplyAdd(a1, w0, s2);
@@ -315,19 +425,19 @@ fn main(
     }
     let own_total = params.batch * params.in_height * params.in_width * params.in_channels / 4u;
     let kind = Kind(shares == 1u, share * own_total);
-    coopStoreT(s0, &tile_sums[subgroup * 256u], 16u);
+    coopStoreT(s0, &tile_sums[subgroup * 64u], 4u);
     workgroupBarrier();
     store_all(lane, place, 0u, first_column, group, kind);
     workgroupBarrier();
-    coopStoreT(s1, &tile_sums[subgroup * 256u], 16u);
+    coopStoreT(s1, &tile_sums[subgroup * 64u], 4u);
     workgroupBarrier();
     store_all(lane, place, 0u, first_column + 16u, group, kind);
     workgroupBarrier();
-    coopStoreT(s2, &tile_sums[subgroup * 256u], 16u);
+    coopStoreT(s2, &tile_sums[subgroup * 64u], 4u);
     workgroupBarrier();
     store_all(lane, place, 16u, first_column, group, kind);
     workgroupBarrier();
-    coopStoreT(s3, &tile_sums[subgroup * 256u], 16u);
+    coopStoreT(s3, &tile_sums[subgroup * 64u], 4u);
     workgroupBarrier();
     store_all(lane, place, 16u, first_column + 16u, group, kind);
 }

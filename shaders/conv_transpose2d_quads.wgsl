@@ -26,6 +26,10 @@ struct Params {
     rounding: u32, // of no account
 }
 
+override PART: u32 = 0u;
+override STORED: u32 = 0u;
+override SIDE: u32 = 64u;
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> s: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>; // [group][tap][input][output channel]
@@ -63,22 +67,27 @@ const RATIO: u32 = 5u;
 const MULTIPLY: u32 = 6u;
 const GATE: u32 = 7u;
 
-const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
 // How far sums go down before they are stored and start anew: f32 loses digits in longer ones.
 const PIECE: u32 = 256u;
-// Vectors from one depth to the next: 64 numbers in 16, and one that spreads them over the banks.
-const PITCH: u32 = 17u;
+// Vectors from one depth to the next: a side, and one that spreads them over the banks.
+override PITCH: u32 = SIDE / 4u + 1u;
+override VECTORS: u32 = DEPTH * PITCH;
+override LANES: u32 = SIDE * SIDE / 64u;
 // How weights are stored.
 const F32: u32 = 0u;
 const BF16: u32 = 2u;
-// A coordinate that no tap brings back into the picture.
+// A coordinate that no tap brings back into the picture, and a vector before the first.
 const OUTSIDE: i32 = -0x40000000;
+// A vector of `out` that is none.
+const NOWHERE: u32 = 0xffffffffu;
 
 // Each vector ("slot") of `tile_a` holds four rows, 8 apart: see `first_of`. Each of `tile_w` holds
 // four columns side by side.
-var<workgroup> tile_a: array<vec4<f32>, 272>;
-var<workgroup> tile_w: array<vec4<f32>, 272>;
+var<workgroup> tile_a: array<vec4<f32>, VECTORS>;
+var<workgroup> tile_w: array<vec4<f32>, VECTORS>;
+// Where each row's window starts: y, x and the vector of `s`.
+var<workgroup> tile_rows: array<vec3<i32>, SIDE>;
 
 // The taps that rows meet along one axis.
 struct Taps {
@@ -119,7 +128,7 @@ fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
 // of conv2d.
 fn numbers16(words: vec2<u32>) -> vec4<f32> {
     let bits = vec4(words.x, words.x >> 16u, words.y, words.y >> 16u) & vec4(0xffffu);
-    if params.stored == BF16 {
+    if STORED == BF16 {
         return bitcast<vec4<f32>>(bits << vec4(16u));
     }
     let magnitude = bits & vec4(0x7fffu);
@@ -131,20 +140,20 @@ fn numbers16(words: vec2<u32>) -> vec4<f32> {
 
 // Where weights `4 * at` and the three after it lie.
 fn place_of(at: u32) -> u32 {
-    return select(at / 2u, at, params.stored == F32);
+    return select(at / 2u, at, STORED == F32);
 }
 
 // The part of them that is taken, from the words of their place.
 fn weights_of(words: vec4<u32>, at: u32) -> vec4<f32> {
-    if params.stored == F32 {
-        return parts_of(bitcast<vec4<f32>>(words), params.part);
+    if STORED == F32 {
+        return parts_of(bitcast<vec4<f32>>(words), PART);
     }
-    return parts_of(numbers16(select(words.xy, words.zw, at % 2u == 1u)), params.part);
+    return parts_of(numbers16(select(words.xy, words.zw, at % 2u == 1u)), PART);
 }
 
-// The first row in a slot. Slots 0 to 7 hold the lower 32, slots 8 to 15 the upper.
+// The first row in a slot: of every 16, the first eight hold the lower 32 rows of 64, the others the upper.
 fn first_of(slot: u32) -> u32 {
-    return (slot & 8u) * 4u + (slot & 7u);
+    return slot / 8u * 32u + slot % 8u;
 }
 
 // Where an input position lies: image, y and x; past the last image if there is no such.
@@ -170,12 +179,77 @@ fn window(at: vec3<u32>, group: u32, down: Taps, across: Taps) -> vec3<i32> {
     return vec3(oy, ox, pixel * i32(params.out_channels / 4u) + i32(group * out_count / 4u));
 }
 
-// Four signals that a row meets at a tap: so far up and left of its first window. Where there are
-// none the first is read, so that all reads of an invocation go out at once.
-fn signals(start: vec3<i32>, up: i32, left: i32, offset: i32) -> vec4<f32> {
+// Where in the windows of each row an invocation reads: among the taps that the row meets.
+struct Tap {
+    channel: u32,
+    kx: u32,
+    ky: u32,
+}
+
+// The vector of `s` at which the first windows of four rows, 8 apart, are met by a tap; OUTSIDE where there
+// is no such window.
+fn met(row: u32, tap: Tap, down: Taps, across: Taps) -> vec4<i32> {
+    let s0 = tile_rows[row];
+    let s1 = tile_rows[row + 8u];
+    let s2 = tile_rows[row + 16u];
+    let s3 = tile_rows[row + 24u];
+    let up = i32(tap.ky * down.hop);
+    let left = i32(tap.kx * across.hop);
+    let y = vec4(s0.x, s1.x, s2.x, s3.x) - up;
+    let x = vec4(s0.y, s1.y, s2.y, s3.y) - left;
+    let first = vec4(s0.z, s1.z, s2.z, s3.z);
+    let back = (up * i32(params.out_width) + left) * i32(params.out_channels / 4u);
     // Negative coordinates become large ones.
-    let inside = u32(start.x - up) < params.out_height && u32(start.y - left) < params.out_width;
-    return select(vec4(0.0), s[select(0, start.z + offset, inside)], inside);
+    let height = vec4(params.out_height);
+    let width = vec4(params.out_width);
+    let inside = (vec4<u32>(y) < height) & (vec4<u32>(x) < width);
+    return select(vec4(OUTSIDE), first - back, inside);
+}
+
+// The vector of `w` where a column's first weights at a tap lie.
+fn weights_from(column: u32, group: u32, tap: Tap, down: Taps, across: Taps) -> u32 {
+    let ky = group * params.kernel_height + down.first + tap.ky * down.step;
+    let kx = across.first + tap.kx * across.step;
+    let in_count = params.in_channels / params.groups;
+    let row = (ky * params.kernel_width + kx) * in_count + column;
+    return row * (params.out_channels / params.groups / 4u);
+}
+
+// The next tap whose channels are not all behind.
+fn tap_after(tap: Tap, channels: u32, width: u32) -> Tap {
+    var next = tap;
+    while next.channel >= channels {
+        next.channel -= channels;
+        next.kx += 1u;
+        if next.kx == width {
+            next.kx = 0u;
+            next.ky += 1u;
+        }
+    }
+    return next;
+}
+
+// Four vectors for the tiles to come, as they were read. They are looked at when the tiles before have been
+// multiplied: what waits for memory should wait there.
+struct Ahead {
+    x0: vec4<u32>,
+    x1: vec4<u32>,
+    x2: vec4<u32>,
+    x3: vec4<u32>,
+}
+
+// Four signals of each of four rows. Where there are none the first are read, so that all reads go out at once.
+fn rows_ahead(at: vec4<i32>) -> Ahead {
+    let i = max(at, vec4(0));
+    return Ahead(
+        bitcast<vec4<u32>>(s[i.x]), bitcast<vec4<u32>>(s[i.y]),
+        bitcast<vec4<u32>>(s[i.z]), bitcast<vec4<u32>>(s[i.w]),
+    );
+}
+
+// The words of four vectors of weights.
+fn weights_ahead(at: vec4<u32>) -> Ahead {
+    return Ahead(w[place_of(at.x)], w[place_of(at.y)], w[place_of(at.z)], w[place_of(at.w)]);
 }
 
 // Adds what the tiles hold: the eight rows in slots `row` and `row + 8` by the eight columns in slots
@@ -206,19 +280,30 @@ fn multiply_tiles(sums: ptr<function, array<vec4<f32>, 16>>, row: u32, column: u
 }
 
 // Puts four rows of four depths into a slot at `k` and the three depths after it.
-fn put_rows(slot: u32, k: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-    tile_a[k * PITCH + slot] = vec4(a.x, b.x, c.x, d.x);
-    tile_a[(k + 1u) * PITCH + slot] = vec4(a.y, b.y, c.y, d.y);
-    tile_a[(k + 2u) * PITCH + slot] = vec4(a.z, b.z, c.z, d.z);
-    tile_a[(k + 3u) * PITCH + slot] = vec4(a.w, b.w, c.w, d.w);
+fn put_rows(slot: u32, k: u32, ahead: Ahead, at: vec4<i32>) {
+    let none = vec4(0.0);
+    let depths = transpose(mat4x4(
+        select(none, bitcast<vec4<f32>>(ahead.x0), at.x >= 0),
+        select(none, bitcast<vec4<f32>>(ahead.x1), at.y >= 0),
+        select(none, bitcast<vec4<f32>>(ahead.x2), at.z >= 0),
+        select(none, bitcast<vec4<f32>>(ahead.x3), at.w >= 0),
+    ));
+    tile_a[k * PITCH + slot] = depths[0];
+    tile_a[(k + 1u) * PITCH + slot] = depths[1];
+    tile_a[(k + 2u) * PITCH + slot] = depths[2];
+    tile_a[(k + 3u) * PITCH + slot] = depths[3];
 }
 
 // The same for four columns.
-fn put_columns(slot: u32, k: u32, e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32>) {
-    tile_w[k * PITCH + slot] = vec4(e.x, f.x, g.x, h.x);
-    tile_w[(k + 1u) * PITCH + slot] = vec4(e.y, f.y, g.y, h.y);
-    tile_w[(k + 2u) * PITCH + slot] = vec4(e.z, f.z, g.z, h.z);
-    tile_w[(k + 3u) * PITCH + slot] = vec4(e.w, f.w, g.w, h.w);
+fn put_columns(slot: u32, k: u32, ahead: Ahead, at: vec4<u32>) {
+    let depths = transpose(mat4x4(
+        weights_of(ahead.x0, at.x), weights_of(ahead.x1, at.y),
+        weights_of(ahead.x2, at.z), weights_of(ahead.x3, at.w),
+    ));
+    tile_w[k * PITCH + slot] = depths[0];
+    tile_w[(k + 1u) * PITCH + slot] = depths[1];
+    tile_w[(k + 2u) * PITCH + slot] = depths[2];
+    tile_w[(k + 3u) * PITCH + slot] = depths[3];
 }
 
 fn other4(k: u32, i: u32) -> vec4<f32> {
@@ -274,37 +359,85 @@ struct Kind {
     is_last: bool, // or those of further depths are added
     is_whole: bool, // or those of a share of the depth
     first: u32, // the vector of `out` where their share begins
+    channels: u32, // of a row
+    end: u32, // the first channel past the group's
 }
 
-// Stores the sums of one row in columns `column` and `column + 32` and the three after each, or adds
-// them to what is there.
-fn store_both(
-    at: vec3<u32>, column: u32, end: u32, lower: vec4<f32>, upper: vec4<f32>, kind: Kind,
+// The vectors of `out` where four rows have a column; NOWHERE for those that are none.
+fn vectors_of(rows: vec4<u32>, column: u32, kind: Kind) -> vec4<u32> {
+    let inside = (rows != vec4(NOWHERE)) & vec4(column < kind.end);
+    return select(vec4(NOWHERE), (rows * kind.channels + column) / 4u, inside);
+}
+
+// A vector that can be read: the first in place of none.
+fn readable(i: u32) -> u32 {
+    return select(i, 0u, i == NOWHERE);
+}
+
+fn put(i: u32, first: u32, value: vec4<f32>) {
+    if i != NOWHERE {
+        out[first + i] = value;
+    }
+}
+
+// Stores the sums of four rows in columns `column` and `column + 32` and the three after each, with their
+// biases, or adds them to what is there. All that is read goes out before anything is stored.
+fn store_four(
+    rows: vec4<u32>, column: u32, kind: Kind, biases: array<vec4<f32>, 2>,
+    a0: vec4<f32>, a1: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>,
+    c0: vec4<f32>, c1: vec4<f32>, d0: vec4<f32>, d1: vec4<f32>,
 ) {
-    if at.x >= params.batch {
-        return;
+    let i = vectors_of(rows, column, kind);
+    let j = vectors_of(rows, column + 32u, kind);
+    var lower = mat4x4(a0, b0, c0, d0);
+    var upper = mat4x4(a1, b1, c1, d1);
+    if kind.anew && kind.is_whole {
+        lower += mat4x4(biases[0], biases[0], biases[0], biases[0]);
+        upper += mat4x4(biases[1], biases[1], biases[1], biases[1]);
     }
-    let cell = (at.x * params.in_height + at.y) * params.in_width + at.z;
-    store(cell, column, end, lower, kind);
-    store(cell, column + 32u, end, upper, kind);
-}
-
-fn store(cell: u32, channel: u32, end: u32, sums: vec4<f32>, kind: Kind) {
-    if channel >= end {
-        return;
-    }
-    let i = kind.first + (cell * params.in_channels + channel) / 4u;
-    var c = sums;
     if !kind.anew || (kind.is_whole && params.accumulate == 1u) {
-        c += out[i];
+        lower += mat4x4(
+            out[kind.first + readable(i.x)], out[kind.first + readable(i.y)],
+            out[kind.first + readable(i.z)], out[kind.first + readable(i.w)],
+        );
+        upper += mat4x4(
+            out[kind.first + readable(j.x)], out[kind.first + readable(j.y)],
+            out[kind.first + readable(j.z)], out[kind.first + readable(j.w)],
+        );
     }
-    if kind.is_last && kind.is_whole {
-        c = followed_by_all4(i, c);
+    if STEP0 != 0u && kind.is_last && kind.is_whole {
+        lower = mat4x4(
+            followed_by_all4(readable(i.x), lower[0]), followed_by_all4(readable(i.y), lower[1]),
+            followed_by_all4(readable(i.z), lower[2]), followed_by_all4(readable(i.w), lower[3]),
+        );
+        upper = mat4x4(
+            followed_by_all4(readable(j.x), upper[0]), followed_by_all4(readable(j.y), upper[1]),
+            followed_by_all4(readable(j.z), upper[2]), followed_by_all4(readable(j.w), upper[3]),
+        );
     }
-    out[i] = c;
+    put(i.x, kind.first, lower[0]);
+    put(j.x, kind.first, upper[0]);
+    put(i.y, kind.first, lower[1]);
+    put(j.y, kind.first, upper[1]);
+    put(i.z, kind.first, lower[2]);
+    put(j.z, kind.first, upper[2]);
+    put(i.w, kind.first, lower[3]);
+    put(j.w, kind.first, upper[3]);
 }
 
-@compute @workgroup_size(64)
+// The numbers of four input positions, 8 apart; NOWHERE for those that are none.
+fn rows_from(cell: u32, place_y: u32, place_x: u32, height: u32, width: u32) -> vec4<u32> {
+    var rows = vec4(NOWHERE);
+    for (var i = 0u; i < 4u; i += 1u) {
+        let at = position(cell + 8u * i, place_y, place_x, height, width);
+        if at.x < params.batch {
+            rows[i] = (at.x * params.in_height + at.y) * params.in_width + at.z;
+        }
+    }
+    return rows;
+}
+
+@compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -312,19 +445,19 @@ fn main(
 ) {
     let in_count = params.in_channels / params.groups;
     let out_count = params.out_channels / params.groups;
-    let column_tiles = (in_count + TILE - 1u) / TILE;
+    let column_tiles = (in_count + SIDE - 1u) / SIDE;
     // Where tiles are few, more workgroups share their depth: each of those stores its sums in a
     // place of its own, and `add_shares` adds them up.
     let tiles = column_tiles * params.groups;
     let shares = groups.z / tiles;
     let share = id.z / tiles;
     let group = id.z % tiles / column_tiles;
-    let first_column = id.z % column_tiles * TILE;
+    let first_column = id.z % column_tiles * SIDE;
 
     // Rows at the same place between two strides, and the tiles they fill.
     let height = (params.in_height + params.stride_height - 1u) / params.stride_height;
     let width = (params.in_width + params.stride_width - 1u) / params.stride_width;
-    let row_tiles = (params.batch * height * width + TILE - 1u) / TILE;
+    let row_tiles = (params.batch * height * width + SIDE - 1u) / SIDE;
     let tile = id.y * groups.x + id.x;
     let place = tile / row_tiles;
     if place >= params.stride_height * params.stride_width {
@@ -340,113 +473,107 @@ fn main(
         place_x, params.kernel_width,
         params.stride_width, params.padding_width, params.dilation_width,
     );
-    let first_cell = tile % row_tiles * TILE;
+    let first_cell = tile % row_tiles * SIDE;
 
-    // While loading, an invocation has four depths in 16 of the four rows and of the four columns of
-    // a slot.
+    for (var row = lane; row < SIDE; row += LANES) {
+        let at = position(first_cell + row, place_y, place_x, height, width);
+        tile_rows[row] = window(at, group, down, across);
+    }
+    workgroupBarrier();
+
+    // While loading, an invocation has four depths in 16 of the four rows and of the four columns of a slot;
+    // in large tiles of only one of the two.
     let depth = down.count * across.count * out_count;
     let most = (depth + shares * DEPTH - 1u) / (shares * DEPTH) * DEPTH;
     let begin = min(share * most, depth);
     let end_of_share = min(begin + most, depth);
+    let is_small = SIDE == 64u;
+    let has_rows = is_small || lane < SIDE;
+    let has_columns = is_small || lane >= SIDE;
     let four = lane % 4u * 4u;
-    let slot = lane / 4u;
-    let cell = first_cell + first_of(slot);
-    let start0 = window(position(cell, place_y, place_x, height, width), group, down, across);
-    let start1 = window(position(cell + 8u, place_y, place_x, height, width), group, down, across);
-    let start2 = window(position(cell + 16u, place_y, place_x, height, width), group, down, across);
-    let start3 = window(position(cell + 24u, place_y, place_x, height, width), group, down, across);
+    let slot = lane % SIDE / 4u;
+    let row = first_of(slot);
     let column = first_column + 4u * slot;
-    let step = out_count / 4u;
+    let apart = vec4(0u, 1u, 2u, 3u) * (out_count / 4u);
     let first_tap = (begin + four) / out_count;
+    var tap = Tap(
+        (begin + four) % out_count, first_tap % max(across.count, 1u), first_tap / max(across.count, 1u),
+    );
+    var windows = met(row, tap, down, across);
+    var weights = weights_from(column, group, tap, down, across);
     let own_total = params.batch * params.in_height * params.in_width * params.in_channels / 4u;
-    var channel = (begin + four) % out_count;
-    var ky = first_tap / max(across.count, 1u);
-    var kx = first_tap % max(across.count, 1u);
     let end = (group + 1u) * in_count;
-    let own_column = group * in_count + first_column + 4u * (lane % 8u);
-    let own_cell = first_cell + lane / 8u;
+    let quarter = lane / 64u;
+    let own_column = group * in_count + first_column + quarter % 2u * 64u + 4u * (lane % 8u);
+    let own_cell = first_cell + quarter / 2u * 64u + lane % 64u / 8u;
+    // What lies outside meets signals of 0 or columns that nobody stores.
+    let live = begin + four < depth;
+    var at_s = windows + i32(tap.channel / 4u) + select(OUTSIDE, 0, live);
+    var at_w = select(vec4(0u), weights + tap.channel / 4u + apart, live && column < in_count);
+    // Of a large tile an invocation reads rows or columns, of a small one both.
+    var ahead = Ahead();
+    var ahead_w = Ahead();
+    if has_rows {
+        ahead = rows_ahead(at_s);
+    }
+    if is_small {
+        ahead_w = weights_ahead(at_w);
+    } else if has_columns {
+        ahead = weights_ahead(at_w);
+    }
     // At least once: where there is nothing to add, there are zeros to store.
     for (var piece = begin; piece == begin || piece < end_of_share; piece += PIECE) {
         let piece_end = min(piece + PIECE, end_of_share);
         var sums = array<vec4<f32>, 16>();
-        var s0 = vec4(0.0);
-        var s1 = vec4(0.0);
-        var s2 = vec4(0.0);
-        var s3 = vec4(0.0);
-        var w0 = vec4(0u);
-        var w1 = vec4(0u);
-        var w2 = vec4(0u);
-        var w3 = vec4(0u);
-        var at_w = vec4(0u);
-        // One round more: the last one only multiplies.
-        for (var first = piece; first < piece_end + DEPTH; first += DEPTH) {
-            if first > piece {
-                put_rows(slot, four, s0, s1, s2, s3);
-                put_columns(
-                    slot, four,
-                    weights_of(w0, at_w.x), weights_of(w1, at_w.y),
-                    weights_of(w2, at_w.z), weights_of(w3, at_w.w),
-                );
-                workgroupBarrier();
+        for (var first = piece; first < piece_end; first += DEPTH) {
+            if has_rows {
+                put_rows(slot, four, ahead, at_s);
             }
-            if first < piece_end {
-                while channel >= out_count {
-                    channel -= out_count;
-                    kx += 1u;
-                    if kx == across.count {
-                        kx = 0u;
-                        ky += 1u;
-                    }
+            if is_small {
+                put_columns(slot, four, ahead_w, at_w);
+            } else if has_columns {
+                put_columns(slot, four, ahead, at_w);
+            }
+            workgroupBarrier();
+            let next = first + DEPTH;
+            if next < end_of_share {
+                tap.channel += DEPTH;
+                // Windows are looked at again where another tap begins.
+                if tap.channel >= out_count {
+                    tap = tap_after(tap, out_count, across.count);
+                    windows = met(row, tap, down, across);
+                    weights = weights_from(column, group, tap, down, across);
                 }
-                let live = first + four < depth;
-                let dy = ky * down.hop;
-                let dx = kx * across.hop;
-                // What lies outside on the other side is as far away.
-                let up = select(-OUTSIDE, i32(dy), live);
-                let back = (dy * params.out_width + dx) * params.out_channels / 4u;
-                let offset = i32(channel / 4u) - i32(back);
-                s0 = signals(start0, up, i32(dx), offset);
-                s1 = signals(start1, up, i32(dx), offset);
-                s2 = signals(start2, up, i32(dx), offset);
-                s3 = signals(start3, up, i32(dx), offset);
-                let tap_y = group * params.kernel_height + down.first + ky * down.step;
-                let tap = tap_y * params.kernel_width + across.first + kx * across.step;
-                // What lies outside meets signals of 0 or columns that nobody stores.
-                let inside = live && column < in_count;
-                let first_w = ((tap * in_count + column) * out_count + channel) / 4u;
-                let at = select(0u, first_w, inside);
-                let apart = select(0u, step, inside);
-                at_w = vec4(at) + vec4(0u, 1u, 2u, 3u) * apart;
-                w0 = w[place_of(at_w.x)];
-                w1 = w[place_of(at_w.y)];
-                w2 = w[place_of(at_w.z)];
-                w3 = w[place_of(at_w.w)];
-                channel += DEPTH;
+                let live = next + four < depth;
+                at_s = windows + i32(tap.channel / 4u) + select(OUTSIDE, 0, live);
+                at_w = select(vec4(0u), weights + tap.channel / 4u + apart, live && column < in_count);
+                if has_rows {
+                    ahead = rows_ahead(at_s);
+                }
+                if is_small {
+                    ahead_w = weights_ahead(at_w);
+                } else if has_columns {
+                    ahead = weights_ahead(at_w);
+                }
             }
-            if first > piece {
-                multiply_tiles(&sums, lane / 8u, lane % 8u);
-                workgroupBarrier();
-            }
+            multiply_tiles(
+                &sums, quarter / 2u * 16u + lane % 64u / 8u, quarter % 2u * 16u + lane % 8u,
+            );
+            workgroupBarrier();
         }
         let kind = Kind(
             piece == begin, piece + PIECE >= end_of_share, shares == 1u, share * own_total,
+            params.in_channels, end,
         );
+        let biases = array(vec4(0.0), vec4(0.0));
         // No loop: arrays whose indices are constants stay in registers.
-        var at = position(own_cell, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[0], sums[1], kind);
-        at = position(own_cell + 8u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[2], sums[3], kind);
-        at = position(own_cell + 16u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[4], sums[5], kind);
-        at = position(own_cell + 24u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[6], sums[7], kind);
-        at = position(own_cell + 32u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[8], sums[9], kind);
-        at = position(own_cell + 40u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[10], sums[11], kind);
-        at = position(own_cell + 48u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[12], sums[13], kind);
-        at = position(own_cell + 56u, place_y, place_x, height, width);
-        store_both(at, own_column, end, sums[14], sums[15], kind);
+        store_four(
+            rows_from(own_cell, place_y, place_x, height, width), own_column, kind, biases,
+            sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7],
+        );
+        store_four(
+            rows_from(own_cell + 32u, place_y, place_x, height, width), own_column, kind, biases,
+            sums[8], sums[9], sums[10], sums[11], sums[12], sums[13], sums[14], sums[15],
+        );
     }
 }

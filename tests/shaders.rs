@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clrp::kernels::follow::{self, Kind};
-use clrp::kernels::{ALL, Access, Kernel};
+use clrp::kernels::{ALL, Access, Kernel, conv_transpose2d_quads, conv2d_quads};
 use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
@@ -23,8 +23,6 @@ const SHARED: &[&str] = &[
     "part_of",
     "number16",
     "number",
-    "weight32",
-    "weight16",
     "weights",
     "first_of",
     "parts_of",
@@ -42,13 +40,22 @@ const SHARED: &[&str] = &[
     "position",
     "add_keeping",
     "signals",
-    "weights_at",
     "numbers16",
     "place_of",
     "other4",
     "followed4",
     "followed_by_all4",
     "weights_of",
+    "tap_after",
+    "weights_ahead",
+    "words_ahead",
+    "raised_weights",
+    "put_row",
+    "put_four_rows",
+    "vectors_of",
+    "readable",
+    "put",
+    "store_four",
 ];
 
 fn parsed(kernel: &Kernel) -> Module {
@@ -96,14 +103,37 @@ fn every_shader_can_be_written_for_every_platform() {
             continue;
         }
         can_be_written(kernel.name, &module, &info, &[]);
+        let large = [("SIDE", f64::from(conv2d_quads::LARGE))];
+        if kernel.follows && declares(&module, "SIDE") {
+            can_be_written(kernel.name, &module, &info, &large);
+        }
         // Kernels without the choice have one variant.
         if kernel.follows {
             let kinds =
                 [("STEP0", 2.0), ("STEP1", 4.0), ("STEP2", 6.0), ("FROM1", 2.0), ("FROM2", 3.0)];
             can_be_written(kernel.name, &module, &info, &kinds);
-        } else if !module.overrides.is_empty() {
+        } else if declares(&module, "EXACT") {
             can_be_written(kernel.name, &module, &info, &[("EXACT", 1.0)]);
         }
+    }
+}
+
+fn declares(module: &Module, constant: &str) -> bool {
+    module.overrides.iter().any(|(_, found)| found.name.as_deref() == Some(constant))
+}
+
+#[test]
+fn shaders_have_constants_for_what_they_are_told() {
+    for kernel in ALL {
+        let module = parsed(kernel);
+        for name in ["part", "stored"] {
+            let told = kernel.told.contains(&name);
+            assert_eq!(declares(&module, &name.to_uppercase()), told, "{name} of {}", kernel.name);
+            let reads = kernel.source.contains(&format!("params.{name}"));
+            assert!(!(told && reads), "{}", kernel.name);
+        }
+        let has_field = |name: &&str| kernel.fields.iter().any(|(field, _)| field == name);
+        assert!(kernel.told.iter().all(has_field), "{}", kernel.name);
     }
 }
 
@@ -244,23 +274,38 @@ fn shaders_are_told_what_they_expect() {
     }
 }
 
+/// Invocations of a workgroup, and bytes that they share.
+fn size(kernel: &Kernel, constants: &[(&str, f64)]) -> ([u32; 3], u32) {
+    let (module, info) = validated(kernel);
+    let constants = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let (module, _) = process_overrides(&module, &info, None, &constants).expect("they are known");
+    let [entry] = &module.entry_points[..] else {
+        panic!("{} has not one entry point", kernel.name);
+    };
+    assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute));
+    let shared = module.global_variables.iter().filter_map(|(_, variable)| {
+        let inner = &module.types[variable.ty].inner;
+        (variable.space == AddressSpace::WorkGroup).then(|| inner.size(module.to_ctx()))
+    });
+    (entry.workgroup_size, shared.sum())
+}
+
 #[test]
 fn shaders_keep_within_the_default_limits() {
     for kernel in ALL {
-        let module = parsed(kernel);
-        let [entry] = &module.entry_points[..] else {
-            panic!("{} has not one entry point", kernel.name);
-        };
-        assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute));
-        let size = entry.workgroup_size;
+        let (size, shared) = size(kernel, &[]);
         assert!(size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.name);
         assert!(size.iter().zip(DIMENSIONS).all(|(size, limit)| *size <= limit));
+        assert!(shared <= WORKGROUP_BYTES, "{}", kernel.name);
+    }
+}
 
-        let shared = module.global_variables.iter().filter_map(|(_, variable)| {
-            let inner = &module.types[variable.ty].inner;
-            (variable.space == AddressSpace::WorkGroup).then(|| inner.size(module.to_ctx()))
-        });
-        assert!(shared.sum::<u32>() <= WORKGROUP_BYTES, "{}", kernel.name);
+#[test]
+fn large_tiles_take_what_the_host_thinks() {
+    for kernel in [&conv2d_quads::KERNEL, &conv_transpose2d_quads::KERNEL] {
+        let (size, shared) = size(kernel, &[("SIDE", f64::from(conv2d_quads::LARGE))]);
+        assert_eq!(size, [conv2d_quads::LARGE_INVOCATIONS, 1, 1]);
+        assert_eq!(shared, conv2d_quads::LARGE_BYTES);
     }
 }
 

@@ -1,10 +1,10 @@
-//! What is kept of GPUs from run to run, in the user's cache folder: compiled kernels, and how many
-//! workgroups keep them busy.
+//! What is kept of GPUs from run to run, in the user's cache folder: compiled kernels, and what suits
+//! them.
 
 use std::fs;
 use std::path::PathBuf;
 
-use clrp::backend::gpu::{AdapterInfo, Gpu};
+use clrp::backend::gpu::{AdapterInfo, Gpu, Tuning};
 use clrp::file::write_file_atomically;
 use clrp_weights::fetch::Cache;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ struct Entry {
     backend: String,
     driver: String,
     busy: u32,
+    #[serde(default)]
+    large_tiles: bool,
 }
 
 impl Entry {
@@ -44,33 +46,34 @@ pub(crate) fn tuned(gpu: Gpu) -> Gpu {
     if fs::create_dir_all(&kernels).is_ok() {
         gpu.keep_kernels(&kernels);
     }
-    match busy(gpu.info()) {
-        Some(busy) => gpu.busy(busy),
+    match found(gpu.info()) {
+        Some(tuning) => gpu.tuned(tuning),
         None => gpu,
     }
 }
 
-/// How many workgroups keep an adapter busy, if that was measured.
-pub(crate) fn busy(info: &AdapterInfo) -> Option<u32> {
+/// What suits an adapter, if that was measured.
+pub(crate) fn found(info: &AdapterInfo) -> Option<Tuning> {
     let found = measured().devices.into_iter().find(|entry| entry.is_of(info));
-    found.map(|entry| entry.busy)
+    found.map(|Entry { busy, large_tiles, .. }| Tuning { busy, large_tiles })
 }
 
-/// Measures the GPU and keeps what was found: how many workgroups keep it busy.
-pub(crate) fn calibrate(gpu: &Gpu) -> Result<u32> {
+/// Measures the GPU and keeps what was found.
+pub(crate) fn calibrate(gpu: &Gpu) -> Result<Tuning> {
     let folder = folder()?;
-    let busy = gpu.measure_busy()?;
+    let tuning = gpu.measure()?;
+    let Tuning { busy, large_tiles } = tuning;
     let info = gpu.info();
     let mut measured = measured();
     measured.devices.retain(|entry| !entry.is_of(info));
     let AdapterInfo { name, backend, driver, .. } = info.clone();
-    measured.devices.push(Entry { name, backend, driver, busy });
+    measured.devices.push(Entry { name, backend, driver, busy, large_tiles });
     fs::create_dir_all(&folder).map_err(|source| {
         Failure::Said(format!("cannot make the folder `{}`: {source}", folder.display()))
     })?;
     let text = serde_json::to_string_pretty(&measured).expect("it is text and numbers");
     write_file_atomically(folder.join(FILE), text.as_bytes())?;
-    Ok(busy)
+    Ok(tuning)
 }
 
 /// What was measured; nothing where the file is not there or is none.

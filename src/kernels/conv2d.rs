@@ -124,14 +124,19 @@ impl Params {
 
     /// Tiles of positions, tiles of each group's channels.
     pub fn workgroups(&self) -> [u32; 3] {
+        self.workgroups_by(TILE)
+    }
+
+    /// The same for tiles of so many positions and channels.
+    pub fn workgroups_by(&self, side: u32) -> [u32; 3] {
         let positions = self.batch * self.out_height * self.out_width;
-        self.tiles(positions.div_ceil(TILE), self.out_per_group())
+        self.tiles(positions.div_ceil(side), self.out_per_group().div_ceil(side))
     }
 
     /// Past the limit of 65,535 a dimension, tiles of positions go into a second one.
-    pub(super) fn tiles(&self, of_positions: u32, channels: u32) -> [u32; 3] {
+    pub(super) fn tiles(&self, of_positions: u32, of_channels: u32) -> [u32; 3] {
         let x = of_positions.clamp(1, 65_535);
-        [x, of_positions.div_ceil(x), channels.div_ceil(TILE) * self.groups]
+        [x, of_positions.div_ceil(x), of_channels * self.groups]
     }
 
     /// Whether sums keep what f32 loses.

@@ -19,7 +19,7 @@ pub struct Params {
     pub scale: f32,
 }
 
-kernel!("conv2d_cooperative", [Read, ReadWeight, Read, Read, Update]);
+kernel!("conv2d_cooperative", [Read, ReadWeight, Read, Read, Update], told: ["part", "stored"]);
 
 impl Params {
     /// The fields of the uniform buffer.

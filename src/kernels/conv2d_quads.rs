@@ -4,7 +4,16 @@
 pub use super::conv2d::{Params, cpu};
 use super::kernel;
 
-kernel!("conv2d_quads", [Read, ReadWeight, Read, Update], follows: true);
+kernel!("conv2d_quads", [Read, ReadWeight, Read, Update], told: ["part", "stored"], follows: true);
+
+/// Rows and columns of large tiles, where the others have [`TILE`](super::conv2d::TILE).
+pub const LARGE: u32 = 128;
+
+/// Invocations of a workgroup that has such a tile.
+pub const LARGE_INVOCATIONS: u32 = LARGE * LARGE / 64;
+
+/// Bytes that they share: rows and columns at 16 depths, one vector of four more at each, and the rows' windows.
+pub const LARGE_BYTES: u32 = 2 * 16 * (LARGE / 4 + 1) * 16 + LARGE * 16;
 
 /// Whether the shader can run it: channels of a group come in fours, in and out, and sums need not
 /// keep what f32 loses.

@@ -35,11 +35,17 @@ impl Params {
     /// Tiles of input positions, tiles of each group's input channels. The positions of a tile
     /// stand at the same place between two strides, so that they meet the same taps.
     pub fn workgroups(&self) -> [u32; 3] {
+        self.workgroups_by(TILE)
+    }
+
+    /// The same for tiles of so many positions and channels.
+    pub fn workgroups_by(&self, side: u32) -> [u32; 3] {
         let p = &self.0;
         let height = p.in_height.div_ceil(p.stride_height);
         let width = p.in_width.div_ceil(p.stride_width);
-        let at_one_place = (p.batch * height * width).div_ceil(TILE);
-        p.tiles(at_one_place * p.stride_height * p.stride_width, p.in_per_group())
+        let at_one_place = (p.batch * height * width).div_ceil(side);
+        let of_channels = p.in_per_group().div_ceil(side);
+        p.tiles(at_one_place * p.stride_height * p.stride_width, of_channels)
     }
 }
 

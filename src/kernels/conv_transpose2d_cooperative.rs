@@ -9,7 +9,7 @@ use super::{conv_transpose2d, conv2d_cooperative, kernel};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Params(pub conv2d_cooperative::Params);
 
-kernel!("conv_transpose2d_cooperative", [Read, ReadWeight, Read, Update]);
+kernel!("conv_transpose2d_cooperative", [Read, ReadWeight, Read, Update], told: ["part", "stored"]);
 
 impl Params {
     /// The fields of the uniform buffer.

@@ -5,4 +5,4 @@
 pub use super::conv_transpose2d::{Params, cpu};
 use super::kernel;
 
-kernel!("conv_transpose2d_quads", [Read, ReadWeight, Update], follows: true);
+kernel!("conv_transpose2d_quads", [Read, ReadWeight, Update], told: ["part", "stored"], follows: true);

@@ -108,6 +108,9 @@ pub struct Kernel {
     /// Whether further kernels can be done with its sums while these are at hand. Their parameters and
     /// three operands then have bindings after the others.
     pub follows: bool,
+    /// Parameters that the shader is told when its pipeline is made, too: constants of their names in
+    /// capitals, so that nothing branches where weights are read.
+    pub told: &'static [&'static str],
     /// Name and byte offset of each field of the parameters.
     pub fields: &'static [(&'static str, usize)],
 }
@@ -168,16 +171,17 @@ pub(crate) const fn and_field<const N: usize>(
 
 /// Declares what the host knows of a kernel, with the shader of the given name.
 macro_rules! kernel {
-    ($name:literal, [$($access:ident),+]) => {
-        kernel!($name, [$($access),+], follows: false);
-    };
-    ($name:literal, [$($access:ident),+], follows: $follows:literal) => {
+    (
+        $name:literal, [$($access:ident),+]
+        $(, told: [$($told:literal),+])? $(, follows: $follows:literal)?
+    ) => {
         /// The shader and its operands.
         pub const KERNEL: $crate::kernels::Kernel = $crate::kernels::Kernel {
             name: $name,
             source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
             operands: &[$($crate::kernels::Access::$access),+],
-            follows: $follows,
+            follows: false $(|| $follows)?,
+            told: &[$($($told),+)?],
             fields: Params::FIELDS,
         };
     };
@@ -259,6 +263,26 @@ impl Call {
     /// Whether it makes the transpose of its [convolution](Self::convolution).
     pub const fn is_transpose(&self) -> bool {
         matches!(self, Call::ConvTranspose2dCooperative(_)) || self.transpose().is_some()
+    }
+
+    /// What its shader is [told](Kernel::told) of the parameters.
+    pub fn told(&self) -> Vec<u32> {
+        let kernel = self.kernel();
+        let offset = |name: &&str| kernel.fields.iter().find(|(field, _)| field == name);
+        let words = if kernel.told.is_empty() { Vec::new() } else { self.words() };
+        kernel.told.iter().filter_map(offset).map(|(_, offset)| words[offset / 4]).collect()
+    }
+
+    /// How many workgroups run where tiles have so many rows and columns, if they can have others than
+    /// [`TILE`](conv2d::TILE).
+    pub fn workgroups_by(&self, side: u32) -> Option<[u32; 3]> {
+        if let Call::Conv2dQuads(p) = self {
+            return Some(p.workgroups_by(side));
+        }
+        if let Call::ConvTranspose2dQuads(p) = self {
+            return Some(p.workgroups_by(side));
+        }
+        None
     }
 
     /// Whether several workgroups can share the depth of its tiles.

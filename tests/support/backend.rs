@@ -29,7 +29,7 @@ impl Backend {
         if self.is_reference() { f64 } else { f32 }
     }
 
-    /// The same if it is a GPU, but that no tiles are shared.
+    /// The same if it is a GPU, but that no tiles are shared, and that they are large where they can be.
     pub(crate) fn with_whole_tiles(&self) -> Option<Self> {
         let device = gpu::sharing(&self.device, false)?;
         Some(Self { name: format!("{}, whole tiles", self.name), device, ..*self })
@@ -137,11 +137,11 @@ mod gpu {
     /// More workgroups than any of the tests' convolutions has.
     const MANY: u32 = 4096;
 
-    /// The device with tiles shared wherever they can be, or nowhere.
+    /// The device with tiles shared wherever they can be, or nowhere, but large.
     pub(super) fn sharing(device: &Device, shares: bool) -> Option<Device> {
         let busy = if shares { MANY } else { 1 };
         if let Device::Gpu(gpu) = device {
-            return Some(Device::Gpu(gpu.clone().busy(busy)));
+            return Some(Device::Gpu(gpu.clone().busy(busy).large_tiles(!shares)));
         }
         None
     }

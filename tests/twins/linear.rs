@@ -4,7 +4,7 @@ use clrp::kernels::conv2d::{Packing, Params as Conv, Rounding};
 use clrp::kernels::linear::Params as Matrix;
 use clrp::kernels::{
     Call, Encoding, Part, conv_transpose2d, conv_transpose2d_colors, conv_transpose2d_cooperative,
-    conv2d_cooperative, linear_pair, linear_transpose, winograd,
+    conv2d_cooperative, conv2d_quads, linear_pair, linear_transpose, winograd,
 };
 use clrp::program::{Form, Source, WeightUse};
 use clrp::weight::{Dtype, Weight};
@@ -236,15 +236,48 @@ fn out_len(p: &Conv) -> usize {
 }
 
 /// The same shapes where channels come in fours.
-fn quads(random: &mut Random) -> Vec<Conv> {
+fn fours(random: &mut Random) -> impl Iterator<Item = Conv> {
     let cases = convolutions(random).into_iter();
     let cases = cases.filter(|p| p.rounding != Rounding::Exact.code());
-    let cases = cases.map(|p| Conv {
+    cases.map(|p| Conv {
         in_channels: p.groups * p.in_per_group().next_multiple_of(4),
         out_channels: p.groups * p.out_per_group().next_multiple_of(4),
         ..p
-    });
-    cases.collect()
+    })
+}
+
+/// Those with few pairs of a part and an encoding: their shaders are compiled for each. How parts and encodings
+/// are read they share with others, word for word.
+fn quads(random: &mut Random) -> Vec<Conv> {
+    let pairs = [
+        (Part::All, Encoding::F32),
+        (Part::Positive, Encoding::F16),
+        (Part::RaisedNegative, Encoding::BF16),
+    ];
+    let pairs = pairs.map(|(part, stored)| (part.code(), stored.code())).into_iter().cycle();
+    fours(random).zip(pairs).map(|(p, (part, stored))| Conv { part, stored, ..p }).collect()
+}
+
+/// Shapes that GPUs have large tiles for, if asked to, which their last rows and columns do not fill.
+fn large() -> [Conv; 3] {
+    let [part, other] = [Part::Positive, Part::All].map(Part::code);
+    let stored = Encoding::F16.code();
+    let shape = (2, [124, 124, 1], [[6, 10], [3; 2], [1; 2], [1; 2], [1; 2]]);
+    let deep = Conv { part, stored, accumulate: 1, ..geometry(shape) };
+    let shape = (2, [248, 248, 2], [[25, 5], [1; 2], [1; 2], [0; 2], [1; 2]]);
+    let grouped = Conv { part: other, bias_part: other, ..geometry(shape) };
+    let shape = (2, [68, 72, 1], [[10, 18], [3; 2], [2; 2], [1; 2], [1; 2]]);
+    let strided = Conv { part: other, ..geometry(shape) };
+    let cases = [deep, grouped, strided];
+    let many = |of: [u32; 3]| of.into_iter().product::<u32>();
+    for p in &cases {
+        let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(*p));
+        for call in [Call::Conv2dQuads(*p), transpose] {
+            let large = call.workgroups_by(conv2d_quads::LARGE).expect("it has large tiles");
+            assert!(many(call.workgroups()) > 3 * many(large), "{p:?}");
+        }
+    }
+    cases
 }
 
 fn forward(random: &mut Random, cases: Vec<Conv>, call: fn(Conv) -> Call) -> Vec<Case> {
@@ -264,7 +297,7 @@ pub(super) fn conv2d(random: &mut Random) -> Vec<Case> {
 }
 
 pub(super) fn conv2d_quads(random: &mut Random) -> Vec<Case> {
-    let cases = quads(random);
+    let cases = [quads(random), large().to_vec()].concat();
     forward(random, cases, Call::Conv2dQuads)
 }
 
@@ -351,7 +384,7 @@ pub(super) fn conv_transpose2d(random: &mut Random) -> Vec<Case> {
 
 /// The same shapes with few channels below and fours of them above.
 pub(super) fn conv_transpose2d_colors(random: &mut Random) -> Vec<Case> {
-    let cases = quads(random).into_iter().filter(|p| p.stored == Encoding::F32.code());
+    let cases = fours(random).filter(|p| p.stored == Encoding::F32.code());
     let cases =
         cases.enumerate().map(|(i, p)| Conv { in_channels: 1 + i as u32 % 4, groups: 1, ..p });
     let suits = |p: &Conv| conv_transpose2d_colors::suits(&conv_transpose2d::Params(*p));
@@ -361,7 +394,7 @@ pub(super) fn conv_transpose2d_colors(random: &mut Random) -> Vec<Case> {
 }
 
 pub(super) fn conv_transpose2d_quads(random: &mut Random) -> Vec<Case> {
-    let cases = quads(random);
+    let cases = [quads(random), large().to_vec()].concat();
     backward(random, cases, Call::ConvTranspose2dQuads)
 }
 

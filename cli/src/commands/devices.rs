@@ -15,16 +15,17 @@ Examples:
   clrp explain cat.jpg --weights squeezenet1_1.safetensors --device llvmpipe
 
 JSON (--json), one object:
-  devices  name, backend, kind, driver, threads (of the CPU; null for GPUs), busy (workgroups, as
-           --calibrate has measured; else null), auto (whether --device auto takes it)";
+  devices  name, backend, kind, driver, threads (of the CPU; null for GPUs), busy (workgroups that
+           keep it so) and large_tiles (whether they are faster), as --calibrate has measured, else
+           null, auto (whether --device auto takes it)";
 
 /// Arguments of `clrp devices`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Devices {
-    /// Measure how many workgroups keep a GPU busy (a real one, or one with this in its name), and
-    /// keep the number in the cache folder for all later runs; needed once for a GPU and driver, and
-    /// not at all: without it a common number is taken
+    /// Measure what suits a GPU (a real one, or one with this in its name): how many workgroups keep it
+    /// busy, and whether large tiles are faster. It is kept in the cache folder for all later runs;
+    /// needed once for a GPU and driver, and not at all: without it what is common is taken
     #[cfg(feature = "gpu")]
     #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "gpu")]
     calibrate: Option<String>,
@@ -47,6 +48,7 @@ struct Entry {
     driver: String,
     threads: Option<usize>,
     busy: Option<u32>,
+    large_tiles: Option<bool>,
     auto: bool,
 }
 
@@ -64,6 +66,7 @@ impl Devices {
             driver: String::new(),
             threads: Some(rayon::current_num_threads()),
             busy: None,
+            large_tiles: None,
             auto: false,
         }];
         devices.extend(gpus());
@@ -104,21 +107,27 @@ fn calibrate(name: &str) -> Result<()> {
         name => Choice::Named(name.to_owned()),
     };
     let gpu = Gpu::open(&choice)?;
-    let busy = crate::tuning::calibrate(&gpu)?;
-    say("note", &format!("{busy} workgroups keep `{}` busy", gpu.name()));
+    let tuning = crate::tuning::calibrate(&gpu)?;
+    let tiles = if tuning.large_tiles { "large" } else { "small" };
+    let (busy, name) = (tuning.busy, gpu.name());
+    say("note", &format!("{busy} workgroups keep `{name}` busy, {tiles} tiles are faster"));
     Ok(())
 }
 
 #[cfg(feature = "gpu")]
 fn gpus() -> Vec<Entry> {
-    let entry = |adapter: clrp::backend::gpu::AdapterInfo| Entry {
-        busy: crate::tuning::busy(&adapter),
-        name: adapter.name,
-        backend: adapter.backend,
-        kind: adapter.kind.to_string(),
-        driver: adapter.driver,
-        threads: None,
-        auto: false,
+    let entry = |adapter: clrp::backend::gpu::AdapterInfo| {
+        let tuning = crate::tuning::found(&adapter);
+        Entry {
+            busy: tuning.map(|tuning| tuning.busy),
+            large_tiles: tuning.map(|tuning| tuning.large_tiles),
+            name: adapter.name,
+            backend: adapter.backend,
+            kind: adapter.kind.to_string(),
+            driver: adapter.driver,
+            threads: None,
+            auto: false,
+        }
     };
     clrp::backend::gpu::Gpu::adapters().into_iter().map(entry).collect()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::device::Device;
 use super::follow::Follow;
+use super::spread::Launch;
 use super::weights::Resident;
 use super::{COPIED_STORAGE, bytes};
 use crate::error::Result;
@@ -110,7 +111,7 @@ pub(super) struct Params {
 const UNIFORM_ALIGNMENT: usize = 256;
 
 impl Params {
-    pub(super) fn upload(device: &Device, steps: &[Step], follows: &[Follow]) -> Result<Self> {
+    pub(super) fn upload(device: &Device, steps: &[Step], launches: &[Launch]) -> Result<Self> {
         let mut words: Vec<u32> = Vec::new();
         let mut put = |own: &[u32]| {
             // Drivers round the size of a uniform block up to 16 bytes.
@@ -120,9 +121,9 @@ impl Params {
             place
         };
         let (mut places, mut of_follows) = (Vec::new(), Vec::new());
-        for (step, follow) in steps.iter().zip(follows) {
+        for (step, launch) in steps.iter().zip(launches) {
             places.push(put(&step.call.words()));
-            of_follows.push(step.call.kernel().follows.then(|| put(&follow.words())));
+            of_follows.push(step.call.kernel().follows.then(|| put(&launch.follow.words())));
         }
         words.resize(words.len().max(1), 0);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;

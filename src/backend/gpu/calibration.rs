@@ -1,4 +1,4 @@
-//! How many workgroups keep a GPU busy, as its clock tells.
+//! How many workgroups keep a GPU busy, and which tiles it likes, as its clock tells.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,10 @@ const TRIED: [u32; 8] = [1, 32, 64, 128, 256, 512, 1024, 2048];
 /// GoogLeNet's and ResNet's last ones for one picture.
 const MAPS: [[u32; 2]; 4] = [[28, 256], [14, 256], [14, 512], [7, 512]];
 
+/// A map that fills a large GPU, for so many pictures: VGG16's third block's.
+const LARGE_MAP: [u32; 2] = [56, 256];
+const BATCH: u32 = 8;
+
 /// Rounds in which all are run, at most; the best run of each counts.
 const ROUNDS: usize = 7;
 
@@ -25,14 +29,34 @@ const ENOUGH: Duration = Duration::from_secs(3);
 /// What a larger number must gain: less is noise.
 const GAIN: f64 = 0.97;
 
-/// The number by which some convolutions and their transposes run fastest.
-pub(super) fn busy(gpu: &Gpu) -> Result<u32> {
-    let (program, len) = program()?;
+/// What suits a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Workgroups that keep it [busy](Gpu::busy).
+    pub busy: u32,
+    /// Whether [large tiles](Gpu::large_tiles) are faster.
+    pub large_tiles: bool,
+}
+
+/// How the GPU runs some convolutions and their transposes fastest.
+pub(super) fn measure(gpu: &Gpu) -> Result<Tuning> {
+    let busy = TRIED.map(|workgroups| gpu.clone().busy(workgroups));
+    let busy = TRIED[fastest(&busy, program(1, &MAPS)?)?];
+    if gpu.info().is_software() {
+        return Ok(Tuning { busy, large_tiles: false });
+    }
+    let gpu = gpu.clone().busy(busy);
+    let sides = [false, true].map(|large| gpu.clone().large_tiles(large));
+    let large_tiles = fastest(&sides, program(BATCH, &[LARGE_MAP])?)? == 1;
+    Ok(Tuning { busy, large_tiles })
+}
+
+/// Which of them runs the program fastest: the first, unless a later one gains by it.
+fn fastest(gpus: &[Gpu], (program, len): (Program, usize)) -> Result<usize> {
     let input = vec![0.5; len];
-    let prepare = |workgroups: &u32| gpu.clone().busy(*workgroups).prepare(&program);
-    let mut sessions = TRIED.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+    let mut sessions = gpus.iter().map(|gpu| gpu.prepare(&program)).collect::<Result<Vec<_>>>()?;
     // Turn by turn, because clocks rise with the work; the first round only warms up.
-    let mut least = [Duration::MAX; TRIED.len()];
+    let mut least = vec![Duration::MAX; gpus.len()];
     let begun = Instant::now();
     for round in 0..=ROUNDS {
         for (session, least) in sessions.iter_mut().zip(&mut least) {
@@ -46,20 +70,21 @@ pub(super) fn busy(gpu: &Gpu) -> Result<u32> {
             break;
         }
     }
-    let mut best = (TRIED[0], least[0]);
-    for (workgroups, least) in TRIED.into_iter().zip(least) {
-        if least < best.1.mul_f64(GAIN) {
-            best = (workgroups, least);
+    let mut best = 0;
+    for (i, time) in least.iter().enumerate() {
+        if *time < least[best].mul_f64(GAIN) {
+            best = i;
         }
     }
-    Ok(best.0)
+    Ok(best)
 }
 
 /// Convolutions and their transposes, each after the other, and how many numbers go in.
-fn program() -> Result<(Program, usize)> {
+fn program(batch: u32, maps: &[[u32; 2]]) -> Result<(Program, usize)> {
     let mut b = Builder::new();
     b.at("calibration", "calibration");
-    let largest = MAPS.iter().map(|[side, channels]| (side * side * channels) as usize).max();
+    let len = |[side, channels]: &[u32; 2]| (batch * side * side * channels) as usize;
+    let largest = maps.iter().map(len).max();
     let largest = largest.unwrap_or(0);
     let input = b.input(Element::Float, largest);
     let made = |values: Vec<f64>, form| WeightUse {
@@ -68,17 +93,16 @@ fn program() -> Result<(Program, usize)> {
         part: (Part::All, 0.0),
     };
     let mut last = input;
-    for [side, channels] in MAPS {
+    for map @ &[side, channels] in maps {
         let size = channels as usize;
         let packing = Packing { groups: 1, out_per_group: size, in_per_group: size, taps: 9 };
         let w = b.weight(made(vec![1e-4; packing.len()], Form::Filters(packing)));
         let bias = b.weight(made(vec![0.0; size], Form::Vector));
-        let p = conv2d::Params::keeping_size([side; 2], channels, 3);
-        let len = (side * side * channels) as usize;
+        let p = conv2d::Params { batch, ..conv2d::Params::keeping_size([side; 2], channels, 3) };
         let operands = [Operand::Value(input), w, bias];
-        let x = b.emit(Call::Conv2dQuads(p), &operands, len);
+        let x = b.emit(Call::Conv2dQuads(p), &operands, len(map));
         let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(p));
-        last = b.emit(transpose, &[Operand::Value(x), w], len);
+        last = b.emit(transpose, &[Operand::Value(x), w], len(map));
     }
     b.output(last);
     Ok((b.finish()?, largest))

@@ -29,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use adapter::{AdapterInfo, Choice, Kind};
+pub use calibration::Tuning;
 pub use kept::KeptMap;
 pub(crate) use kept::{Form, Keep, Kept};
 pub use session::GpuSession;
@@ -49,6 +50,8 @@ pub struct Gpu {
     variants: bool,
     /// Workgroups that keep it busy.
     busy: u32,
+    /// Whether large tiles are faster.
+    large_tiles: bool,
 }
 
 struct Shared {
@@ -125,6 +128,7 @@ impl Gpu {
             checked: false,
             variants: true,
             busy,
+            large_tiles: false,
         }
     }
 
@@ -155,13 +159,28 @@ impl Gpu {
         self
     }
 
-    /// How many workgroups keep this GPU [busy](Self::busy), as some convolutions tell that are run
-    /// for it: a few seconds. To be kept for later: it is the same as long as GPU and driver are.
+    /// The same GPU, which convolves by tiles of 128 x 128 where they fill it, in place of 64 x 64. Off unless
+    /// turned on: half of what is read from memory is, but some GPUs run fewer of them at once. Without effect
+    /// where its workgroups cannot have 256 invocations and 18,944 bytes.
+    #[must_use]
+    pub fn large_tiles(mut self, large_tiles: bool) -> Self {
+        self.large_tiles = large_tiles;
+        self
+    }
+
+    /// What suits this GPU, as some convolutions tell that are run for it: a few seconds. To be kept for later:
+    /// it is the same as long as GPU and driver are.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
-    pub fn measure_busy(&self) -> Result<u32> {
-        calibration::busy(self)
+    pub fn measure(&self) -> Result<Tuning> {
+        calibration::measure(self)
+    }
+
+    /// The same GPU, used as was [measured](Self::measure).
+    #[must_use]
+    pub fn tuned(self, tuning: Tuning) -> Self {
+        self.busy(tuning.busy).large_tiles(tuning.large_tiles)
     }
 
     /// Keeps compiled kernels in a file in this folder from process to process, where the driver can

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::cooperative::Cooperative;
 use super::device::Device;
-use super::follow::{Follow, Kinds};
+use super::follow::Kinds;
 use super::pipelines_on_disk::OnDisk;
+use super::spread::Launch;
 use crate::error::Result;
 use crate::kernels::follow::MOST;
 use crate::kernels::{Access, Call, Kernel};
@@ -22,7 +23,7 @@ pub(super) struct Pipeline {
 }
 
 /// Which pipeline of a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Variant {
     kernel: &'static str,
     /// Whether it is made with `EXACT`.
@@ -31,14 +32,46 @@ pub(super) struct Variant {
     cooperates: bool,
     /// Whether it checks its accesses.
     checked: bool,
+    /// What it is told of the parameters, in the kernel's order.
+    told: Vec<u32>,
+    /// Rows and columns of its tiles, where they are not those for all.
+    side: Option<u32>,
     /// What is done with its sums.
     follow: Kinds,
 }
 
 impl Variant {
-    pub(super) fn of(call: &Call, follow: &Follow, checked: bool) -> Self {
-        let (exact, cooperates) = (call.exact(), call.cooperates());
-        Self { kernel: call.kernel().name, exact, cooperates, checked, follow: follow.kinds }
+    pub(super) fn of(call: &Call, launch: &Launch, checked: bool) -> Self {
+        Self {
+            kernel: call.kernel().name,
+            exact: call.exact(),
+            cooperates: call.cooperates(),
+            checked,
+            told: call.told(),
+            side: launch.side,
+            follow: launch.follow.kinds,
+        }
+    }
+
+    /// The constants of its shader.
+    fn constants(&self, device: &Device, kernel: &Kernel) -> Result<Vec<(String, f64)>> {
+        let told = kernel.told.iter().zip(&self.told);
+        let told = told.map(|(name, value)| (name.to_uppercase(), f64::from(*value)));
+        let mut constants: Vec<_> = told.collect();
+        let mut put = |name: &str, value| constants.push((name.to_owned(), value));
+        if self.exact {
+            put("EXACT", 1.0);
+        }
+        if self.cooperates {
+            put("LANES", f64::from(Cooperative::lanes_on(device, kernel)?));
+        }
+        if let Some(side) = self.side {
+            put("SIDE", f64::from(side));
+        }
+        if kernel.follows {
+            self.follow.constants().into_iter().for_each(|(name, value)| put(name, value));
+        }
+        Ok(constants)
     }
 }
 
@@ -56,11 +89,11 @@ impl Pipelines {
         &self,
         device: &Device,
         steps: &[Step],
-        follows: &[Follow],
+        launches: &[Launch],
         checked: bool,
     ) -> Result<HashMap<Variant, Arc<Pipeline>>> {
-        let variants = steps.iter().zip(follows).map(|(step, follow)| {
-            let variant = Variant::of(&step.call, follow, checked);
+        let variants = steps.iter().zip(launches).map(|(step, launch)| {
+            let variant = Variant::of(&step.call, launch, checked);
             (variant, step.call.kernel())
         });
         let variants: HashMap<Variant, &Kernel> = variants.collect();
@@ -71,8 +104,9 @@ impl Pipelines {
             if let Some(pipeline) = self.lock().get(&variant) {
                 return Ok((variant, pipeline.clone()));
             }
-            let pipeline = Arc::new(Pipeline::new(device, kernel, variant, cache)?);
-            Ok((variant, self.lock().entry(variant).or_insert(pipeline).clone()))
+            let pipeline = Arc::new(Pipeline::new(device, kernel, &variant, cache)?);
+            let pipeline = self.lock().entry(variant.clone()).or_insert(pipeline).clone();
+            Ok((variant, pipeline))
         });
         let found = found.collect();
         if let Some(on_disk) = self.on_disk.get()
@@ -100,20 +134,13 @@ impl Pipeline {
     fn new(
         device: &Device,
         kernel: &Kernel,
-        variant: Variant,
+        variant: &Variant,
         cache: Option<&wgpu::PipelineCache>,
     ) -> Result<Self> {
         let checked = variant.checked;
-        let mut constants = Vec::new();
-        if variant.exact {
-            constants.push(("EXACT", 1.0));
-        }
-        if variant.cooperates {
-            constants.push(("LANES", f64::from(Cooperative::lanes_on(device, kernel)?)));
-        }
-        if kernel.follows {
-            constants.extend(variant.follow.constants());
-        }
+        let constants = variant.constants(device, kernel)?;
+        let constants: Vec<_> =
+            constants.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         let label = Some(kernel.name);
         let handle = &device.handle;
         device.attempt(|| {

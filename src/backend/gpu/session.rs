@@ -12,7 +12,7 @@ use super::weights::Resident;
 use super::{Gpu, Keep, Kept, bytes, kept, watchdog};
 use crate::backend::{Input, Output, Session, Watch};
 use crate::error::{Error, Result};
-use crate::kernels::Call;
+use crate::kernels::{Call, conv2d_quads};
 use crate::program::{Element, Program, Slot, Value};
 
 /// A program made ready on a GPU: its memory taken, weights in place, pipelines built.
@@ -90,30 +90,32 @@ impl GpuSession {
         device.alive()?;
         check_workgroups(gpu, program)?;
         let numbers = usize::try_from(device.max_binding_bytes() / 4).unwrap_or(usize::MAX);
-        let room = Room { busy: gpu.busy, numbers };
+        let large_tiles = gpu.large_tiles && has_room_for_large_tiles(&device.limits);
+        let room = Room { busy: gpu.busy, numbers, large_tiles };
         let spread = spread(program, room).ok_or_else(|| Error::Unsupported {
             what: format!("a program with joined steps on {}", gpu.name()),
             why: "it was lowered for another device".to_owned(),
         })?;
-        let Spread { program, follows, workgroups, steps_of, .. } = &spread;
+        let Spread { program, launches, steps_of, .. } = &spread;
         // Weights are on their way while the shaders are compiled.
         let (pipelines, weights) = rayon::join(
-            || shared.pipelines.get(device, &program.steps, follows, gpu.checked),
+            || shared.pipelines.get(device, &program.steps, launches, gpu.checked),
             || shared.weights.get(device, &program.weights),
         );
         let (pipelines, weights) = (pipelines?, weights?);
         let buffers = buffers(device, program)?;
-        let params = Params::upload(device, &program.steps, follows)?;
+        let params = Params::upload(device, &program.steps, launches)?;
         let resources = Resources { program, buffers: &buffers, weights: &weights, params };
         let dispatches = device.attempt(|| {
-            let steps = program.steps.iter().zip(follows).zip(workgroups).enumerate();
+            let steps = program.steps.iter().zip(launches).enumerate();
             steps
-                .map(|(i, ((step, follow), workgroups))| {
-                    let variant = Variant::of(&step.call, follow, gpu.checked);
+                .map(|(i, (step, launch))| {
+                    let variant = Variant::of(&step.call, launch, gpu.checked);
                     let pipeline = pipelines[&variant].clone();
                     let layout = &pipeline.layout;
-                    let bindings = resources.bind(&device.handle, i, (step, follow), layout);
-                    Dispatch { pipeline, bindings, workgroups: *workgroups }
+                    let bindings =
+                        resources.bind(&device.handle, i, (step, &launch.follow), layout);
+                    Dispatch { pipeline, bindings, workgroups: launch.workgroups }
                 })
                 .collect()
         })?;
@@ -276,6 +278,13 @@ impl Port {
         assert_eq!(bytes.len(), self.len * 4, "bytes of an input");
         bytes
     }
+}
+
+/// Whether workgroups can have tiles of 128 x 128.
+fn has_room_for_large_tiles(limits: &wgpu::Limits) -> bool {
+    limits.max_compute_invocations_per_workgroup >= conv2d_quads::LARGE_INVOCATIONS
+        && limits.max_compute_workgroup_size_x >= conv2d_quads::LARGE_INVOCATIONS
+        && limits.max_compute_workgroup_storage_size >= conv2d_quads::LARGE_BYTES
 }
 
 /// Refuses steps that need more workgroups than the device can count.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::follow::Follow;
+use crate::kernels::conv2d_quads::LARGE;
 use crate::kernels::{Call, Part, add_shares, conv2d};
 use crate::program::{Buffer, Element, Operand, Program, Slot, Step, Value};
 
@@ -11,24 +12,38 @@ use crate::program::{Buffer, Element, Operand, Program, Slot, Step, Value};
 pub(super) struct Spread {
     /// Without joined steps: those before them write what these would.
     pub(super) program: Program,
-    /// What follows each of its steps.
-    pub(super) follows: Vec<Follow>,
-    /// The workgroups of each of its steps.
-    pub(super) workgroups: Vec<[u32; 3]>,
+    /// How each of its steps is launched.
+    pub(super) launches: Vec<Launch>,
     /// Its steps for each one of the program that was spread.
     pub(super) steps_of: Vec<Range<usize>>,
     /// The buffer of what is shared.
     shared: Option<usize>,
 }
 
-/// What a device can do with shares.
+/// How a step is launched.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Launch {
+    /// What follows it.
+    pub(super) follow: Follow,
+    pub(super) workgroups: [u32; 3],
+    /// Rows and columns of its tiles, if they are not those for all.
+    pub(super) side: Option<u32>,
+}
+
+/// What a device can do with shares and tiles.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     /// Workgroups that keep it busy.
     pub(super) busy: u32,
     /// Numbers that a buffer can have.
     pub(super) numbers: usize,
+    /// Whether large tiles are faster.
+    pub(super) large_tiles: bool,
 }
+
+/// Small tiles that take as long as a large one, where large ones are faster at all: where they have more
+/// empty rows and columns, they are not.
+const SMALL_FOR_LARGE: u64 = 3;
 
 /// Numbers that all shares of a convolution have at most: what they gain is lost where they are many.
 const MOST_NUMBERS: usize = 16 << 20;
@@ -41,8 +56,7 @@ const LEAST_DEPTH: u32 = 128;
 pub(super) fn spread(program: &Program, room: Room) -> Option<Spread> {
     let mut spread = Spread {
         program: Program { steps: Vec::new(), ..program.clone() },
-        follows: Vec::with_capacity(program.steps.len()),
-        workgroups: Vec::with_capacity(program.steps.len()),
+        launches: Vec::with_capacity(program.steps.len()),
         steps_of: Vec::with_capacity(program.steps.len()),
         shared: None,
     };
@@ -66,8 +80,10 @@ pub(super) fn spread(program: &Program, room: Room) -> Option<Spread> {
                 spread.push_shared(&step, *out, shares, follow);
             }
             Some(_) | None => {
-                let workgroups = step.call.workgroups();
-                spread.push(step, follow, workgroups);
+                let large = large_tiles(&step.call, room);
+                let side = large.map(|_| LARGE);
+                let workgroups = large.unwrap_or_else(|| step.call.workgroups());
+                spread.push(step, Launch { follow, workgroups, side });
             }
         }
         spread.steps_of.push(first..spread.program.steps.len());
@@ -76,10 +92,9 @@ pub(super) fn spread(program: &Program, room: Room) -> Option<Spread> {
 }
 
 impl Spread {
-    fn push(&mut self, step: Step, follow: Follow, workgroups: [u32; 3]) {
+    fn push(&mut self, step: Step, launch: Launch) {
         self.program.steps.push(step);
-        self.follows.push(follow);
-        self.workgroups.push(workgroups);
+        self.launches.push(launch);
     }
 
     fn push_shared(&mut self, step: &Step, out: Slot, shares: u32, follow: Follow) {
@@ -89,7 +104,7 @@ impl Spread {
         let mut shared = step.clone();
         shared.operands.pop();
         shared.operands.push(Operand::Value(sums));
-        self.push(shared, Follow::default(), [x, y, z * shares]);
+        self.push(shared, Launch { workgroups: [x, y, z * shares], ..Launch::default() });
 
         let p = step.call.convolution().expect("only convolutions are shared");
         let is_transpose = step.call.is_transpose();
@@ -112,7 +127,8 @@ impl Spread {
             accumulate: p.accumulate,
         });
         let operands = vec![Operand::Value(sums), bias, Operand::Value(out)];
-        self.push(Step { call, operands, ..step.clone() }, follow, call.workgroups());
+        let launch = Launch { follow, workgroups: call.workgroups(), side: None };
+        self.push(Step { call, operands, ..step.clone() }, launch);
     }
 
     /// A value of so many numbers in the buffer of what is shared.
@@ -126,6 +142,15 @@ impl Spread {
         values.push(Value { element: Element::Float, len, buffer });
         Slot(values.len() - 1)
     }
+}
+
+/// The workgroups of a step with large tiles, if it gains by them: they have to be enough to keep the device
+/// busy, and to be filled.
+fn large_tiles(call: &Call, room: Room) -> Option<[u32; 3]> {
+    let large = call.workgroups_by(LARGE).filter(|_| room.large_tiles)?;
+    let count = |workgroups: [u32; 3]| workgroups.into_iter().map(u64::from).product::<u64>();
+    let (few, many) = (count(large), count(call.workgroups()));
+    (few >= u64::from(room.busy) && many > few * SMALL_FOR_LARGE).then_some(large)
 }
 
 /// How many workgroups share the depth of a tile; 1 for other kernels.
@@ -163,7 +188,7 @@ mod tests {
 
     /// VGG16's last convolutions for one picture.
     const LAST: conv2d::Params = conv2d::Params::keeping_size([14; 2], 512, 3);
-    const ROOM: Room = Room { busy: 256, numbers: usize::MAX };
+    const ROOM: Room = Room { busy: 256, numbers: usize::MAX, large_tiles: false };
 
     #[test]
     fn few_tiles_are_shared_and_many_are_not() {
@@ -177,6 +202,21 @@ mod tests {
         assert_eq!(shares(&Call::Conv2dQuads(shallow), ROOM), 4);
         let narrow = Room { numbers: 3 * 14 * 14 * 512, ..ROOM };
         assert_eq!(shares(&Call::Conv2dQuads(LAST), narrow), 3);
+    }
+
+    #[test]
+    fn large_tiles_are_for_many_that_are_full() {
+        let room = Room { large_tiles: true, ..ROOM };
+        let many = conv2d::Params { batch: 32, ..conv2d::Params::keeping_size([28; 2], 512, 3) };
+        assert_eq!(large_tiles(&Call::Conv2dQuads(many), room), Some([196, 1, 4]));
+        assert_eq!(large_tiles(&Call::Conv2dQuads(many), ROOM), None);
+        let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(many));
+        assert_eq!(large_tiles(&transpose, room), Some([196, 1, 4]));
+        // Half of each would be empty, they are too few, or the kernel has none.
+        let narrow = conv2d::Params { out_channels: 64, in_channels: 64, ..many };
+        assert_eq!(large_tiles(&Call::Conv2dQuads(narrow), room), None);
+        assert_eq!(large_tiles(&Call::Conv2dQuads(LAST), room), None);
+        assert_eq!(large_tiles(&Call::Conv2d(many), room), None);
     }
 
     #[test]
@@ -198,7 +238,7 @@ mod tests {
         let program = b.finish().expect("it is small");
         let spread = spread(&program, ROOM).expect("nothing is joined");
         assert_eq!(spread.steps_of, [0..2, 2..4]);
-        assert_eq!(spread.workgroups[0], [4, 1, 64]);
+        assert_eq!(spread.launches[0].workgroups, [4, 1, 64]);
         assert_eq!(spread.program.buffers.len(), program.buffers.len() + 1);
         for (before, after) in program.steps.iter().zip(&spread.steps_of) {
             let [shared, added] = &spread.program.steps[after.clone()] else { panic!("two steps") };
@@ -235,7 +275,8 @@ mod tests {
         assert_ne!(follow, Follow::default());
         for (busy, follows) in [(1, vec![follow.clone()]), (256, vec![Follow::default(), follow])] {
             let spread = spread(&program, Room { busy, ..ROOM }).expect("GPUs can do it");
-            assert_eq!(spread.follows, follows);
+            let found = spread.launches.iter().map(|launch| &launch.follow);
+            assert!(found.eq(&follows));
             let count = follows.len();
             assert_eq!(spread.steps_of, [0..count, count..count]);
             let last = spread.program.steps.last().expect("there is one");
