@@ -33,9 +33,10 @@ impl<T: Pod> Aligned<T> {
         zeros
     }
 
-    /// Has so many numbers from now on; new ones are what was there before, or 0.
+    /// Has so many numbers from now on; new ones are what was there before, or 0. Keeps its memory.
     pub(crate) fn resize(&mut self, len: usize) {
-        self.lines.resize((len * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
+        let lines = (len * size_of::<T>()).div_ceil(size_of::<Line>());
+        self.lines.resize(lines.max(self.lines.len()), Line::zeroed());
         self.len = len;
     }
 }

@@ -56,6 +56,7 @@ pub mod panels;
 pub mod parallel;
 mod part;
 pub mod permute;
+mod room;
 pub mod seed;
 pub mod softmax;
 pub mod stabilized_gate;

@@ -16,6 +16,7 @@ use super::ahead::{Ahead, fetch_further};
 use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
+use super::room::with_room;
 use super::sums::{ALL, NEGATIVE, POSITIVE, steps, sums};
 use crate::aligned::Aligned;
 
@@ -268,14 +269,16 @@ impl Product<'_> {
         let destination = epilogues.into(target, self.panels.columns);
         let nothing = vec![0.0; self.panels.rows];
         let tasks = self.tasks();
-        tasks.par_iter().enumerate().for_each_init(Aligned::default, |room, (i, task)| {
+        let of_task = |room: &mut Aligned<f32>, i: usize, task: &Task| {
             let (panels, part) = self.panels.ready(&task.panels, self.part, room);
             let (product, nothing) = (self, nothing.as_slice());
             // A thread goes from task to task as they lie, for the most part.
             let next = tasks.get(i + 1).filter(|next| next.panels != task.panels);
             let next = next.map_or(&[][..], |next| self.panels.stored(&next.panels));
             by(Run { product, task, panels, part, next, source, nothing, destination });
-        });
+        };
+        let tasks = tasks.par_iter().enumerate();
+        tasks.for_each(|(i, task)| with_room(|room| of_task(room, i, task)));
     }
 
     /// Whether each pixel of a plane is in one lattice.

@@ -23,6 +23,7 @@ use super::cut::{Work, rows_of_tile};
 use super::epilogue::{Destination, Epilogues};
 use super::linear::Rows;
 use super::panels::{InTiles, Tap, Tiled, WIDTH, lanes};
+use super::room::with_room;
 use super::sums::{ALL, steps, sums};
 use crate::aligned::Aligned;
 
@@ -198,14 +199,17 @@ impl Transformed {
         assert_eq!(a.len(), len(p.input(), self.in_channels), "values of the input");
         assert_eq!(out.len(), len(p.output(), self.out_channels), "values of the output");
         let nothing = vec![0.0; self.in_channels];
+        let parts: [Vec<Tap>; POINTS] = std::array::from_fn(|point| self.split.parts_at(point));
         let destination = epilogues.into(out, self.out_channels);
-        let (filters, nothing) = (self, nothing.as_slice());
+        let (filters, nothing, parts) = (self, nothing.as_slice(), &parts);
         let tasks = self.tasks(p);
-        tasks.par_iter().enumerate().for_each_init(Aligned::default, |room, (i, task)| {
+        let of_task = |room: &mut Aligned<f32>, i: usize, task: &Task| {
             let next = tasks.get(i + 1).map(|next| next.panels.start);
             let next = next.filter(|next| *next + 1 != task.panels.end);
-            by(Run { p, filters, task, next, a, stored, nothing, room, destination });
-        });
+            by(Run { p, filters, parts, task, next, a, stored, nothing, room, destination });
+        };
+        let tasks = tasks.par_iter().enumerate();
+        tasks.for_each(|(i, task)| with_room(|room| of_task(room, i, task)));
     }
 
     /// Where they are cut depends on the number of threads; sums do not.
@@ -276,6 +280,8 @@ struct Task {
 struct Run<'a> {
     p: &'a Params,
     filters: &'a Transformed,
+    /// Those that each point has of them.
+    parts: &'a [Vec<Tap>; POINTS],
     task: &'a Task,
     /// The panel that is multiplied by afterwards, if it is another one.
     next: Option<usize>,
@@ -324,7 +330,7 @@ impl Tiled for Run<'_> {
         let Transformed { split, in_channels: channels, .. } = *self.filters;
         let count = self.task.windows.len();
         let matrix = split.parts() * channels * WIDTH;
-        let parts: [Vec<Tap>; POINTS] = std::array::from_fn(|point| split.parts_at(point));
+        let parts = self.parts;
         let (cells, width) = (self.cells(), self.cells_across());
         let first_of = |window| (self.cell(window) - cells.start) * channels;
         let firsts: Vec<usize> = self.task.windows.clone().map(first_of).collect();
