@@ -71,8 +71,8 @@ var<workgroup> tile_sums: array<vec4<f32>, 256>; // a matrix for each subgroup
 // Where each row's window starts: y, x and the vector of `a`; the bits of what it is multiplied by.
 var<workgroup> tile_rows: array<vec4<i32>, 64>;
 
-// Four vectors of rows or of weights for the tiles to come, as they were read. They are looked at when the tiles
-// before have been multiplied: what waits for memory should wait there.
+// Four vectors of rows or of weights for the tiles to come, as they were read. They are looked at when
+// the tiles before have been multiplied: what waits for memory should wait there.
 struct Ahead {
     x0: vec4<u32>,
     x1: vec4<u32>,
@@ -188,7 +188,8 @@ fn all_met(row: u32, tap: Tap, live: bool) -> vec4<i32> {
     );
 }
 
-// Four inputs of each of four rows. Where there are none the first are read, so that all reads go out at once.
+// Four inputs of each of four rows. Where there are none the first are read, so that all reads go out at
+// once.
 fn rows_ahead(at: vec4<i32>) -> Ahead {
     let i = max(at, vec4(0));
     return Ahead(

@@ -162,7 +162,8 @@ struct Tap {
     ky: u32,
 }
 
-// The vector of `a` at which the windows of four rows, 8 apart, are met by a tap; OUTSIDE where it is by none.
+// The vector of `a` at which the windows of four rows, 8 apart, are met by a tap; OUTSIDE where it is by
+// none.
 fn met(row: u32, tap: Tap) -> vec4<i32> {
     let s0 = tile_rows[row];
     let s1 = tile_rows[row + 8u];
@@ -204,7 +205,8 @@ struct Ahead {
     x3: vec4<u32>,
 }
 
-// Four inputs of each of four rows. Where there are none the first are read, so that all reads go out at once.
+// Four inputs of each of four rows. Where there are none the first are read, so that all reads go out at
+// once.
 fn rows_ahead(at: vec4<i32>) -> Ahead {
     let i = max(at, vec4(0));
     return Ahead(
@@ -276,7 +278,8 @@ fn other4(k: u32, i: u32) -> vec4<f32> {
     }
 }
 
-// As stabilized_ratio, channel_affine, multiply_add and stabilized_gate have it, for values `4 * i` and the three after it.
+// As stabilized_ratio, channel_affine, multiply_add and stabilized_gate have it, for values `4 * i` and
+// the three after it.
 fn followed4(kind: u32, step: u32, k: u32, i: u32, sums: vec4<f32>) -> vec4<f32> {
     let p = follow[step];
     switch kind {
@@ -331,7 +334,7 @@ fn vectors_of(rows: vec4<u32>, column: u32, kind: Kind) -> vec4<u32> {
     return select(vec4(NOWHERE), (rows * kind.channels + column) / 4u, inside);
 }
 
-// A vector that can be read: the first in place of none.
+// A vector that can be read: the first in place of none, which nobody looks at, be it written meanwhile.
 fn readable(i: u32) -> u32 {
     return select(i, 0u, i == NOWHERE);
 }

@@ -110,7 +110,8 @@ fn window(image: u32, y: u32, x: u32, group: u32, down: Taps, across: Taps) -> v
     return vec4(oy, ox, start, i32(cell * params.in_channels));
 }
 
-// The signal that row `row` meets at a tap: so far up and left of its first window.
+// The signal that row `row` meets at a tap: so far up and left of its first window. Where there is none the
+// first is read, so that all reads of an invocation go out at once.
 fn signal(row: u32, up: i32, left: i32, offset: i32) -> f32 {
     let start = tile_rows[row];
     // Negative coordinates become large ones.

@@ -1,5 +1,5 @@
-// As conv_transpose2d_quads by cooperative matrices: signals and weights are rounded to 16 bit, their products
-// summed in 32. Powers of two bring both to the middle of what 16 bit hold, signals those of
+// As conv_transpose2d_quads by cooperative matrices: signals and weights are rounded to 16 bit, their
+// products summed in 32. Powers of two bring both to the middle of what 16 bit hold, signals those of
 // their row.
 
 enable f16;
@@ -90,8 +90,8 @@ fn taps(place: u32, kernel: u32, stride: u32, padding: u32, dilation: u32) -> Ta
     return Taps(first, step, count, step * dilation / stride);
 }
 
-// Four vectors of rows or of weights for the tiles to come, as they were read. They are looked at when the tiles
-// before have been multiplied: what waits for memory should wait there.
+// Four vectors of rows or of weights for the tiles to come, as they were read. They are looked at when
+// the tiles before have been multiplied: what waits for memory should wait there.
 struct Ahead {
     x0: vec4<u32>,
     x1: vec4<u32>,
@@ -215,7 +215,8 @@ fn all_met(row: u32, tap: Tap, down: Taps, across: Taps, live: bool) -> vec4<i32
     );
 }
 
-// Four signals of each of four rows. Where there are none the first are read, so that all reads go out at once.
+// Four signals of each of four rows. Where there are none the first are read, so that all reads go out at
+// once.
 fn rows_ahead(at: vec4<i32>) -> Ahead {
     let i = max(at, vec4(0));
     return Ahead(
@@ -370,8 +371,8 @@ fn main(
     let most = (depth + shares * DEPTH - 1u) / (shares * DEPTH) * DEPTH;
     let begin = min(share * most, depth);
     let end_of_share = min(begin + most, depth);
-    // While loading, an invocation has the same four depths of all its rows and columns, of which it reads four
-    // ahead; in small workgroups the others are read when their tile is made.
+    // While loading, an invocation has the same four depths of all its rows and columns, of which it
+    // reads four ahead; in small workgroups the others are read when their tile is made.
     let four = lane % 8u * 4u;
     let row = lane / 8u;
     let first_tap = (begin + four) / out_count;

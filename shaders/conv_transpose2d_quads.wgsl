@@ -1,5 +1,6 @@
 // As conv_transpose2d, where the channels of a group come in fours, in and out: signals and weights are
-// read four at a time, and while the tiles are multiplied those of the next depths are on their way.
+// read four at a time, and while the tiles are multiplied those of the next depths are on their way. PART,
+// STORED and SIDE are as in conv2d_quads.
 
 struct Params {
     batch: u32,
@@ -238,7 +239,8 @@ struct Ahead {
     x3: vec4<u32>,
 }
 
-// Four signals of each of four rows. Where there are none the first are read, so that all reads go out at once.
+// Four signals of each of four rows. Where there are none the first are read, so that all reads go out at
+// once.
 fn rows_ahead(at: vec4<i32>) -> Ahead {
     let i = max(at, vec4(0));
     return Ahead(
@@ -314,7 +316,8 @@ fn other4(k: u32, i: u32) -> vec4<f32> {
     }
 }
 
-// As stabilized_ratio, channel_affine, multiply_add and stabilized_gate have it, for values `4 * i` and the three after it.
+// As stabilized_ratio, channel_affine, multiply_add and stabilized_gate have it, for values `4 * i` and
+// the three after it.
 fn followed4(kind: u32, step: u32, k: u32, i: u32, sums: vec4<f32>) -> vec4<f32> {
     let p = follow[step];
     switch kind {
@@ -369,7 +372,7 @@ fn vectors_of(rows: vec4<u32>, column: u32, kind: Kind) -> vec4<u32> {
     return select(vec4(NOWHERE), (rows * kind.channels + column) / 4u, inside);
 }
 
-// A vector that can be read: the first in place of none.
+// A vector that can be read: the first in place of none, which nobody looks at, be it written meanwhile.
 fn readable(i: u32) -> u32 {
     return select(i, 0u, i == NOWHERE);
 }

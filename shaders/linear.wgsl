@@ -27,6 +27,19 @@ const BF16: u32 = 2u;
 
 var<workgroup> tile_sums: array<vec4<f32>, 128>;
 
+fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
+    switch part {
+        case 1u: { return max(w, vec4(0.0)); }
+        case 2u: { return min(w, vec4(0.0)); }
+        case 3u: { return w + params.gamma * max(w, vec4(0.0)); }
+        case 4u: { return w + params.gamma * min(w, vec4(0.0)); }
+        case 5u: { return w * w; }
+        case 6u: { return vec4(1.0); }
+        case 7u: { return vec4(0.0); }
+        default: { return w; }
+    }
+}
+
 fn part_of(w: f32, part: u32) -> f32 {
     switch part {
         case 1u: { return max(w, 0.0); }
@@ -53,12 +66,12 @@ fn number16(at: u32) -> f32 {
     return select(value, -value, (bits & 0x8000u) != 0u);
 }
 
-// Number `at` of the weights.
-fn number(at: u32) -> f32 {
+// Four numbers of the weights. Asks once for them all how they are stored, so that all reads go out at once.
+fn numbers(at: vec4<u32>) -> vec4<f32> {
     if params.stored == F32 {
-        return bitcast<f32>(w[at]);
+        return bitcast<vec4<f32>>(vec4(w[at.x], w[at.y], w[at.z], w[at.w]));
     }
-    return number16(at);
+    return vec4(number16(at.x), number16(at.y), number16(at.z), number16(at.w));
 }
 
 // The same numbers: the mask is 0 when it runs, which no compiler knows. Without it they would take
@@ -67,16 +80,21 @@ fn opaque(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.accumulate >> 1u));
 }
 
-// Inputs `i` of four pictures, or of one: 0 past the last.
-fn inputs(start: vec4<u32>, single: bool, i: u32) -> vec4<f32> {
-    if i >= params.in_features {
-        return vec4(0.0);
-    }
-    let first = a[start.x + i];
+// Inputs of a picture at four places: 0 past the last.
+fn inputs(start: u32, places: vec4<u32>) -> vec4<f32> {
+    let i = start + min(places, vec4(params.in_features - 1u));
+    return select(vec4(0.0), vec4(a[i.x], a[i.y], a[i.z], a[i.w]), places < vec4(params.in_features));
+}
+
+// The same for four pictures, or for the first of them: a column for each place.
+fn all_inputs(start: vec4<u32>, single: bool, places: vec4<u32>) -> mat4x4<f32> {
+    let first = inputs(start.x, places);
     if single {
-        return vec4(first);
+        return transpose(mat4x4(first, first, first, first));
     }
-    return vec4(first, a[start.y + i], a[start.z + i], a[start.w + i]);
+    return transpose(mat4x4(
+        first, inputs(start.y, places), inputs(start.z, places), inputs(start.w, places),
+    ));
 }
 
 // Adds and keeps what the sum has too much (Kahan's summation): reading the weights takes longer.
@@ -118,16 +136,14 @@ fn main(
         var lost = vec4(0.0);
         // Four at a time: their weights are under way together. Past the last, the last meets 0.
         for (var i = lane; i < params.in_features; i += 512u) {
-            let own = vec4(i) + vec4(0u, 128u, 256u, 384u);
-            let at = row * params.in_features + min(own, vec4(params.in_features - 1u));
-            let w0 = part_of(number(at.x), params.part);
-            let w1 = part_of(number(at.y), params.part);
-            let w2 = part_of(number(at.z), params.part);
-            let w3 = part_of(number(at.w), params.part);
-            add_keeping(&sum, &lost, w0 * inputs(start, single, own.x));
-            add_keeping(&sum, &lost, w1 * inputs(start, single, own.y));
-            add_keeping(&sum, &lost, w2 * inputs(start, single, own.z));
-            add_keeping(&sum, &lost, w3 * inputs(start, single, own.w));
+            let places = vec4(i) + vec4(0u, 128u, 256u, 384u);
+            let at = row * params.in_features + min(places, vec4(params.in_features - 1u));
+            let weights = parts_of(numbers(at), params.part);
+            let of_places = all_inputs(start, single, places);
+            add_keeping(&sum, &lost, weights.x * of_places[0]);
+            add_keeping(&sum, &lost, weights.y * of_places[1]);
+            add_keeping(&sum, &lost, weights.z * of_places[2]);
+            add_keeping(&sum, &lost, weights.w * of_places[3]);
         }
         tile_sums[lane] = sum;
         workgroupBarrier();

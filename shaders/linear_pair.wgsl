@@ -30,6 +30,19 @@ const BF16: u32 = 2u;
 var<workgroup> tile_own: array<vec4<f32>, 128>;
 var<workgroup> tile_part: array<vec4<f32>, 128>;
 
+fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
+    switch part {
+        case 1u: { return max(w, vec4(0.0)); }
+        case 2u: { return min(w, vec4(0.0)); }
+        case 3u: { return w + params.gamma * max(w, vec4(0.0)); }
+        case 4u: { return w + params.gamma * min(w, vec4(0.0)); }
+        case 5u: { return w * w; }
+        case 6u: { return vec4(1.0); }
+        case 7u: { return vec4(0.0); }
+        default: { return w; }
+    }
+}
+
 fn part_of(w: f32, part: u32) -> f32 {
     switch part {
         case 1u: { return max(w, 0.0); }
@@ -56,12 +69,12 @@ fn number16(at: u32) -> f32 {
     return select(value, -value, (bits & 0x8000u) != 0u);
 }
 
-// Number `at` of the weights.
-fn number(at: u32) -> f32 {
+// Four numbers of the weights. Asks once for them all how they are stored, so that all reads go out at once.
+fn numbers(at: vec4<u32>) -> vec4<f32> {
     if params.stored == F32 {
-        return bitcast<f32>(w[at]);
+        return bitcast<vec4<f32>>(vec4(w[at.x], w[at.y], w[at.z], w[at.w]));
     }
-    return number16(at);
+    return vec4(number16(at.x), number16(at.y), number16(at.z), number16(at.w));
 }
 
 // The same numbers: the mask is 0 when it runs, which no compiler knows. Without it they would take
@@ -77,16 +90,21 @@ fn bias(output: u32, part: u32) -> f32 {
     return part_of(b[output], part);
 }
 
-// Inputs `i` of four pictures, or of one: 0 past the last.
-fn inputs(start: vec4<u32>, single: bool, i: u32) -> vec4<f32> {
-    if i >= params.in_features {
-        return vec4(0.0);
-    }
-    let first = a[start.x + i];
+// Inputs of a picture at four places: 0 past the last.
+fn inputs(start: u32, places: vec4<u32>) -> vec4<f32> {
+    let i = start + min(places, vec4(params.in_features - 1u));
+    return select(vec4(0.0), vec4(a[i.x], a[i.y], a[i.z], a[i.w]), places < vec4(params.in_features));
+}
+
+// The same for four pictures, or for the first of them: a column for each place.
+fn all_inputs(start: vec4<u32>, single: bool, places: vec4<u32>) -> mat4x4<f32> {
+    let first = inputs(start.x, places);
     if single {
-        return vec4(first);
+        return transpose(mat4x4(first, first, first, first));
     }
-    return vec4(first, a[start.y + i], a[start.z + i], a[start.w + i]);
+    return transpose(mat4x4(
+        first, inputs(start.y, places), inputs(start.z, places), inputs(start.w, places),
+    ));
 }
 
 // Adds and keeps what the sum has too much (Kahan's summation): reading the weights takes longer.
@@ -95,16 +113,6 @@ fn add_keeping(sum: ptr<function, vec4<f32>>, lost: ptr<function, vec4<f32>>, mo
     let rest = more - *lost;
     *sum = opaque(old + rest);
     *lost = opaque(*sum - old) - rest;
-}
-
-// Adds a product to both sums.
-fn add_both(
-    own: ptr<function, vec4<f32>>, own_lost: ptr<function, vec4<f32>>,
-    sum: ptr<function, vec4<f32>>, lost: ptr<function, vec4<f32>>,
-    weight: f32, inputs: vec4<f32>,
-) {
-    add_keeping(own, own_lost, weight * inputs);
-    add_keeping(sum, lost, part_of(weight, params.part) * inputs);
 }
 
 @compute @workgroup_size(128)
@@ -130,14 +138,17 @@ fn main(
         for (var i = lane; i < params.in_features; i += 512u) {
             let places = vec4(i) + vec4(0u, 128u, 256u, 384u);
             let at = row * params.in_features + min(places, vec4(params.in_features - 1u));
-            let w0 = number(at.x);
-            let w1 = number(at.y);
-            let w2 = number(at.z);
-            let w3 = number(at.w);
-            add_both(&own, &own_lost, &sum, &lost, w0, inputs(start, single, places.x));
-            add_both(&own, &own_lost, &sum, &lost, w1, inputs(start, single, places.y));
-            add_both(&own, &own_lost, &sum, &lost, w2, inputs(start, single, places.z));
-            add_both(&own, &own_lost, &sum, &lost, w3, inputs(start, single, places.w));
+            let weights = numbers(at);
+            let parts = parts_of(weights, params.part);
+            let of_places = all_inputs(start, single, places);
+            add_keeping(&own, &own_lost, weights.x * of_places[0]);
+            add_keeping(&sum, &lost, parts.x * of_places[0]);
+            add_keeping(&own, &own_lost, weights.y * of_places[1]);
+            add_keeping(&sum, &lost, parts.y * of_places[1]);
+            add_keeping(&own, &own_lost, weights.z * of_places[2]);
+            add_keeping(&sum, &lost, parts.z * of_places[2]);
+            add_keeping(&own, &own_lost, weights.w * of_places[3]);
+            add_keeping(&sum, &lost, parts.w * of_places[3]);
         }
         tile_own[lane] = own;
         tile_part[lane] = sum;

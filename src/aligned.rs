@@ -67,7 +67,9 @@ mod tests {
             assert_eq!(numbers.as_ptr() as usize % 64, 0);
             numbers.fill(3.0);
             numbers.resize(len / 2);
-            assert!(numbers.len() == len / 2 && numbers.iter().all(|number| *number == 3.0));
+            assert_eq!(numbers.len(), len / 2);
+            numbers.resize(len);
+            assert!(numbers.len() == len && numbers.iter().all(|number| *number == 3.0));
         }
     }
 }

@@ -18,11 +18,14 @@ const INVOCATIONS: u32 = 256;
 const DIMENSIONS: [u32; 3] = [256, 256, 64];
 const STORAGE_BUFFERS: usize = 8;
 
-/// Functions with one text in all the shaders that have them.
+/// Functions and structs with one text in all the shaders that have them.
 const SHARED: &[&str] = &[
     "part_of",
     "number16",
     "number",
+    "numbers",
+    "inputs",
+    "all_inputs",
     "weights",
     "first_of",
     "parts_of",
@@ -56,6 +59,10 @@ const SHARED: &[&str] = &[
     "readable",
     "put",
     "store_four",
+    "Ahead",
+    "Tap",
+    "Taps",
+    "Follow",
 ];
 
 fn parsed(kernel: &Kernel) -> Module {
@@ -103,15 +110,15 @@ fn every_shader_can_be_written_for_every_platform() {
             continue;
         }
         can_be_written(kernel.name, &module, &info, &[]);
-        let large = [("SIDE", f64::from(conv2d_quads::LARGE))];
-        if kernel.follows && declares(&module, "SIDE") {
-            can_be_written(kernel.name, &module, &info, &large);
-        }
         // Kernels without the choice have one variant.
         if kernel.follows {
             let kinds =
                 [("STEP0", 2.0), ("STEP1", 4.0), ("STEP2", 6.0), ("FROM1", 2.0), ("FROM2", 3.0)];
             can_be_written(kernel.name, &module, &info, &kinds);
+            if declares(&module, "SIDE") {
+                let large = ("SIDE", f64::from(conv2d_quads::LARGE));
+                can_be_written(kernel.name, &module, &info, &[&kinds[..], &[large]].concat());
+            }
         } else if declares(&module, "EXACT") {
             can_be_written(kernel.name, &module, &info, &[("EXACT", 1.0)]);
         }
@@ -129,8 +136,14 @@ fn shaders_have_constants_for_what_they_are_told() {
         for name in ["part", "stored"] {
             let told = kernel.told.contains(&name);
             assert_eq!(declares(&module, &name.to_uppercase()), told, "{name} of {}", kernel.name);
-            let reads = kernel.source.contains(&format!("params.{name}"));
-            assert!(!(told && reads), "{}", kernel.name);
+        }
+        for name in kernel.told {
+            assert!(declares(&module, &name.to_uppercase()), "{name} of {}", kernel.name);
+            assert!(
+                !kernel.source.contains(&format!("params.{name}")),
+                "{name} of {}",
+                kernel.name
+            );
         }
         let has_field = |name: &&str| kernel.fields.iter().any(|(field, _)| field == name);
         assert!(kernel.told.iter().all(has_field), "{}", kernel.name);
@@ -258,7 +271,15 @@ fn declared(kernel: &Kernel) -> (Named, usize, Named) {
 
 #[test]
 fn shaders_are_told_what_they_expect() {
-    let kinds = [Kind::Clamp, Kind::Affine, Kind::Scale, Kind::Add, Kind::Ratio, Kind::Multiply];
+    let kinds = [
+        Kind::Clamp,
+        Kind::Affine,
+        Kind::Scale,
+        Kind::Add,
+        Kind::Ratio,
+        Kind::Multiply,
+        Kind::Gate,
+    ];
     let kinds = kinds.map(|kind| (format!("{kind:?}").to_uppercase(), kind as usize));
     let fields: Vec<_> =
         follow::Params::FIELDS.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
@@ -322,16 +343,18 @@ fn every_file_belongs_to_a_kernel() {
     assert_eq!(files, expected);
 }
 
-/// The text of a function from its name to its closing brace, if the shader has it.
-fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
-    let text = &source[source.find(&format!("\nfn {name}("))?..];
-    Some(&text[..text.find("\n}\n").expect("functions end")])
+/// The text of a function or struct from its name to its closing brace, if the shader has it.
+fn text<'a>(source: &'a str, name: &str) -> Option<&'a str> {
+    let begins = [format!("\nfn {name}("), format!("\nstruct {name} {{")];
+    let begin = begins.iter().find_map(|begin| source.find(begin))?;
+    let text = &source[begin..];
+    Some(&text[..text.find("\n}\n").expect("it ends")])
 }
 
 #[test]
-fn functions_that_shaders_share_have_one_text() {
+fn what_shaders_share_has_one_text() {
     for name in SHARED {
-        let texts = || ALL.iter().filter_map(|kernel| function(kernel.source, name));
+        let texts = || ALL.iter().filter_map(|kernel| text(kernel.source, name));
         assert!(texts().count() > 1, "`{name}` is not shared");
         assert!(texts().all(|text| Some(text) == texts().next()), "`{name}` has several texts");
     }

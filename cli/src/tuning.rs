@@ -29,7 +29,7 @@ struct Entry {
     driver: String,
     busy: u32,
     #[serde(default)]
-    large_tiles: bool,
+    large_tiles: Option<bool>,
 }
 
 impl Entry {
@@ -55,14 +55,18 @@ pub(crate) fn tuned(gpu: Gpu) -> Gpu {
 /// What suits an adapter, if that was measured.
 pub(crate) fn found(info: &AdapterInfo) -> Option<Tuning> {
     let found = measured().devices.into_iter().find(|entry| entry.is_of(info));
-    found.map(|Entry { busy, large_tiles, .. }| Tuning { busy, large_tiles })
+    found.map(|entry| {
+        let mut tuning = Tuning::default();
+        (tuning.busy, tuning.large_tiles) = (entry.busy, entry.large_tiles);
+        tuning
+    })
 }
 
 /// Measures the GPU and keeps what was found.
 pub(crate) fn calibrate(gpu: &Gpu) -> Result<Tuning> {
     let folder = folder()?;
     let tuning = gpu.measure()?;
-    let Tuning { busy, large_tiles } = tuning;
+    let Tuning { busy, large_tiles, .. } = tuning;
     let info = gpu.info();
     let mut measured = measured();
     measured.devices.retain(|entry| !entry.is_of(info));

@@ -86,7 +86,10 @@ fn what_is_measured_of_a_gpu_is_kept() {
     let devices = place.json(["devices", "--json"]);
     let devices = devices["devices"].as_array().expect("a list").clone();
     let listed = devices.iter().find(|device| device["name"].as_str() == Some(&*adapter));
-    assert_eq!(listed.expect("it is listed")["busy"], kept["devices"][0]["busy"]);
+    let listed = listed.expect("it is listed");
+    for key in ["busy", "large_tiles"] {
+        assert_eq!(listed[key], kept["devices"][0][key], "{key}");
+    }
     let no_gpu = place.bad(words("devices --calibrate nosuchgpu"));
     assert!(no_gpu.contains("no GPU named `nosuchgpu` was found"), "{no_gpu}");
 }

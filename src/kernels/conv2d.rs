@@ -86,7 +86,7 @@ impl Rounding {
 
 kernel!("conv2d", [Read, ReadWeight, Read, Update]);
 
-/// Output positions and output channels a workgroup computes.
+/// Output positions and output channels a workgroup computes, unless it has a large tile.
 pub const TILE: u32 = 64;
 
 /// Channels of which the taps of a filter's row are better taken as one.

@@ -71,7 +71,14 @@ mod tests {
             assert_eq!(scale(Rows::F32(&[0.0, largest]), Part::All, 0.0), expected, "{largest}");
         }
         assert_eq!(scale(Rows::F32(&[-8.0, 0.25]), Part::Positive, 0.0), 4096.0);
-        assert_eq!(scale(Rows::F32(&[3.0]), Part::RaisedPositive, 1.0), 256.0);
+        for (part, expected) in [
+            (Part::RaisedPositive, 256.0),
+            (Part::Square, 128.0),
+            (Part::One, 1024.0),
+            (Part::Negative, f32::from_bits(253 << 23)),
+        ] {
+            assert_eq!(scale(Rows::F32(&[3.0]), part, 1.0), expected, "{part:?}");
+        }
     }
 
     #[test]

@@ -259,16 +259,22 @@ fn quads(random: &mut Random) -> Vec<Conv> {
 }
 
 /// Shapes that GPUs have large tiles for, if asked to, which their last rows and columns do not fill.
-fn large() -> [Conv; 3] {
+fn large() -> [Conv; 4] {
     let [part, other] = [Part::Positive, Part::All].map(Part::code);
     let stored = Encoding::F16.code();
     let shape = (2, [124, 124, 1], [[6, 10], [3; 2], [1; 2], [1; 2], [1; 2]]);
     let deep = Conv { part, stored, accumulate: 1, ..geometry(shape) };
-    let shape = (2, [248, 248, 2], [[25, 5], [1; 2], [1; 2], [0; 2], [1; 2]]);
+    // Two tiles of columns for each group.
+    let shape = (2, [504, 504, 2], [[25, 5], [1; 2], [1; 2], [0; 2], [1; 2]]);
     let grouped = Conv { part: other, bias_part: other, ..geometry(shape) };
     let shape = (2, [68, 72, 1], [[10, 18], [3; 2], [2; 2], [1; 2], [1; 2]]);
     let strided = Conv { part: other, ..geometry(shape) };
-    let cases = [deep, grouped, strided];
+    // Three of four inputs meet no tap.
+    let shape = (2, [124, 124, 1], [[20, 26], [1; 2], [2; 2], [0; 2], [1; 2]]);
+    let part = Part::RaisedNegative.code();
+    let sparse = Conv { part, gamma: 0.3, bias_part: other, accumulate: 1, ..geometry(shape) };
+    let sparse = Conv { stored: Encoding::BF16.code(), ..sparse };
+    let cases = [deep, grouped, strided, sparse];
     let many = |of: [u32; 3]| of.into_iter().product::<u32>();
     for p in &cases {
         let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(*p));

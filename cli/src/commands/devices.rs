@@ -108,9 +108,12 @@ fn calibrate(name: &str) -> Result<()> {
     };
     let gpu = Gpu::open(&choice)?;
     let tuning = crate::tuning::calibrate(&gpu)?;
-    let tiles = if tuning.large_tiles { "large" } else { "small" };
-    let (busy, name) = (tuning.busy, gpu.name());
-    say("note", &format!("{busy} workgroups keep `{name}` busy, {tiles} tiles are faster"));
+    let tiles = match tuning.large_tiles {
+        Some(true) => ", large tiles are faster",
+        Some(false) => ", small tiles are faster",
+        None => "",
+    };
+    say("note", &format!("{} workgroups keep `{}` busy{tiles}", tuning.busy, gpu.name()));
     Ok(())
 }
 
@@ -120,7 +123,7 @@ fn gpus() -> Vec<Entry> {
         let tuning = crate::tuning::found(&adapter);
         Entry {
             busy: tuning.map(|tuning| tuning.busy),
-            large_tiles: tuning.map(|tuning| tuning.large_tiles),
+            large_tiles: tuning.and_then(|tuning| tuning.large_tiles),
             name: adapter.name,
             backend: adapter.backend,
             kind: adapter.kind.to_string(),

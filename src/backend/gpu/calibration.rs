@@ -1,4 +1,4 @@
-//! How many workgroups keep a GPU busy, and which tiles it likes, as its clock tells.
+//! How many workgroups keep a GPU busy, and which tiles it likes, as its clock tells (the host's, if it has none).
 
 use std::time::{Duration, Instant};
 
@@ -30,25 +30,29 @@ const ENOUGH: Duration = Duration::from_secs(3);
 const GAIN: f64 = 0.97;
 
 /// What suits a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tuning {
     /// Workgroups that keep it [busy](Gpu::busy).
     pub busy: u32,
-    /// Whether [large tiles](Gpu::large_tiles) are faster.
-    pub large_tiles: bool,
+    /// Whether [large tiles](Gpu::large_tiles) are faster; none if that was not measured, as on software, whose
+    /// cores have no tiles to share.
+    pub large_tiles: Option<bool>,
 }
 
 /// How the GPU runs some convolutions and their transposes fastest.
 pub(super) fn measure(gpu: &Gpu) -> Result<Tuning> {
+    let gpu = gpu.clone().large_tiles(false);
     let busy = TRIED.map(|workgroups| gpu.clone().busy(workgroups));
     let busy = TRIED[fastest(&busy, program(1, &MAPS)?)?];
     if gpu.info().is_software() {
-        return Ok(Tuning { busy, large_tiles: false });
+        return Ok(Tuning { busy, large_tiles: None });
     }
-    let gpu = gpu.clone().busy(busy);
+    // As many as there are: whether they are enough is asked where they are used.
+    let gpu = gpu.busy(1);
     let sides = [false, true].map(|large| gpu.clone().large_tiles(large));
     let large_tiles = fastest(&sides, program(BATCH, &[LARGE_MAP])?)? == 1;
-    Ok(Tuning { busy, large_tiles })
+    Ok(Tuning { busy, large_tiles: Some(large_tiles) })
 }
 
 /// Which of them runs the program fastest: the first, unless a later one gains by it.
@@ -61,9 +65,11 @@ fn fastest(gpus: &[Gpu], (program, len): (Program, usize)) -> Result<usize> {
     for round in 0..=ROUNDS {
         for (session, least) in sessions.iter_mut().zip(&mut least) {
             let start = Instant::now();
-            session.run(&[Input::Float(&input)])?;
+            let of_steps = session.step_times(&[Input::Float(&input)])?;
+            // Without inputs and outputs, which take longer to bring than to make.
+            let of_steps = of_steps.map(|times| Duration::from_secs_f64(times.iter().sum()));
             if round > 0 {
-                *least = start.elapsed().min(*least);
+                *least = of_steps.unwrap_or_else(|| start.elapsed()).min(*least);
             }
         }
         if round > 0 && begun.elapsed() > ENOUGH {
@@ -106,4 +112,23 @@ fn program(batch: u32, maps: &[[u32; 2]]) -> Result<(Program, usize)> {
     }
     b.output(last);
     Ok((b.finish()?, largest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::gpu::spread::{Means, spread};
+    use crate::kernels::conv2d_quads::LARGE;
+
+    #[test]
+    fn what_is_compared_are_small_and_large_tiles() {
+        let (program, len) = program(BATCH, &[LARGE_MAP]).expect("it is small");
+        assert_eq!(len, 8 * 56 * 56 * 256);
+        for (large_tiles, side) in [(false, None), (true, Some(LARGE))] {
+            let means = Means { busy: 1, numbers: usize::MAX, large_tiles };
+            let launches = spread(&program, means).expect("nothing is joined").launches;
+            assert_eq!(launches.len(), 2);
+            assert!(launches.iter().all(|launch| launch.side == side));
+        }
+    }
 }

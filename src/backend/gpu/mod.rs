@@ -159,17 +159,17 @@ impl Gpu {
         self
     }
 
-    /// The same GPU, which convolves by tiles of 128 x 128 where they fill it, in place of 64 x 64. Off unless
-    /// turned on: half of what is read from memory is, but some GPUs run fewer of them at once. Without effect
-    /// where its workgroups cannot have 256 invocations and 18,944 bytes.
+    /// The same GPU, which convolves by tiles of 128 x 128 in place of 64 x 64 where they are as many as keep it
+    /// [busy](Self::busy). Off unless turned on: they read half as much for each product, but some GPUs run
+    /// fewer of them at once. Without effect where its workgroups cannot have 256 invocations and 18,944 bytes.
     #[must_use]
     pub fn large_tiles(mut self, large_tiles: bool) -> Self {
         self.large_tiles = large_tiles;
         self
     }
 
-    /// What suits this GPU, as some convolutions tell that are run for it: a few seconds. To be kept for later:
-    /// it is the same as long as GPU and driver are.
+    /// What suits this GPU, as some convolutions tell that are run for it: a few seconds, and some 200 MB of its
+    /// memory. To be kept for later: it is the same as long as GPU and driver are.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
@@ -180,7 +180,7 @@ impl Gpu {
     /// The same GPU, used as was [measured](Self::measure).
     #[must_use]
     pub fn tuned(self, tuning: Tuning) -> Self {
-        self.busy(tuning.busy).large_tiles(tuning.large_tiles)
+        self.busy(tuning.busy).large_tiles(tuning.large_tiles.unwrap_or(false))
     }
 
     /// Keeps compiled kernels in a file in this folder from process to process, where the driver can

@@ -1,4 +1,4 @@
-//! Compute pipelines, made once for each kernel and device.
+//! Compute pipelines, made once for each variant of a kernel and each device.
 
 use std::collections::HashMap;
 use std::path::Path;

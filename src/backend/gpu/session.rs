@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::binding::{Params, Resources, buffers};
 use super::pipelines::{Pipeline, Variant};
-use super::spread::{Room, Spread, spread};
+use super::spread::{Means, Spread, spread};
 use super::weights::Resident;
 use super::{Gpu, Keep, Kept, bytes, kept, watchdog};
 use crate::backend::{Input, Output, Session, Watch};
@@ -91,8 +91,8 @@ impl GpuSession {
         check_workgroups(gpu, program)?;
         let numbers = usize::try_from(device.max_binding_bytes() / 4).unwrap_or(usize::MAX);
         let large_tiles = gpu.large_tiles && has_room_for_large_tiles(&device.limits);
-        let room = Room { busy: gpu.busy, numbers, large_tiles };
-        let spread = spread(program, room).ok_or_else(|| Error::Unsupported {
+        let means = Means { busy: gpu.busy, numbers, large_tiles };
+        let spread = spread(program, means).ok_or_else(|| Error::Unsupported {
             what: format!("a program with joined steps on {}", gpu.name()),
             why: "it was lowered for another device".to_owned(),
         })?;

@@ -1,5 +1,5 @@
-//! Convolutions with few tiles, spread over more workgroups: several share the depth of a tile, and
-//! `add_shares` adds up what they give.
+//! How convolutions are cut into workgroups. Where there are few tiles, several share the depth of each, and
+//! `add_shares` adds up what they give; where there are many, and the GPU likes them, tiles are large.
 
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ pub(super) struct Launch {
 
 /// What a device can do with shares and tiles.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct Means {
     /// Workgroups that keep it busy.
     pub(super) busy: u32,
     /// Numbers that a buffer can have.
@@ -53,7 +53,7 @@ const LEAST_DEPTH: u32 = 128;
 
 /// Spreads the steps that gain by it. What is shared lies in a buffer of its own, one for all of them. None
 /// if joined steps are not such as a GPU can do.
-pub(super) fn spread(program: &Program, room: Room) -> Option<Spread> {
+pub(super) fn spread(program: &Program, means: Means) -> Option<Spread> {
     let mut spread = Spread {
         program: Program { steps: Vec::new(), ..program.clone() },
         launches: Vec::with_capacity(program.steps.len()),
@@ -74,13 +74,13 @@ pub(super) fn spread(program: &Program, room: Room) -> Option<Spread> {
             step.operands.pop();
             step.operands.extend(last.operands.last());
         }
-        let shares = shares(&step.call, room);
+        let shares = shares(&step.call, means);
         match step.operands.last() {
             Some(Operand::Value(out)) if shares > 1 => {
                 spread.push_shared(&step, *out, shares, follow);
             }
             Some(_) | None => {
-                let large = large_tiles(&step.call, room);
+                let large = large_tiles(&step.call, means);
                 let side = large.map(|_| LARGE);
                 let workgroups = large.unwrap_or_else(|| step.call.workgroups());
                 spread.push(step, Launch { follow, workgroups, side });
@@ -146,18 +146,18 @@ impl Spread {
 
 /// The workgroups of a step with large tiles, if it gains by them: they have to be enough to keep the device
 /// busy, and to be filled.
-fn large_tiles(call: &Call, room: Room) -> Option<[u32; 3]> {
-    let large = call.workgroups_by(LARGE).filter(|_| room.large_tiles)?;
+fn large_tiles(call: &Call, means: Means) -> Option<[u32; 3]> {
+    let large = call.workgroups_by(LARGE).filter(|_| means.large_tiles)?;
     let count = |workgroups: [u32; 3]| workgroups.into_iter().map(u64::from).product::<u64>();
     let (few, many) = (count(large), count(call.workgroups()));
-    (few >= u64::from(room.busy) && many > few * SMALL_FOR_LARGE).then_some(large)
+    (few >= u64::from(means.busy) && many > few * SMALL_FOR_LARGE).then_some(large)
 }
 
 /// How many workgroups share the depth of a tile; 1 for other kernels.
-fn shares(call: &Call, room: Room) -> u32 {
+fn shares(call: &Call, means: Means) -> u32 {
     let Some(p) = call.convolution().filter(|_| call.can_share()) else { return 1 };
     let tiles = call.workgroups().into_iter().map(u64::from).product::<u64>();
-    let wanted = u64::from(room.busy) / tiles.max(1);
+    let wanted = u64::from(means.busy) / tiles.max(1);
     let (depth, outputs) = match call.is_transpose() {
         true => (depth_of_transpose(p), p.in_height * p.in_width * p.in_channels),
         false => {
@@ -165,7 +165,7 @@ fn shares(call: &Call, room: Room) -> u32 {
             (depth, p.out_height * p.out_width * p.out_channels)
         }
     };
-    let fit = room.numbers.min(MOST_NUMBERS) / (p.batch as usize * outputs as usize).max(1);
+    let fit = means.numbers.min(MOST_NUMBERS) / (p.batch as usize * outputs as usize).max(1);
     let most = u64::from(depth / LEAST_DEPTH).min(fit as u64).max(1);
     u32::try_from(wanted.clamp(1, most)).unwrap_or(1)
 }
@@ -188,35 +188,35 @@ mod tests {
 
     /// VGG16's last convolutions for one picture.
     const LAST: conv2d::Params = conv2d::Params::keeping_size([14; 2], 512, 3);
-    const ROOM: Room = Room { busy: 256, numbers: usize::MAX, large_tiles: false };
+    const MEANS: Means = Means { busy: 256, numbers: usize::MAX, large_tiles: false };
 
     #[test]
     fn few_tiles_are_shared_and_many_are_not() {
         // 4 x 8 tiles.
-        assert_eq!(shares(&Call::Conv2dQuads(LAST), ROOM), 8);
+        assert_eq!(shares(&Call::Conv2dQuads(LAST), MEANS), 8);
         let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(LAST));
-        assert_eq!(shares(&transpose, ROOM), 8);
-        assert_eq!(shares(&Call::Conv2d(LAST), ROOM), 1);
-        assert_eq!(shares(&Call::Conv2dQuads(conv2d::Params { batch: 8, ..LAST }), ROOM), 1);
+        assert_eq!(shares(&transpose, MEANS), 8);
+        assert_eq!(shares(&Call::Conv2d(LAST), MEANS), 1);
+        assert_eq!(shares(&Call::Conv2dQuads(conv2d::Params { batch: 8, ..LAST }), MEANS), 1);
         let shallow = conv2d::Params { kernel_height: 1, kernel_width: 1, ..LAST };
-        assert_eq!(shares(&Call::Conv2dQuads(shallow), ROOM), 4);
-        let narrow = Room { numbers: 3 * 14 * 14 * 512, ..ROOM };
+        assert_eq!(shares(&Call::Conv2dQuads(shallow), MEANS), 4);
+        let narrow = Means { numbers: 3 * 14 * 14 * 512, ..MEANS };
         assert_eq!(shares(&Call::Conv2dQuads(LAST), narrow), 3);
     }
 
     #[test]
     fn large_tiles_are_for_many_that_are_full() {
-        let room = Room { large_tiles: true, ..ROOM };
+        let means = Means { large_tiles: true, ..MEANS };
         let many = conv2d::Params { batch: 32, ..conv2d::Params::keeping_size([28; 2], 512, 3) };
-        assert_eq!(large_tiles(&Call::Conv2dQuads(many), room), Some([196, 1, 4]));
-        assert_eq!(large_tiles(&Call::Conv2dQuads(many), ROOM), None);
+        assert_eq!(large_tiles(&Call::Conv2dQuads(many), means), Some([196, 1, 4]));
+        assert_eq!(large_tiles(&Call::Conv2dQuads(many), MEANS), None);
         let transpose = Call::ConvTranspose2dQuads(conv_transpose2d::Params(many));
-        assert_eq!(large_tiles(&transpose, room), Some([196, 1, 4]));
+        assert_eq!(large_tiles(&transpose, means), Some([196, 1, 4]));
         // Half of each would be empty, they are too few, or the kernel has none.
         let narrow = conv2d::Params { out_channels: 64, in_channels: 64, ..many };
-        assert_eq!(large_tiles(&Call::Conv2dQuads(narrow), room), None);
-        assert_eq!(large_tiles(&Call::Conv2dQuads(LAST), room), None);
-        assert_eq!(large_tiles(&Call::Conv2d(many), room), None);
+        assert_eq!(large_tiles(&Call::Conv2dQuads(narrow), means), None);
+        assert_eq!(large_tiles(&Call::Conv2dQuads(LAST), means), None);
+        assert_eq!(large_tiles(&Call::Conv2d(many), means), None);
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
         }
         b.output(x);
         let program = b.finish().expect("it is small");
-        let spread = spread(&program, ROOM).expect("nothing is joined");
+        let spread = spread(&program, MEANS).expect("nothing is joined");
         assert_eq!(spread.steps_of, [0..2, 2..4]);
         assert_eq!(spread.launches[0].workgroups, [4, 1, 64]);
         assert_eq!(spread.program.buffers.len(), program.buffers.len() + 1);
@@ -274,7 +274,7 @@ mod tests {
         let follow = Follow::of(&program.steps[0], &program.steps[1..]).expect("GPUs can do it");
         assert_ne!(follow, Follow::default());
         for (busy, follows) in [(1, vec![follow.clone()]), (256, vec![Follow::default(), follow])] {
-            let spread = spread(&program, Room { busy, ..ROOM }).expect("GPUs can do it");
+            let spread = spread(&program, Means { busy, ..MEANS }).expect("GPUs can do it");
             let found = spread.launches.iter().map(|launch| &launch.follow);
             assert!(found.eq(&follows));
             let count = follows.len();
@@ -284,6 +284,6 @@ mod tests {
         }
         let mut of_another = program;
         of_another.steps[0].call = Call::Conv2d(LAST);
-        assert!(spread(&of_another, ROOM).is_none());
+        assert!(spread(&of_another, MEANS).is_none());
     }
 }
