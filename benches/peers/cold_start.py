@@ -86,9 +86,12 @@ def run(command):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clrp", default="target/release/clrp")
-    parser.add_argument("--networks", nargs="+", default=NETWORKS)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clrp", default="target/release/clrp", help="the binary")
+    parser.add_argument(
+        "--networks", type=lambda names: names.split(","), default=NETWORKS,
+        help="names with commas between them (all three)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (3)")
     parser.add_argument("--prepare", metavar="FOLDER", help=argparse.SUPPRESS)
     parser.add_argument("--explain", nargs=2, metavar=("NETWORK", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -20,17 +20,20 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import tempfile
 from importlib import metadata
 
-import captum
-import onnxruntime
-import torch
-from captum.attr import Saliency
-from zennit.attribution import Gradient
-from zennit.composites import EpsilonPlus
-
-from networks import NETWORKS, canonizers, network, seconds
+try:
+    import captum
+    import onnxruntime
+    import torch
+    from captum.attr import Saliency
+    from zennit.attribution import Gradient
+    from zennit.composites import EpsilonPlus
+    from networks import NETWORKS, canonizers, network, seconds
+except ImportError as missing:
+    sys.exit(f"{__doc__}\n{missing}: see what it needs, above")
 
 # What clrp is meant to reach: forward / PyTorch's, CLRP1 / two passes of zennit's, CLRP1 / its forward.
 AIMS = {
@@ -110,12 +113,14 @@ def cpu_name():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clrp", required=True, help="the binary")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which each runs all of them (3)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each in a round (5)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of all of them (all)")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="names with commas between them (all five)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     version = subprocess.run([options.clrp, "--version"], capture_output=True, text=True).stdout

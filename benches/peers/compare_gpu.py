@@ -17,12 +17,14 @@ import subprocess
 import sys
 import threading
 
-import torch
-import torchvision
-from zennit.attribution import Gradient
-from zennit.composites import EpsilonPlus
-
-from networks import NETWORKS, canonizers, network, seconds
+try:
+    import torch
+    import torchvision
+    from zennit.attribution import Gradient
+    from zennit.composites import EpsilonPlus
+    from networks import NETWORKS, canonizers, network, seconds
+except ImportError as missing:
+    sys.exit(f"{__doc__}\n{missing}: see what it needs, above")
 
 # What clrp is meant to reach: CLRP1 / two passes of zennit's, by network and batch.
 AIMS = {("vgg16", 1): 1 / 4, ("vgg16", 32): 1 / 2}
@@ -148,15 +150,17 @@ def row(name, batch, medians, taken):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clrp", required=True, help="the binary")
     parser.add_argument("--device", default="gpu", help="clrp's name of the GPU")
-    parser.add_argument("--torch-device", default="cuda")
+    parser.add_argument("--torch-device", default="cuda", help="PyTorch's name of the GPU (cuda)")
     parser.add_argument("--fast", action="store_true", help="with `--precision fast`, too")
-    parser.add_argument("--batches", default="1,8,32")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--batches", default="1,8,32", help="pictures at once, with commas between them (1,8,32)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which each runs all of them (3)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each in a round (5)")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="names with commas between them (all five)")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -33,7 +33,10 @@ fn every_method_is_timed_and_its_work_counted() {
     assert!(number(&first["seconds"]) > 0.0 && number(&first["gflop_s"]) > 0.0);
 
     let table = place.good(words("bench --model digits --device cpu --rounds 1 --method lrp")).out;
-    assert!(table.starts_with("ceilings: ") && table.contains("x forward"), "{table}");
+    assert!(
+        table.starts_with("precision f32, ceilings: ") && table.contains("x forward"),
+        "{table}"
+    );
 }
 
 /// Bytes at the end that hundreds of runs more may take: what allocators keep varies.
@@ -149,6 +152,13 @@ fn a_gpu_tells_what_its_steps_take() {
     let seconds = layers.iter().map(|layer| layer["seconds"].as_f64().expect("a number"));
     assert!(layers.len() > 20 && seconds.sum::<f64>() > 0.0, "{}", layers.len());
     assert!(layers.iter().all(|layer| layer["gflop_s"].is_number()));
+}
+
+#[test]
+fn a_network_named_twice_is_measured_once() {
+    let line = "bench --model digits,digits --device cpu --rounds 1 --method lrp --json";
+    let report = Place::new().json(words(line));
+    assert_eq!(report["results"].as_array().map(Vec::len), Some(2), "{report}");
 }
 
 #[test]

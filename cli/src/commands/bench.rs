@@ -1,5 +1,6 @@
 //! `clrp bench`: what the forward pass and explanations cost on a device.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use clap::Args;
@@ -26,14 +27,16 @@ Examples:
 
 Networks have random weights: what is computed does not depend on them. Each round runs all methods,
 turn by turn, each twice: the first run finds what others left in the caches, the second is timed.
-Medians of the rounds are told.
+Medians of the rounds are told: of a whole batch, of a picture of it, and as so many forward passes. GFLOP
+count what the layers' formulas multiply and add; kernels that do with less may so come to more than
+the GEMM. In --layers steps that are done with the one before them take 0 ms.
 
 JSON (--json), one object:
-  machine   threads (of the CPU), peak_memory_bytes and end_memory_bytes (of this process, at most and
-            at the end; null where they are not known)
+  machine   threads (of the CPU), peak_memory_bytes and end_memory_bytes (of this process on the host, at
+            most and at the end; null where they are not known)
   precision f32, f64 or fast
   ceilings  gemm_gflop_s, copy_gb_s: what the device reaches where nothing holds it up
-  results   model, device, batch, targets, method (`forward` for the scores alone), median_s, min_s,
+  results   model, device, batch, targets (0 for the scores), method (`forward` for these), median_s, min_s,
             rounds, first_s (with all that is made ready once), gflop, gflop_s, share_of_gemm
   layers    model, method, layer, kernel, note, seconds, gflop_s (--layers)";
 
@@ -144,13 +147,14 @@ impl Bench {
         let methods = self.method.iter().map(|name| Ok(name.parse()?));
         let methods = methods.collect::<Result<Vec<Method>>>()?;
         let models = self.model.iter().map(|name| Model::find(name));
-        let models = models.collect::<clrp::Result<Vec<_>>>()?;
-        let ceilings = Ceilings::of(&device)?;
+        let mut models = models.collect::<clrp::Result<Vec<_>>>()?;
+        let mut seen = BTreeSet::new();
+        models.retain(|model| seen.insert(model.name));
         let (mut results, mut layers) = (Vec::new(), Vec::new());
         let bar = progress_with_rate(models.len() * (self.rounds + 1), "rounds");
         for model in models {
             let subject = self.subject(model, &device)?;
-            results.extend(self.measure(&subject, &methods, &ceilings, || bar.inc(1))?);
+            results.extend(self.measure(&subject, &methods, || bar.inc(1))?);
             if self.layers {
                 for method in std::iter::once(None).chain(methods.iter().copied().map(Some)) {
                     layers.extend(self.layer_times(&subject, method)?);
@@ -158,12 +162,16 @@ impl Bench {
             }
         }
         bar.finish_and_clear();
-        let threads = rayon::current_num_threads();
         let machine = Machine {
-            threads,
+            threads: rayon::current_num_threads(),
             peak_memory_bytes: peak_memory(),
             end_memory_bytes: present_memory(),
         };
+        // Last, because they take more memory than small networks.
+        let ceilings = Ceilings::of(&device)?;
+        for of in &mut results {
+            of.share_of_gemm = of.gflop_s / ceilings.gemm_gflop_s;
+        }
         let precision = self.precision.name();
         let report = Report { machine, precision, ceilings, results, layers };
         if self.json { print_json(&report) } else { print(report.text()) }
@@ -201,7 +209,6 @@ impl Bench {
         &self,
         subject: &Subject<'_>,
         methods: &[Method],
-        ceilings: &Ceilings,
         tick: impl Fn(),
     ) -> Result<Vec<Measured>> {
         let all: Vec<Option<Method>> =
@@ -239,7 +246,7 @@ impl Bench {
                 first_s,
                 gflop,
                 gflop_s: gflop / median_s,
-                share_of_gemm: gflop / median_s / ceilings.gemm_gflop_s,
+                share_of_gemm: 0.0,
             });
         }
         Ok(measured)
@@ -303,8 +310,10 @@ impl Subject<'_> {
 impl Report {
     fn text(&self) -> String {
         let Ceilings { gemm_gflop_s, copy_gb_s } = self.ceilings;
-        let mut text =
-            format!("ceilings: {gemm_gflop_s:.1} GFLOP/s (GEMM), {copy_gb_s:.1} GB/s (copy)\n\n");
+        let mut text = format!(
+            "precision {}, ceilings: {gemm_gflop_s:.1} GFLOP/s (GEMM), {copy_gb_s:.1} GB/s (copy)\n\n",
+            self.precision
+        );
         let headings =
             ["model", "device", ">batch", ">targets", "method", ">median ms", ">a picture"];
         let more = [">x forward", ">GFLOP/s", ">of GEMM", ">first ms"];
@@ -339,7 +348,7 @@ impl Report {
                     of.layer.clone(),
                     of.kernel.to_owned(),
                     of.note.clone(),
-                    format!("{:.3}", 1e3 * of.seconds),
+                    format!("{:.3}", 1e3 * of.seconds.max(0.0)),
                     format!("{:.0}", of.gflop_s),
                 ]);
             }
