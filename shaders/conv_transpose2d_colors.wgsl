@@ -106,11 +106,19 @@ fn signals(start: vec3<i32>, up: i32, left: i32, offset: i32) -> vec4<f32> {
     return select(vec4(0.0), s[select(0, start.z + offset, inside)], inside);
 }
 
-// The weights of one input channel with four output channels.
-fn weights_for(first: u32, channel: u32) -> vec4<f32> {
+// The weights of four input channels with four output channels. All are read before one is looked at.
+fn weights_from(first: u32) -> mat4x4<f32> {
     // Past the last channel, the last again: nobody stores what comes of it.
-    let at = first + min(channel, params.in_channels - 1u) * (params.out_channels / 4u);
-    return parts_of(bitcast<vec4<f32>>(w[at]), params.part);
+    let channels = min(vec4(0u, 1u, 2u, 3u), vec4(params.in_channels - 1u));
+    let at = vec4(first) + channels * (params.out_channels / 4u);
+    let found = mat4x4(
+        bitcast<vec4<f32>>(w[at.x]), bitcast<vec4<f32>>(w[at.y]),
+        bitcast<vec4<f32>>(w[at.z]), bitcast<vec4<f32>>(w[at.w]),
+    );
+    return mat4x4(
+        parts_of(found[0], params.part), parts_of(found[1], params.part),
+        parts_of(found[2], params.part), parts_of(found[3], params.part),
+    );
 }
 
 @compute @workgroup_size(64)
@@ -162,14 +170,12 @@ fn main(
                 let s1 = signals(start1, i32(dy), i32(dx), i32(four) - back);
                 let s2 = signals(start2, i32(dy), i32(dx), i32(four) - back);
                 let s3 = signals(start3, i32(dy), i32(dx), i32(four) - back);
-                let w0 = weights_for(first + four, 0u);
-                let w1 = weights_for(first + four, 1u);
-                let w2 = weights_for(first + four, 2u);
-                let w3 = weights_for(first + four, 3u);
-                sum0 += vec4(dot(s0, w0), dot(s0, w1), dot(s0, w2), dot(s0, w3));
-                sum1 += vec4(dot(s1, w0), dot(s1, w1), dot(s1, w2), dot(s1, w3));
-                sum2 += vec4(dot(s2, w0), dot(s2, w1), dot(s2, w2), dot(s2, w3));
-                sum3 += vec4(dot(s3, w0), dot(s3, w1), dot(s3, w2), dot(s3, w3));
+                let weights = weights_from(first + four);
+                // As many dot products as there are columns.
+                sum0 += s0 * weights;
+                sum1 += s1 * weights;
+                sum2 += s2 * weights;
+                sum3 += s3 * weights;
             }
         }
     }
