@@ -40,19 +40,6 @@ fn parts_of(w: vec4<f32>, part: u32) -> vec4<f32> {
     }
 }
 
-fn part_of(w: f32, part: u32) -> f32 {
-    switch part {
-        case 1u: { return max(w, 0.0); }
-        case 2u: { return min(w, 0.0); }
-        case 3u: { return w + params.gamma * max(w, 0.0); }
-        case 4u: { return w + params.gamma * min(w, 0.0); }
-        case 5u: { return w * w; }
-        case 6u: { return 1.0; }
-        case 7u: { return 0.0; }
-        default: { return w; }
-    }
-}
-
 // Number `at` of weights of 16 bit, two in a word. Not by `unpack2x16float`, which some drivers lack:
 // below 0x400 an f16 is so many times 2^-24, from there on the exponent counts from 112 less.
 fn number16(at: u32) -> f32 {
@@ -109,7 +96,7 @@ fn store(image: u32, output: u32, sum: f32) {
     let i = image * params.out_features + output;
     var z = sum;
     if params.bias_part != NOTHING {
-        z += part_of(b[output], params.bias_part);
+        z += parts_of(vec4(b[output]), params.bias_part).x;
     }
     if params.accumulate == 1u {
         z += out[i];
